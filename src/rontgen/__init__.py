@@ -1,0 +1,1 @@
+"""Rontgen: five published chest X-ray studies, re-run as one DVC pipeline."""

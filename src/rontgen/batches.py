@@ -1,0 +1,52 @@
+"""Batches for training, read from the memory-mapped arrays that preprocess and balance wrote."""
+
+import keras
+import numpy as np
+
+from rontgen import augment
+from rontgen.datasets import Subset
+from rontgen.params import Augment
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of a subset for `fit`: shuffled and augmented anew each epoch from (seed, epoch), or in order.
+
+    Yields images uint8 (B, H, W, 1), with their augmentation amounts where `augmentation` is given, and labels:
+    float32 (B, 1) for one sigmoid unit, else int32 (B,).
+    """
+
+    def __init__(
+        self, subset: Subset, batch_size: int, *, sigmoid: bool, seed: int | None = None, epoch: int = 0,
+        augmentation: Augment | None = None, amounts: bool = False,
+    ):  # fmt: skip
+        super().__init__()
+        self.subset, self.batch_size, self.sigmoid = subset, batch_size, sigmoid
+        self.seed, self.augmentation, self.with_amounts = seed, augmentation, amounts
+        self.start_epoch(epoch)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Draw the order and the augmentation of that epoch, zero-based."""
+        self.epoch = epoch
+        variants = self.augmentation.variants if self.augmentation else 1
+        self.order = np.tile(np.arange(len(self.subset)), variants)
+        self.amounts = augment.identity(len(self.order)) if self.with_amounts else None
+        if self.seed is None:
+            return
+        random = np.random.default_rng([self.seed, epoch])
+        random.shuffle(self.order)
+        if self.augmentation:
+            height, width = self.subset.images.shape[1:3]
+            self.amounts = augment.draw(random, len(self.order), self.augmentation, height, width)
+
+    def on_epoch_end(self) -> None:
+        self.start_epoch(self.epoch + 1)
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.batch_size)
+
+    def __getitem__(self, index: int):
+        batch = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        positions = self.order[batch]
+        images, labels = self.subset.read(positions), self.subset.labels[positions]
+        labels = labels.astype(np.float32)[:, None] if self.sigmoid else labels.astype(np.int32)
+        return ((images, self.amounts[batch]), labels) if self.with_amounts else (images, labels)

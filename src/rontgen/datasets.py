@@ -1,0 +1,74 @@
+"""What the data stages wrote, as training and evaluation read it: manifest, images, synthetic images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from rontgen.runs import Study, View, require
+
+
+def read_manifest(study: Study) -> pd.DataFrame:
+    """The manifest of a study, all columns str. Raises RontgenError where it is missing."""
+    return pd.read_csv(require(study.manifest, study.command), dtype=str, keep_default_na=False)
+
+
+def read_images(view: View) -> np.ndarray:
+    """The images of a view in the manifest's order, memory-mapped: uint8 (N, H, W, 1).
+
+    Raises RontgenError where they are missing.
+    """
+    return np.load(require(view.images, view.command), mmap_mode="r")
+
+
+def read_synthetic(view: View) -> tuple[np.ndarray, pd.DataFrame]:
+    """The synthetic training images of a view, uint8 (M, H, W, 1), memory-mapped where there are any, and their rows.
+
+    Raises RontgenError where they are missing.
+    """
+    folder = require(view.balanced, view.balance_command)
+    rows = pd.read_csv(folder / "rows.csv", dtype={"class": str, "first": str, "second": str})
+    return np.load(folder / "images.npy", mmap_mode="r" if len(rows) else None), rows
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Images of one subset without a copy of them: `rows` of `images`, then all of `synthetic`.
+
+    images, synthetic: uint8 (N, H, W, 1), memory-mapped. rows: int (M,). labels: int (M + synthetic,), as in the
+    dataset's classes.
+    """
+
+    images: np.ndarray
+    rows: np.ndarray
+    labels: np.ndarray
+    synthetic: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, positions: np.ndarray) -> np.ndarray:
+        """The images at these positions of the subset. uint8 (len(positions), H, W, 1)."""
+        real = positions < len(self.rows)
+        if real.all():
+            return self.images[self.rows[positions]]
+        batch = np.empty((len(positions), *self.images.shape[1:]), np.uint8)
+        batch[real] = self.images[self.rows[positions[real]]]
+        batch[~real] = self.synthetic[positions[~real] - len(self.rows)]
+        return batch
+
+
+def subset(
+    name: str,
+    manifest: pd.DataFrame,
+    classes: list[str],
+    images: np.ndarray,
+    synthetic: tuple[np.ndarray, pd.DataFrame] | None = None,
+) -> Subset:
+    """The subset `name` of a manifest whose rows are those of `images`; with the synthetic images and their rows."""
+    rows = np.flatnonzero(manifest["subset"] == name)
+    names = manifest["class"].to_numpy()[rows]
+    if synthetic is not None:
+        names = np.concatenate([names, synthetic[1]["class"].to_numpy(dtype=object)])
+    labels = pd.Index(classes).get_indexer(names)
+    return Subset(images, rows, labels, None if synthetic is None else synthetic[0])

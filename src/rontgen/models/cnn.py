@@ -1,0 +1,24 @@
+"""CNN of 1 to 5 layers (lungcare, Primakara University): accuracy 0.79, 0.87, 0.80, 0.87, 0.81 in its layer study."""
+
+from keras import layers
+
+PAPER = {
+    f"cnn{depth}": {"layers": depth, "filters": 32, "dense_units": 128, "dropout": 0.5, "head": "softmax"}
+    for depth in range(1, 6)
+}
+
+
+def features(pixels, name: str, weights: str | None, options: dict):
+    """N × [Conv2D 3×3 relu, BatchNormalization, MaxPooling2D 2×2], Flatten. (N, H, W, C) to (N, features).
+
+    The paper gives the first layer 32 filters and no width for the rest; each doubles the one before. Padding is
+    not given either; `same` keeps five layers possible on small images.
+    """
+    x = pixels
+    for index in range(options["layers"]):
+        x = layers.Conv2D(options["filters"] * 2**index, 3, padding="same", activation="relu", name=f"conv{index + 1}")(
+            x
+        )
+        x = layers.BatchNormalization(name=f"normalization{index + 1}")(x)
+        x = layers.MaxPooling2D(2, name=f"pool{index + 1}")(x)
+    return layers.Flatten(name="flatten")(x)

@@ -1,0 +1,215 @@
+"""What a stage works on: a study, a view of it, or a run, with the profile applied, and where their files lie.
+
+`active` names the one described by the top-level keys of params.yaml; any other name is an entry of `studies`,
+`views` or `reported`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rontgen import params
+from rontgen.errors import RontgenError
+from rontgen.params import Augment, Counts, Dataset, DownloadProfile, Model, Params, Split, StudyImage, Train
+
+ACTIVE = "active"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A dataset and how it is split."""
+
+    name: str
+    dataset_name: str
+    dataset: Dataset
+    split: Split
+    max_per_class: Counts | None
+    check_counts: bool
+
+    @property
+    def raw(self) -> Path:
+        return Path("data/raw", self.dataset_name)
+
+    @property
+    def manifest(self) -> Path:
+        return Path("data/split", f"{self.name}.csv")
+
+    @property
+    def audit(self) -> Path:
+        return Path("metrics/split", f"{self.name}.json")
+
+    @property
+    def command(self) -> str:
+        return _command("split", self.name)
+
+
+@dataclass(frozen=True)
+class View:
+    """A study's images at one size, in pixels, and how its classes are balanced."""
+
+    name: str
+    study: Study
+    size: int
+    balance: str
+
+    @property
+    def images(self) -> Path:
+        return Path("data/preprocessed", f"{self.name}.npy")
+
+    @property
+    def balanced(self) -> Path:
+        return Path("data/balanced", self.name)
+
+    @property
+    def command(self) -> str:
+        return _command("preprocess", self.name)
+
+    @property
+    def balance_command(self) -> str:
+        return _command("balance", self.name)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: a view, a model and a protocol."""
+
+    name: str
+    view: View
+    image: StudyImage
+    model_name: str
+    model: Model
+    augment: Augment | None
+    train: Train
+    weights: str
+
+    @property
+    def classes(self) -> list[str]:
+        return self.view.study.dataset.classes
+
+    @property
+    def model_file(self) -> Path:
+        return Path("models", f"{self.name}.keras")
+
+    @property
+    def predictions(self) -> Path:
+        return Path("data/predictions", f"{self.name}.csv")
+
+    @property
+    def live(self) -> Path:
+        return Path("dvclive", self.name)
+
+    @property
+    def plots(self) -> Path:
+        return Path("plots", self.name)
+
+    @property
+    def history(self) -> Path:
+        return self.plots / "history.csv"
+
+    @property
+    def metrics(self) -> Path:
+        return Path("metrics", f"{self.name}.json")
+
+    @property
+    def train_metrics(self) -> Path:
+        return Path("metrics", self.name, "train.json")
+
+    @property
+    def time_metrics(self) -> Path:
+        return Path("metrics", self.name, "time.json")
+
+    @property
+    def command(self) -> str:
+        return _command("train", self.name)
+
+
+def load_dataset(name: str) -> tuple[Dataset, DownloadProfile]:
+    """A dataset and where the profile has it from. Raises RontgenError for a name that params.yaml lacks."""
+    values = params.load()
+    if name not in values.datasets:
+        raise RontgenError(f"--dataset: expected one of {', '.join(values.datasets)}, received {name!r}")
+    return values.datasets[name], values.profiles[values.profile].download
+
+
+def load_study(name: str) -> Study:
+    """The study of that name, or the active one. Raises RontgenError for a name that params.yaml lacks."""
+    return _study(params.load(), name)
+
+
+def load_view(name: str) -> View:
+    """The view of that name, or the active one. Raises RontgenError for a name that params.yaml lacks."""
+    return _view(params.load(), name)
+
+
+def load_run(name: str) -> Run:
+    """The reported run of that name, or the active one. Raises RontgenError for a name that params.yaml lacks."""
+    values = params.load()
+    if name == ACTIVE:
+        view, image, model_name = _view(values, ACTIVE), values.image, values.model
+        augment, train = values.augment, values.train
+    else:
+        row = _entry(values.reported, name, "run")
+        study = values.studies[row.study]
+        view, image, model_name = _view(values, row.view), study.image, row.model
+        augment, train = study.augment, study.train.model_copy(update=row.train.model_dump(exclude_none=True))
+    profile = values.profiles[values.profile].train
+    if augment is not None:
+        augment = augment.model_copy(update={"variants": _at_most(augment.variants, profile.max_variants)})
+    fine_tune = train.fine_tune
+    if fine_tune is not None:
+        fine_tune = fine_tune.model_copy(update={"epochs": _at_most(fine_tune.epochs, profile.max_epochs)})
+    train = train.model_copy(update={"epochs": _at_most(train.epochs, profile.max_epochs), "fine_tune": fine_tune})
+    return Run(
+        name=name,
+        view=view,
+        image=image,
+        model_name=model_name,
+        model=values.models[model_name],
+        augment=augment,
+        train=train,
+        weights=profile.weights,
+    )
+
+
+def require(path: Path, command: str) -> Path:
+    """`path` where it exists; else a RontgenError that names the command which makes it."""
+    if not path.exists():
+        raise RontgenError(f"{path} not found: run `{command}` first")
+    return path
+
+
+def _study(values: Params, name: str) -> Study:
+    study = values if name == ACTIVE else _entry(values.studies, name, "study")
+    dataset = values.datasets[study.dataset]
+    return Study(
+        name=name,
+        dataset_name=study.dataset,
+        dataset=dataset,
+        split=study.split,
+        max_per_class=values.profiles[values.profile].split.max_per_class,
+        check_counts=dataset.check_counts and values.profile == "paper",
+    )
+
+
+def _view(values: Params, name: str) -> View:
+    if name == ACTIVE:
+        study, size, balance = ACTIVE, values.image.size, values.balance
+    else:
+        view = _entry(values.views, name, "view")
+        study, size, balance = view.study, view.size, values.studies[view.study].balance
+    scale = values.profiles[values.profile].preprocess.scale
+    return View(name=name, study=_study(values, study), size=max(1, round(size * scale)), balance=balance)
+
+
+def _entry(section: dict, name: str, kind: str):
+    if name not in section:
+        raise RontgenError(f"--{kind}: expected {ACTIVE} or one of {', '.join(section)}, received {name!r}")
+    return section[name]
+
+
+def _at_most(value: int, cap: int | None) -> int:
+    return value if cap is None else min(value, cap)
+
+
+def _command(stage: str, name: str) -> str:
+    """The dvc command that runs one stage of the active run or of a reported one."""
+    return f"dvc repro {stage}" if name == ACTIVE else f"dvc repro paper_{stage}@{name}"

@@ -1,0 +1,231 @@
+"""Archives of drawn phantoms, in the layouts of the four Kaggle archives and with their faults."""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from rontgen import phantom
+from rontgen.errors import RontgenError
+from rontgen.files import replacing
+
+# Images of each folder and class, duplicates included, nested copies and masks not.
+IMAGES = {
+    "chest_xray": {
+        ("train", "NORMAL"): 210,
+        ("train", "PNEUMONIA"): 330,
+        ("val", "NORMAL"): 8,
+        ("val", "PNEUMONIA"): 8,
+        ("test", "NORMAL"): 60,
+        ("test", "PNEUMONIA"): 90,
+    },
+    "covid_radiography": {"COVID": 260, "Lung_Opacity": 20, "Normal": 270, "Viral Pneumonia": 12},
+    "tb_radiography": {"Normal": 60, "Tuberculosis": 260},
+    "siim_pneumothorax": {
+        ("train", "positive"): 200,
+        ("train", "negative"): 40,
+        ("test", "positive"): 60,
+        ("test", "negative"): 12,
+    },
+}
+
+# What is drawn for a class of an archive.
+FINDINGS = {
+    "NORMAL": "normal",
+    "Normal": "normal",
+    "negative": "normal",
+    "PNEUMONIA": "pneumonia",
+    "COVID": "covid",
+    "Lung_Opacity": "lung_opacity",
+    "Viral Pneumonia": "viral_pneumonia",
+    "Tuberculosis": "tuberculosis",
+    "positive": "pneumothorax",
+}
+
+# chest_xray: (class, folder, position) of an image, and the earlier one of its class that it repeats exactly.
+DUPLICATES = {
+    ("NORMAL", "train", 205): ("train", 20),
+    ("NORMAL", "train", 140): ("train", 139),
+    ("PNEUMONIA", "train", 321): ("train", 17),
+    ("PNEUMONIA", "train", 250): ("train", 249),
+    ("PNEUMONIA", "train", 100): ("train", 60),
+    ("PNEUMONIA", "test", 80): ("train", 5),
+}
+# chest_xray: patients of each class with images in train and in test.
+STRADDLING = 4
+
+# The first bytes of an AppleDouble file: magic number, version 2, "Mac OS X", no entry.
+_APPLE_DOUBLE = bytes.fromhex("0005160700020000") + b"Mac OS X        " + bytes(2)
+_DESKTOP_STORE = bytes(4) + b"\x01Bud1" + bytes(23)
+_MASK_SIDE = 256 / 299  # covid_radiography: masks of 256 pixels beside images of 299
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """All that one image's pixels depend on besides the seed and the size."""
+
+    layout: str
+    label: str
+    patient: int
+    instance: int
+    encoding: str = "PNG"  # PNG | JPEG
+    mode: str = "L"  # L | RGB
+    square: bool = True
+    mask: str = ""  # lungs | sign: that region, white on black, and not the image
+
+
+_Plan = Iterator[tuple[str, _Drawing | bytes]]
+
+
+def write_archive(layout: str, path: Path, image_size: int, seed: int) -> None:
+    """Write a zip of drawn radiographs at `path`, as the Kaggle archive of that layout has its files.
+
+    layout: a key of `IMAGES`, whose numbers of images are written. image_size: pixels, the side of square
+    images and the mean side of others. The same layout, image_size and seed give the same bytes. The zip
+    appears whole, and a progress bar runs on stderr. Raises RontgenError for another layout.
+    """
+    if layout not in _PLANS:
+        raise RontgenError(f"layout: expected one of {', '.join(_PLANS)}, received {layout!r}")
+    plan = list(_PLANS[layout](seed))
+    drawings = list(dict.fromkeys(content for _, content in plan if isinstance(content, _Drawing)))
+    # Pillow and numpy release the lock for most of the work; `map` keeps the order.
+    with ThreadPoolExecutor() as pool:
+        encoded = pool.map(lambda drawing: _encode(drawing, image_size, seed), drawings)
+        contents = dict(zip(drawings, tqdm(encoded, layout, len(drawings), unit="image"), strict=True))
+    with replacing(Path(path)) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for member, content in plan:
+            # A fixed date and fixed rights: else the bytes would depend on when and where they are written.
+            info = zipfile.ZipInfo(member, (1980, 1, 1, 0, 0, 0))
+            info.create_system, info.external_attr = 3, 0o100644 << 16
+            archive.writestr(info, contents.get(content, content))
+
+
+def _stream(seed: int, *key: str | int) -> np.random.Generator:
+    """A random stream of its own for each key, so that another class or image changes no other one."""
+    words = tuple(zlib.crc32(part.encode()) if isinstance(part, str) else part for part in key)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=words)))
+
+
+def _encode(drawing: _Drawing, image_size: int, seed: int) -> bytes:
+    key = (drawing.layout, drawing.label, drawing.patient)
+    patient, exposure = _stream(seed, *key), _stream(seed, *key, drawing.instance)
+    height = width = image_size
+    if not drawing.square:  # the wide films of children, every one cut differently
+        side, aspect = image_size * exposure.uniform(0.85, 1.15), exposure.uniform(1.1, 1.5)
+        height, width = round(side / aspect**0.5), round(side * aspect**0.5)
+    drawn = phantom.draw(FINDINGS[drawing.label], patient, exposure, height, width)
+    image = Image.fromarray(drawn.image)
+    if drawing.mask == "lungs":
+        side = round(image_size * _MASK_SIDE)
+        image = Image.fromarray(drawn.lungs).convert("L").resize((side, side), Image.Resampling.NEAREST)
+    elif drawing.mask == "sign":
+        image = Image.fromarray(drawn.sign).convert("L")
+    file = io.BytesIO()
+    options = {"quality": 90} if drawing.encoding == "JPEG" else {"compress_level": 6}
+    image.convert(drawing.mode).save(file, drawing.encoding, **options)
+    return file.getvalue()
+
+
+# ---------------------------------------------------------------- members of each archive and what they hold
+
+
+def _chest_xray(seed: int) -> _Plan:
+    images = {}
+    for label in ("NORMAL", "PNEUMONIA"):
+        placed = {}
+        for folder, position, name, patient, instance in _chest_xray_names(label, seed):
+            drawing = _Drawing("chest_xray", label, patient, instance, "JPEG", square=False)
+            placed[folder, position] = placed.get(DUPLICATES.get((label, folder, position)), drawing)
+            images[f"{folder}/{label}/{name}"] = placed[folder, position]
+    members = sorted(images)
+    for member in [".DS_Store", "train/.DS_Store", *members]:
+        folder, _, name = member.rpartition("/")
+        yield f"chest_xray/__MACOSX/chest_xray/{folder}/._{name}".replace("//", "/"), _APPLE_DOUBLE
+    for root in ("chest_xray/chest_xray", "chest_xray"):
+        yield f"{root}/.DS_Store", _DESKTOP_STORE
+        yield f"{root}/train/.DS_Store", _DESKTOP_STORE
+        for member in members:
+            yield f"{root}/{member}", images[member]
+
+
+def _chest_xray_names(label: str, seed: int) -> Iterator[tuple[str, int, str, int, int]]:
+    """(folder, position in it, file name, patient, instance) of each image of a class, patient by patient."""
+    numbers = _stream(seed, "chest_xray", label)
+    taken = {}  # patient: images so far
+    patient = serial = 0
+    for folder in ("train", "val", "test"):
+        count, left = IMAGES["chest_xray"][folder, label], 0
+        known = list(taken)[:STRADDLING] if folder == "test" else []
+        for position in range(count):
+            if known:
+                current, left = known.pop(), 0
+            else:
+                if left == 0:
+                    patient += int(numbers.integers(1, 4))
+                    left = int(numbers.choice((1, 2, 3, 4), p=(0.4, 0.3, 0.2, 0.1)))
+                current, left = patient, left - 1
+            taken[current] = instance = taken.get(current, 0) + 1
+            serial += int(numbers.integers(1, 4))
+            if label == "PNEUMONIA":
+                cause = "bacteria" if current % 5 < 3 else "virus"
+                name = f"person{current}_{cause}_{serial}.jpeg"
+            else:
+                # The original numbers a patient's further images after a second dash.
+                again = f"-{instance:04d}" if instance > 1 else ""
+                name = f"{'NORMAL2-' if current % 2 else ''}IM-{current:04d}-0001{again}.jpeg"
+            yield folder, position, name, current, instance
+
+
+def _covid_radiography(seed: int) -> _Plan:
+    root = "COVID-19_Radiography_Dataset"
+    yield f"{root}/README.md.txt", b"Drawn phantoms in the layout of the COVID-19 Radiography Database.\n"
+    for label, count in IMAGES["covid_radiography"].items():
+        for kind, mask in (("images", ""), ("masks", "lungs")):
+            for index in range(1, count + 1):
+                drawing = _Drawing("covid_radiography", label, index, 1, mask=mask)
+                yield f"{root}/{label}/{kind}/{label}-{index}.png", drawing
+
+
+def _tb_radiography(seed: int) -> _Plan:
+    root = "TB_Chest_Radiography_Database"
+    yield f"{root}/README.md.txt", b"Drawn phantoms in the layout of the TB Chest X-ray Database.\n"
+    for label, count in IMAGES["tb_radiography"].items():
+        for index in range(1, count + 1):
+            drawing = _Drawing("tb_radiography", label, index, 1, mode="RGB")
+            yield f"{root}/{label}/{label}-{index}.png", drawing
+
+
+def _siim_pneumothorax(seed: int) -> _Plan:
+    root = "siim-acr-pneumothorax"
+    files = {"png_images": [], "png_masks": []}
+    # One patient of a class per index, the train ones first and the test ones from 10000 on.
+    for subset, first in (("train", 0), ("test", 10000)):
+        patients = []
+        for label, flag in (("positive", 1), ("negative", 0)):
+            count = IMAGES["siim_pneumothorax"][subset, label]
+            patients += [(label, flag, first + index) for index in range(count)]
+        order = _stream(seed, "siim_pneumothorax", subset).permutation(len(patients))
+        rows = ["new_filename,ImageId,has_pneumo"]
+        for index, (label, flag, patient) in enumerate(patients[place] for place in order):
+            name = f"{index}_{subset}_{flag}_.png"
+            rows.append(f"{name},1.2.276.0.7230010.3.1.4.8323329.{first + index}.1517875160,{flag}")
+            for folder, mask in (("png_images", ""), ("png_masks", "sign")):
+                drawing = _Drawing("siim_pneumothorax", label, patient, 1, mask=mask)
+                files[folder].append((f"{root}/{folder}/{name}", drawing))
+        yield f"{root}/stage_1_{subset}_images.csv", ("\n".join(rows) + "\n").encode()
+    yield from files["png_images"] + files["png_masks"]
+
+
+_PLANS = {
+    "chest_xray": _chest_xray,
+    "covid_radiography": _covid_radiography,
+    "tb_radiography": _tb_radiography,
+    "siim_pneumothorax": _siim_pneumothorax,
+}

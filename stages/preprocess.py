@@ -1,0 +1,18 @@
+"""Stage preprocess: decode a study's images once, to grayscale arrays of one size."""
+
+import argparse
+
+from rontgen import datasets, errors, images, runs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--view", required=True, help="active, or a key of `views` in params.yaml")
+    view = runs.load_view(parser.parse_args().view)
+
+    manifest = datasets.read_manifest(view.study)
+    images.decode_all(manifest, view.study.raw, view.size, view.images)
+
+
+if __name__ == "__main__":
+    errors.run(main)

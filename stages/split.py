@@ -1,0 +1,23 @@
+"""Stage split: the manifest of a study, one row per image, and the audit of its subsets."""
+
+import argparse
+
+from rontgen import errors, manifests, runs
+from rontgen.files import replacing, write_json
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, help="active, or a key of `studies` in params.yaml")
+    study = runs.load_study(parser.parse_args().study)
+
+    manifest, audit = manifests.build(study)
+
+    with replacing(study.manifest) as path:
+        manifest.to_csv(path, index=False)
+    write_json(audit, study.audit)
+    print(manifest.groupby(["subset", "class"]).size().unstack().to_string())
+
+
+if __name__ == "__main__":
+    errors.run(main)

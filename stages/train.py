@@ -1,0 +1,46 @@
+"""Stage train: one model, by the protocol of its study."""
+
+import argparse
+
+from rontgen import datasets, errors, runs
+from rontgen.files import replacing, write_json
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", required=True, help="active, or a key of `reported` in params.yaml")
+    run = runs.load_run(parser.parse_args().run)
+    manifest = datasets.read_manifest(run.view.study)
+    pixels, synthetic = datasets.read_images(run.view), datasets.read_synthetic(run.view)
+
+    # Keras takes seconds to import: --help and missing inputs need not wait for it
+    from dvclive import Live
+
+    from rontgen import training
+    from rontgen.models import build_model
+
+    training.prepare(run.train.seed, run.train.mixed_precision)
+    weights = None if run.weights == "none" else run.weights
+    options = run.model.model_dump(exclude_unset=True)
+    model = build_model(
+        run.model_name, pixels.shape[1:], len(run.classes), weights,
+        channels=run.image.channels, normalize=run.image.normalize, **options,
+    )  # fmt: skip
+    train_set = datasets.subset("train", manifest, run.classes, pixels, synthetic)
+    validation_set = datasets.subset("validation", manifest, run.classes, pixels)
+    with Live(str(run.live), dvcyaml=None, save_dvc_exp=False) as live:
+        result = training.fit(
+            model, train_set, validation_set, run.train, run.augment, live=live,
+            unfrozen_layers=None if weights is None else run.model.unfrozen_layers,
+        )  # fmt: skip
+
+    training.save(model, run.model_file)
+    with replacing(run.history) as path:
+        result.history.to_csv(path, index=False)
+    write_json(training.summary(result, len(train_set), len(validation_set)), run.train_metrics)
+    times = {"seconds": result.seconds, "images_per_second": result.images_per_second}
+    write_json({**times, "device": training.device()}, run.time_metrics)
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,352 @@
+"""The real official client against a server on the loopback."""
+
+import contextlib
+import errno
+import importlib
+import io
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import zipfile
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+
+from kaggle_server import Answer, Fault, KaggleServer
+from rontgen import kaggle_source
+from rontgen.archives import sha256
+from rontgen.errors import RontgenError, run
+from rontgen.kaggle_source import Patience, fetch
+
+SLUG, NAME = "owner/some-name", "owner--some-name.zip"
+COMMAND = "dvc repro download@lungs"
+QUICK = Patience(tries=4, wait=0.01, longest_wait=2, stall=5)
+SECRET = "s3cret-key"
+
+
+def packed(seed=7, size=5_000_000):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.png", random.Random(seed).randbytes(size))
+    return buffer.getvalue()
+
+
+ARCHIVE = packed()
+
+
+@pytest.fixture(scope="session")
+def client(tmp_path_factory):
+    """Import the client once, in an empty home: importing makes a folder there and looks for credentials."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        for name in [name for name in os.environ if name.startswith(("KAGGLE_", "XDG_CONFIG"))]:
+            patch.delenv(name)
+        with contextlib.redirect_stdout(io.StringIO()):
+            importlib.import_module("kaggle")
+
+
+@pytest.fixture
+def server(client, monkeypatch, tmp_path, capsys):
+    """A server that the client takes for Kaggle, an empty home, and credentials that must never be shown."""
+    from kagglesdk import kaggle_env
+
+    for name in [name for name in os.environ if name.startswith("KAGGLE_") or name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KAGGLE_USERNAME", "someone")
+    monkeypatch.setenv("KAGGLE_KEY", SECRET)
+    with KaggleServer(ARCHIVE) as server:
+        monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.PROD, server.endpoint)
+        yield server
+    assert "s3cret" not in "".join(capsys.readouterr())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "data" / "archives"
+
+
+@pytest.fixture
+def no_credentials(monkeypatch):
+    monkeypatch.delenv("KAGGLE_USERNAME")
+    monkeypatch.delenv("KAGGLE_KEY")
+
+
+def left(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def refused(folder, patience=QUICK):
+    """The message of the RontgenError that fetch raises; it must be one line, name both remedies, show no secret."""
+    with pytest.raises(RontgenError) as caught:
+        fetch(SLUG, folder, command=COMMAND, patience=patience)
+    message = str(caught.value)
+    assert message.startswith(f"{SLUG}: ") and "\n" not in message and "s3cret" not in message
+    assert message.endswith(f"run `{COMMAND}` again, or put the zip at {folder / NAME}")
+    return message
+
+
+def test_download_with_a_progress_bar(server, folder, capsys):
+    fetched = fetch(SLUG, folder, command=COMMAND, patience=QUICK)
+    assert (fetched.path, fetched.downloaded) == (folder / NAME, True)
+    assert fetched.path.read_bytes() == ARCHIVE
+    assert fetched.sha256 == sha256(fetched.path)
+    assert left(folder) == [NAME]
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert re.search(r"100%.*4\.77M/4\.77M .*B/s", output.err)
+    assert re.search(r"verifying .*100%.* 5\.00M/5\.00M", output.err)
+    asked, transfer = server.calls
+    assert asked.content == {"ownerSlug": "owner", "datasetSlug": "some-name"}
+    assert asked.headers["Authorization"].startswith("Basic ")
+    assert "Authorization" not in transfer.headers
+
+
+def test_an_archive_that_is_there_needs_no_client(folder, monkeypatch):
+    for name in ("kaggle", "kaggle.api.kaggle_api_extended", "kagglesdk", "requests"):
+        monkeypatch.setitem(sys.modules, name, None)  # importing it raises
+    folder.mkdir(parents=True)
+    (folder / NAME).write_bytes(ARCHIVE)
+    (folder / f"{NAME}.part").write_bytes(b"of a download that was cut")
+    assert fetch(SLUG, folder) == kaggle_source.Fetched(folder / NAME, sha256(folder / NAME), False)
+    assert left(folder) == [NAME]
+
+
+def test_an_archive_that_is_there_and_damaged_is_named_and_kept(folder):
+    folder.mkdir(parents=True)
+    (folder / NAME).write_bytes(ARCHIVE[:-100])
+    with pytest.raises(RontgenError, match=rf"{NAME}: is a damaged .* delete it and run `{COMMAND}` again$"):
+        fetch(SLUG, folder, command=COMMAND)
+    assert left(folder) == [NAME]
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "hint"),
+    [
+        (401, "Unauthenticated", "the credentials were not accepted, make new ones: set KAGGLE_API_TOKEN, or "),
+        (403, "Accept first", "accept the licence or rules at kaggle.com/datasets/owner/some-name as the user of"),
+        (404, "Not found", "no such dataset: check kaggle.com/datasets/owner/some-name and the slug in params.yaml"),
+        (418, "Teapot", ""),
+    ],
+)
+def test_a_refusal_is_explained(server, folder, status, message, hint):
+    server.answers = [Answer(status, content={"code": status, "message": message})]
+    assert f': Kaggle answered {status} ("{message}"); {hint}' in refused(folder)
+    assert left(folder) == []
+    assert len(server.calls) == 1
+
+
+def test_a_refusal_in_another_form_is_explained_too(server, folder):
+    server.answers = [Answer(403, content="<html>no\n</html>"), Answer(200, content={"code": 404, "message": "no"})]
+    assert "Kaggle answered 403; accept the licence" in refused(folder)
+    assert 'Kaggle answered 404 ("no"); no such dataset' in refused(folder)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_no_credentials(server, folder, no_credentials, status):
+    server.answers = [Answer(status, content={"code": status, "message": "Unauthenticated"})]
+    message = refused(folder)
+    assert "no credentials were found: set KAGGLE_API_TOKEN, or set KAGGLE_USERNAME and KAGGLE_KEY, or put " in message
+    assert "access_token or kaggle.json in ~/.kaggle" in message
+    assert left(folder) == []
+
+
+def test_a_public_dataset_may_need_no_credentials(server, folder, no_credentials):
+    assert fetch(SLUG, folder, patience=QUICK).downloaded
+    assert "Authorization" not in server.calls[0].headers
+
+
+@pytest.mark.parametrize("way", ["token", "token_file", "access_token", "kaggle.json"])
+def test_other_ways_to_give_credentials(server, folder, no_credentials, monkeypatch, tmp_path, way):
+    home = tmp_path / "home" / ".kaggle"
+    home.mkdir(parents=True)
+    if way == "token":
+        monkeypatch.setenv("KAGGLE_API_TOKEN", SECRET)
+    elif way == "token_file":
+        (tmp_path / "token").write_text(SECRET)
+        monkeypatch.setenv("KAGGLE_API_TOKEN", str(tmp_path / "token"))
+    elif way == "access_token":
+        (home / "access_token").write_text(SECRET)
+    else:
+        (home / "kaggle.json").write_text(json.dumps({"username": "someone", "key": SECRET}))
+    fetch(SLUG, folder, patience=QUICK)
+    asked = next(call for call in server.calls if call.service == "DownloadDataset")
+    assert asked.headers["Authorization"] == f"Bearer {SECRET}" or way == "kaggle.json"
+    assert asked.headers["Authorization"].startswith("Basic ") or way != "kaggle.json"
+
+
+def test_a_token_that_has_expired(server, folder, no_credentials, monkeypatch):
+    monkeypatch.setenv("KAGGLE_API_TOKEN", SECRET)
+    server.token_is_active = False
+    server.answers = [Answer(401, content={"code": 401, "message": "Unauthenticated"})]
+    assert "the credentials were not accepted" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("token", "fault"),
+    [(SECRET * 30, "KAGGLE_API_TOKEN is too long"), (f"{SECRET}\r\n", "character that cannot be sent")],
+)
+def test_a_token_that_cannot_be_sent_is_not_shown(server, folder, no_credentials, monkeypatch, token, fault):
+    monkeypatch.setenv("KAGGLE_API_TOKEN", token)
+    assert fault in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"),
+    [
+        ("0", 0, 0),
+        ("2", 2, 2),
+        (format_datetime(datetime.now(UTC) + timedelta(seconds=1.5), usegmt=True), 0, 1.5),
+        ("soon", 0.01, 0.01),
+    ],
+)
+def test_too_many_requests_then_success(server, folder, monkeypatch, value, least, most):
+    waits = []
+    monkeypatch.setattr(kaggle_source.time, "sleep", waits.append)
+    server.answers = [Answer(429, {"Retry-After": value}, {"code": 429, "message": "Too many requests"})]
+    assert fetch(SLUG, folder, patience=QUICK).downloaded
+    assert len(waits) == 1 and least <= waits[0] <= most
+
+
+def test_too_many_requests_for_good(server, folder):
+    server.answers = [Answer(429, {}, {"code": 429, "message": "slow"})] * 9
+    assert 'Kaggle answered 429 ("slow") (try 4 of 4, 0 bytes so far); run' in refused(folder)
+    assert len(server.answers) == 5
+    server.answers = [Answer(429, {"Retry-After": "600"}, {"code": 429, "message": "slow"})]
+    assert 'Kaggle answered 429 ("slow") and asks to wait 600 s; then run' in refused(folder)
+    assert left(folder) == []
+
+
+def test_a_server_error_is_tried_again(server, folder):
+    server.answers = [Answer(503, content="<html>down</html>")] * 2
+    assert fetch(SLUG, folder, patience=QUICK).downloaded
+
+
+def test_no_network(server, folder, capsys):
+    server.server_close()
+    assert "no connection to Kaggle, or it was cut (ConnectionError) (try 4 of 4, 0 bytes so far)" in refused(folder)
+    assert left(folder) == []
+    assert capsys.readouterr().err.count("next try in") == 3
+
+
+def test_cut_three_times_and_resumed(server, folder):
+    # Each resumption looks at the headers of the whole first, and asks for the rest by a second request.
+    cut = Fault("cut", 1_300_000)
+    server.faults = [cut, None, cut, None, cut]
+    patience = Patience(tries=2, wait=0.01, longest_wait=2, stall=5)  # so bytes that came must renew the tries
+    assert fetch(SLUG, folder, patience=patience).path.read_bytes() == ARCHIVE
+    first, second, third = (f"bytes={count * 2**20}-" for count in (1, 2, 3))
+    assert server.ranges() == [None, None, first, None, second, None, third]
+    assert left(folder) == [NAME]
+
+
+@pytest.mark.parametrize("kind", ["stall", "reset"])
+def test_other_cuts_are_resumed(server, folder, kind):
+    server.faults = [Fault(kind, 1_300_000), None, Fault(kind, 1_300_000)]
+    patience = Patience(tries=3, wait=0.01, longest_wait=2, stall=0.5)
+    assert fetch(SLUG, folder, patience=patience).path.read_bytes() == ARCHIVE
+    assert left(folder) == [NAME]
+
+
+def test_without_progress_the_tries_are_bounded(server, folder):
+    server.faults = [Fault("cut", 1000)] * 9
+    assert "(ChunkedEncodingError) (try 4 of 4, 0 bytes so far)" in refused(folder)
+    assert len(server.faults) == 5
+
+
+def cut_once(server, folder):
+    server.faults = [Fault("cut", 1_300_000)]
+    once = Patience(tries=1, wait=0.01, longest_wait=2, stall=5)
+    message = refused(folder, once)
+    assert left(folder) == [f"{NAME}.part", f"{NAME}.part.kaggle-partial"]
+    server.calls.clear()
+    return message
+
+
+def test_a_later_call_resumes(server, folder):
+    assert "(ChunkedEncodingError) (try 1 of 1, 1048576 bytes so far)" in cut_once(server, folder)
+    assert fetch(SLUG, folder, patience=QUICK).path.read_bytes() == ARCHIVE
+    assert server.ranges() == [None, "bytes=1048576-"]
+    assert left(folder) == [NAME]
+
+
+@pytest.mark.parametrize(
+    ("archive", "etag"),
+    [(packed(8, 4_000_000), '"second"'), (packed(8, 4_000_000), '"first"'), (packed(8), '"second"'), (packed(8), None)],
+    ids=["other size and tag", "other size", "other tag", "no tag"],
+)
+def test_another_version_is_downloaded_afresh(server, folder, archive, etag):
+    cut_once(server, folder)
+    server.archive, server.etag = archive, etag
+    assert fetch(SLUG, folder, patience=QUICK).path.read_bytes() == archive
+    assert server.ranges() == [None]
+    assert left(folder) == [NAME]
+
+
+def test_a_part_of_unknown_origin_is_not_resumed(server, folder):
+    folder.mkdir(parents=True)
+    (folder / f"{NAME}.part").write_bytes(b"x" * 1000)
+    assert fetch(SLUG, folder, patience=QUICK).path.read_bytes() == ARCHIVE
+    assert server.ranges() == [None]
+
+
+def test_a_part_with_wrong_bytes_is_found_after_resumption(server, folder):
+    cut_once(server, folder)
+    part = folder / f"{NAME}.part"
+    part.write_bytes(part.read_bytes()[:-1] + b"?")
+    assert "downloaded, but member 'a.png' is damaged: Bad CRC-32 for file 'a.png'; it was deleted" in refused(folder)
+    assert left(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("archive", "fault"),
+    [
+        (ARCHIVE[:2_000_000] + b"?" + ARCHIVE[2_000_001:], "member 'a.png' is damaged: Bad CRC-32 for file 'a.png'"),
+        (ARCHIVE[:-200], "is a damaged or cut off zip (File is not a zip file)"),
+        (b"<html>Sign in to the network</html>", "is not a zip: begins with b'<htm'"),
+        (b"", "is empty; expected a zip"),
+    ],
+    ids=["wrong bytes", "truncated", "a page", "nothing"],
+)
+def test_a_damaged_download_is_deleted(server, folder, archive, fault):
+    server.archive = archive
+    assert f"downloaded, but {fault}; it was deleted: run" in refused(folder)
+    assert left(folder) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_named(server, folder, capsys):
+    folder.mkdir(parents=True)
+    part = folder / f"{NAME}.part"
+    part.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        fetch(SLUG, folder, patience=QUICK)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(part))
+    with pytest.raises(SystemExit, match="2"):
+        run(lambda: fetch(SLUG, folder, patience=QUICK))
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {part}: no space left: ")
+
+
+def test_a_fresh_process_shows_one_line_and_no_secret(server, folder, tmp_path):
+    # The client logs in when first imported, and prints its requests, headers and all, where VERBOSE is set.
+    server.answers = [Answer(401, content={"code": 401, "message": "Unauthenticated"})]
+    program = f"""
+from pathlib import Path
+from kagglesdk import kaggle_env
+kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = {server.endpoint!r}
+from rontgen.errors import run
+from rontgen.kaggle_source import fetch
+run(lambda: fetch({SLUG!r}, Path({str(folder)!r})))
+"""
+    environment = {**os.environ, "KAGGLE_API_TOKEN": SECRET, "VERBOSE": "1", "HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"error: owner/some-name: Kaggle answered 401 .* not accepted.*\n", done.stderr)
+    assert "s3cret" not in done.stderr
