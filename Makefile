@@ -1,17 +1,38 @@
 PYTHON ?= python3.11
 EXTRAS ?=
-BIN := .venv/bin
+BIN := $(CURDIR)/.venv/bin
+# dvc runs the stages with the `python` it finds first
+export PATH := $(BIN):$(PATH)
+# TensorFlow's start-up chatter; its errors still show
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: setup repro test lint clean
 
-## setup: the environment in .venv, from pinned and hashed requirements (EXTRAS=gpu adds CUDA)
-setup: .venv/.installed
+## make setup: the environment in .venv, from pinned and hashed requirements (EXTRAS=gpu adds CUDA)
+setup: .venv/installed
 
-.venv/.installed: requirements.txt pyproject.toml
+.venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-ifneq ($(EXTRAS),)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e ".[$(EXTRAS)]"
-endif
+	$(if $(EXTRAS),$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e ".[$(EXTRAS)]")
 	touch $@
+
+## make repro: every stage of both pipelines, then the table of paper against ours
+repro: setup
+	dvc repro
+	python stages/compare.py --show
+
+## make test: all tests
+test: setup
+	python -m pytest
+
+## make lint: style and formatting
+lint: setup
+	ruff check .
+	ruff format --check .
+
+## make clean: what the stages wrote, and the caches; the environment and data/archives stay
+clean:
+	rm -rf data/raw data/split data/preprocessed data/balanced data/predictions models dvclive .dvc/cache .dvc/tmp
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -27,14 +27,16 @@ def main() -> None:
             fetched = kaggle_source.fetch(slug, CACHE, command=f"dvc repro download@{name}")
             with replacing(path) as temporary:
                 shutil.copyfile(fetched.path, temporary)
+            sha256 = fetched.sha256
         else:
             from rontgen import synthetic
 
             synthetic.write_archive(layout, path, profile.image_size, profile.seed)
+            sha256 = archives.sha256(path)
         source[path.name] = {
             "source": profile.source,
             "slug": slug,
-            "sha256": archives.sha256(path),
+            "sha256": sha256,
             "bytes": path.stat().st_size,
         }
     write_json(source, folder / "SOURCE.json")

@@ -20,18 +20,19 @@ def main() -> None:
     from rontgen.models import build_model
 
     training.prepare(run.train.seed, run.train.mixed_precision)
-    weights = None if run.weights == "none" else run.weights
     options = run.model.model_dump(exclude_unset=True)
     model = build_model(
-        run.model_name, pixels.shape[1:], len(run.classes), weights,
+        run.model_name, pixels.shape[1:], len(run.classes), run.weights,
         channels=run.image.channels, normalize=run.image.normalize, **options,
     )  # fmt: skip
+    if run.batch_norm_momentum is not None:
+        training.set_batch_norm_momentum(model, run.batch_norm_momentum)
     train_set = datasets.subset("train", manifest, run.classes, pixels, synthetic)
     validation_set = datasets.subset("validation", manifest, run.classes, pixels)
     with Live(str(run.live), dvcyaml=None, save_dvc_exp=False) as live:
         result = training.fit(
             model, train_set, validation_set, run.train, run.augment, live=live,
-            unfrozen_layers=None if weights is None else run.model.unfrozen_layers,
+            unfrozen_layers=None if run.weights is None else run.model.unfrozen_layers,
         )  # fmt: skip
 
     training.save(model, run.model_file)

@@ -20,10 +20,10 @@ class Answer(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What to do with a transfer after `sent` bytes: "cut" (an orderly end), "reset" or "stall"."""
+    """What to do with a transfer after `sent` bytes: "cut" (an orderly end), "reset" or "stall"; or a status."""
 
-    kind: str
-    sent: int
+    kind: str | int
+    sent: int = 0
 
 
 class Call(NamedTuple):
@@ -91,6 +91,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._record({})
         fault = self.server.faults.pop(0) if self.server.faults else None
+        if fault and isinstance(fault.kind, int):
+            self._answer(Answer(fault.kind, content="<html>not now</html>"))
+            return
         body, start = self.server.archive, 0
         if (asked := self.headers.get("Range")) and self.headers.get("If-Range") == self.server.etag:
             start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
@@ -108,8 +111,9 @@ class _Handler(BaseHTTPRequestHandler):
         except ConnectionError:
             return  # the client looks at the headers, and closes where it resumes by another request
         if fault and fault.kind == "stall":
-            self.server.closing.wait(10)
+            self.server.closing.wait(30)
         elif fault and fault.kind == "reset":
+            self.server.closing.wait(0.1)  # a reset takes back what the client has not read yet
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
 

@@ -128,14 +128,14 @@ def test_an_archive_that_is_there_and_damaged_is_named_and_kept(folder):
 @pytest.mark.parametrize(
     ("status", "message", "hint"),
     [
-        (401, "Unauthenticated", "the credentials were not accepted, make new ones: set KAGGLE_API_TOKEN, or "),
+        (401, "Not you", "the credentials were not accepted, make new ones: set KAGGLE_API_TOKEN, or "),
         (403, "Accept first", "accept the licence or rules at kaggle.com/datasets/owner/some-name as the user of"),
         (404, "Not found", "no such dataset: check kaggle.com/datasets/owner/some-name and the slug in params.yaml"),
-        (418, "Teapot", ""),
+        (418, "Teapot", "run `dvc repro download@lungs` again"),
     ],
 )
 def test_a_refusal_is_explained(server, folder, status, message, hint):
-    server.answers = [Answer(status, content={"code": status, "message": message})]
+    server.answers = [Answer(status, content={"code": status, "message": message.replace(" ", "\n")})]
     assert f': Kaggle answered {status} ("{message}"); {hint}' in refused(folder)
     assert left(folder) == []
     assert len(server.calls) == 1
@@ -204,6 +204,7 @@ def test_a_token_that_cannot_be_sent_is_not_shown(server, folder, no_credentials
         (format_datetime(datetime.now(UTC) + timedelta(seconds=1.5), usegmt=True), 0, 1.5),
         ("soon", 0.01, 0.01),
     ],
+    ids=["none", "seconds", "date", "unclear"],
 )
 def test_too_many_requests_then_success(server, folder, monkeypatch, value, least, most):
     waits = []
@@ -245,12 +246,31 @@ def test_cut_three_times_and_resumed(server, folder):
     assert left(folder) == [NAME]
 
 
-@pytest.mark.parametrize("kind", ["stall", "reset"])
-def test_other_cuts_are_resumed(server, folder, kind):
+@pytest.mark.parametrize(
+    ("kind", "shown"), [("stall", r"\(ConnectionError\)"), ("reset", r"\((ConnectionError|ChunkedEncodingError)\)")]
+)
+def test_other_cuts_are_resumed(server, folder, capsys, kind, shown):
     server.faults = [Fault(kind, 1_300_000), None, Fault(kind, 1_300_000)]
     patience = Patience(tries=3, wait=0.01, longest_wait=2, stall=0.5)
     assert fetch(SLUG, folder, patience=patience).path.read_bytes() == ARCHIVE
+    assert len(re.findall(shown, capsys.readouterr().err)) == 2
     assert left(folder) == [NAME]
+
+
+def test_a_storage_that_refuses_is_asked_again(server, folder):
+    server.faults = [Fault("cut", 1_300_000), Fault(403), Fault(503)]
+    assert fetch(SLUG, folder, patience=QUICK).path.read_bytes() == ARCHIVE
+    assert server.ranges() == [None] * 4 + ["bytes=1048576-"]
+    server.faults = [Fault(403)] * 4
+    (folder / NAME).unlink()
+    assert "Kaggle answered 403 (try 4 of 4, 0 bytes so far); run" in refused(folder)
+
+
+def test_an_error_page_in_place_of_the_rest_is_no_part_of_the_archive(server, folder, capsys):
+    server.faults = [Fault("cut", 1_300_000), None, Fault(503), Fault(503)]
+    assert fetch(SLUG, folder, patience=QUICK).path.read_bytes() == ARCHIVE
+    assert "the transfer had another length than announced; next try" in capsys.readouterr().err
+    assert server.ranges() == [None, None, "bytes=1048576-", None, None]
 
 
 def test_without_progress_the_tries_are_bounded(server, folder):
@@ -332,8 +352,16 @@ def test_a_full_disk_is_named(server, folder, capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {part}: no space left: ")
 
 
-def test_a_fresh_process_shows_one_line_and_no_secret(server, folder, tmp_path):
-    # The client logs in when first imported, and prints its requests, headers and all, where VERBOSE is set.
+@pytest.mark.parametrize(
+    ("variables", "hint"),
+    [
+        # The client would print its requests, headers and all.
+        ({"KAGGLE_API_TOKEN": SECRET, "VERBOSE": "1"}, "the credentials were not accepted"),
+        # It prints a page of help, once when imported.
+        ({}, "no credentials were found"),
+    ],
+)
+def test_a_fresh_process_shows_one_line_and_no_secret(server, folder, no_credentials, tmp_path, variables, hint):
     server.answers = [Answer(401, content={"code": 401, "message": "Unauthenticated"})]
     program = f"""
 from pathlib import Path
@@ -343,10 +371,13 @@ from rontgen.errors import run
 from rontgen.kaggle_source import fetch
 run(lambda: fetch({SLUG!r}, Path({str(folder)!r})))
 """
-    environment = {**os.environ, "KAGGLE_API_TOKEN": SECRET, "VERBOSE": "1", "HOME": str(tmp_path / "home")}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "error", "-c", program],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch(r"error: owner/some-name: Kaggle answered 401 .* not accepted.*\n", done.stderr)
+    assert re.fullmatch(rf"error: {SLUG}: Kaggle answered 401 .*; {hint}.*\n", done.stderr)
     assert "s3cret" not in done.stderr

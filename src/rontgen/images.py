@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from rontgen.archives import Archive
@@ -19,30 +19,40 @@ THREADS = 4
 
 # A header may claim any size; the largest chest radiographs in use have 25 megapixels
 MAX_PIXELS = 100_000_000
+# Pillow's own limit is lower, and a warning
+Image.MAX_IMAGE_PIXELS = None
+
+# No other: Pillow hands EPS to Ghostscript, which runs what the file says
+FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "WEBP")
 
 
 def decode(data: bytes, size: int) -> np.ndarray:
-    """Decode any picture Pillow reads to a square grayscale image.
+    """Decode a picture in one of FORMATS to a square grayscale image.
 
     EXIF rotation is applied, 16-bit values are divided by 257, palettes and CMYK go through RGB, transparent pixels
     are black. The picture is squeezed to the square, as Keras's `load_img` does, with bilinear antialiasing.
     Returns uint8 (size, size). Raises RontgenError, naming what is wrong, where the bytes are no picture.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise RontgenError(f"expected at most {MAX_PIXELS} pixels, received {image.width}×{image.height}")
             if image.format == "JPEG" and image.mode == "RGB":
                 image.draft("L", image.size)
             gray = _grayscale(ImageOps.exif_transpose(image))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError:
+        raise RontgenError(
+            f"expected a picture ({', '.join(FORMATS)}), received {len(data)} bytes of something else"
+        ) from None
+    except (OSError, SyntaxError, ValueError) as error:
         raise RontgenError(f"expected a picture, received {len(data)} bytes that do not decode: {error}") from None
     return np.asarray(gray.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=None))
 
 
 def _grayscale(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        values[values == image.info.get("transparency")] = 0
         return Image.fromarray(np.clip(np.rint(values / 257), 0, 255).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")

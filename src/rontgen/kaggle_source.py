@@ -133,11 +133,11 @@ def _try_once(slug: str, part: Path, remedy: str, stall: float) -> None:
         # The client tries a token as a path first, so the error's filename is the token.
         if error.errno == errno.ENAMETOOLONG:
             unfit = "KAGGLE_API_TOKEN is too long for the client: save it as ~/.kaggle/access_token"
-            raise RontgenError(f"{slug}: {unfit}; then {remedy}") from None
+            raise RontgenError(f"{slug}: {unfit}; {remedy}") from None
         raise OSError(error.errno, error.strerror, error.filename or str(part)) from None
     except ValueError:
         unfit = f"the credentials hold a character that cannot be sent, make new ones: {_GIVE_CREDENTIALS}"
-        raise RontgenError(f"{slug}: {unfit}; then {remedy}") from None
+        raise RontgenError(f"{slug}: {unfit}; {remedy}") from None
 
 
 def _import_client() -> None:
@@ -173,22 +173,19 @@ def _refusal(slug: str, response: "Response", remedy: str) -> Exception:
     is_json = "application/json" in response.headers.get("Content-Type", "")
     answer = response.json() if is_json else {}
     status = response.status_code if response.status_code >= 400 else answer["code"]
-    first = (response.history or [response])[0].request
-    said = f' ("{answer["message"]}")' if answer.get("message") else ""
-    cause = f"Kaggle answered {status}{said}"
-    if status == 429 or status >= 500:
+    said = " ".join(str(answer.get("message", "")).split())
+    cause = f"Kaggle answered {status}" + (f' ("{said}")' if said else "")
+    if status == 429 or status >= 500 or response.history:  # sent on to the storage, by an address that expires
         return _Again(cause, _retry_after(response))
-    if status in (401, 403) and "Authorization" not in first.headers:
-        hint = f"no credentials were found: {_GIVE_CREDENTIALS}; then"
+    if status in (401, 403) and "Authorization" not in response.request.headers:
+        cause += f"; no credentials were found: {_GIVE_CREDENTIALS}"
     elif status == 401:
-        hint = f"the credentials were not accepted, make new ones: {_GIVE_CREDENTIALS}; then"
+        cause += f"; the credentials were not accepted, make new ones: {_GIVE_CREDENTIALS}"
     elif status == 403:
-        hint = f"accept the licence or rules at kaggle.com/datasets/{slug} as the user of the credentials; then"
+        cause += f"; accept the licence or rules at kaggle.com/datasets/{slug} as the user of the credentials"
     elif status == 404:
-        hint = f"no such dataset: check kaggle.com/datasets/{slug} and the slug in params.yaml; then"
-    else:
-        hint = ""
-    return RontgenError(f"{slug}: {cause}; {hint} {remedy}")
+        cause += f"; no such dataset: check kaggle.com/datasets/{slug} and the slug in params.yaml"
+    return RontgenError(f"{slug}: {cause}; {remedy}")
 
 
 def _retry_after(response: "Response") -> float | None:
@@ -200,7 +197,7 @@ def _retry_after(response: "Response") -> float | None:
         until = parsedate_to_datetime(value)
     except ValueError:
         return None
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+    return max(0.0, (until.astimezone(UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _size(path: Path) -> int:

@@ -96,7 +96,7 @@ def _siim_pneumothorax(archive: Archive) -> Reading:
     records, left_out = [], Counter()
     for member in archive.members():
         if re.fullmatch(r"(?:[^/]+/)*stage_1_(?:train|test)_images\.csv", member.name):
-            rows = csv.DictReader(io.StringIO(archive.read(member.name).decode("utf-8-sig")))
+            rows = csv.DictReader(io.StringIO(archive.read(member.name).decode("utf-8-sig", errors="replace")))
             missing = {"new_filename", "has_pneumo"} - set(rows.fieldnames or ())
             if missing:
                 raise RontgenError(f"{archive.path}: {member.name}: expected a column {sorted(missing)[0]!r}")

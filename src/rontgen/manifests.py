@@ -48,11 +48,14 @@ def list_images(study: Study) -> tuple[pd.DataFrame, dict, dict]:
     """
     frames, found, left_out = [], {}, {}
     for layout, slug in study.dataset.archives.items():
-        path = require(study.raw / archive_name(slug), f"dvc repro download@{study.dataset_name}")
-        with Archive(path) as archive:
+        command = f"dvc repro download@{study.dataset_name}"
+        path = require(study.raw / archive_name(slug), command)
+        with Archive(path, command=command) as archive:
             reading = layouts.read(layout, archive)
             found[layout] = dict(sorted(Counter(record.label for record in reading.records).items()))
-            left_out[layout] = reading.left_out
+            left_out[layout] = dict(reading.left_out)
+            if archive.left_out:
+                left_out[layout]["macOS clutter"] = len(archive.left_out)
             _check_counts(study, layout, path, found[layout])
             labels = study.dataset.labels[layout]
             records = [record for record in reading.records if record.label in labels]

@@ -189,6 +189,7 @@ class TrainProfile(Section):
     weights: str
     max_epochs: Count | None
     max_variants: Count | None
+    batch_norm_momentum: Annotated[float, Field(gt=0, lt=1)] | None
 
 
 class Profile(Section):

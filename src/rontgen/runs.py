@@ -79,7 +79,8 @@ class Run:
     model: Model
     augment: Augment | None
     train: Train
-    weights: str
+    weights: str | None
+    batch_norm_momentum: float | None
 
     @property
     def classes(self) -> list[str]:
@@ -154,10 +155,7 @@ def load_run(name: str) -> Run:
     profile = values.profiles[values.profile].train
     if augment is not None:
         augment = augment.model_copy(update={"variants": _at_most(augment.variants, profile.max_variants)})
-    fine_tune = train.fine_tune
-    if fine_tune is not None:
-        fine_tune = fine_tune.model_copy(update={"epochs": _at_most(fine_tune.epochs, profile.max_epochs)})
-    train = train.model_copy(update={"epochs": _at_most(train.epochs, profile.max_epochs), "fine_tune": fine_tune})
+    train = _with_fewer_epochs(train, profile.max_epochs)
     return Run(
         name=name,
         view=view,
@@ -166,7 +164,8 @@ def load_run(name: str) -> Run:
         model=values.models[model_name],
         augment=augment,
         train=train,
-        weights=profile.weights,
+        weights=None if profile.weights == "none" else profile.weights,
+        batch_norm_momentum=profile.batch_norm_momentum,
     )
 
 
@@ -204,6 +203,15 @@ def _entry(section: dict, name: str, kind: str):
     if name not in section:
         raise RontgenError(f"--{kind}: expected {ACTIVE} or one of {', '.join(section)}, received {name!r}")
     return section[name]
+
+
+def _with_fewer_epochs(train: Train, cap: int | None) -> Train:
+    """At most `cap` epochs in all; fine-tuning, where there is any, gets half of them."""
+    fine_tune = train.fine_tune
+    if fine_tune is not None and cap is not None:
+        fine_tune = fine_tune.model_copy(update={"epochs": min(fine_tune.epochs, max(1, cap // 2))})
+        cap = max(1, cap - fine_tune.epochs)
+    return train.model_copy(update={"epochs": _at_most(train.epochs, cap), "fine_tune": fine_tune})
 
 
 def _at_most(value: int, cap: int | None) -> int:

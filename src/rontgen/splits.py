@@ -40,11 +40,12 @@ def assign(images: pd.DataFrame, classes: list[str], split: Split, max_per_class
 
     labels = images.groupby("sha256")["class"].transform("nunique")
     images = keep(images, labels == 1, "same image under two labels")
+    # before any copy goes: one image under two patients' names makes them one patient
+    images = images.assign(group=_groups(images, split.group_by))
     if split.policy == "official":
-        images = _official_folders(images, keep, split.group_by)
+        images = _official_folders(images, keep)
     if split.deduplicate:
         images = keep(images, ~images.duplicated("sha256"), "duplicates")
-    images = images.assign(group=_groups(images, split.group_by))
 
     random = np.random.default_rng(split.seed)
     if split.policy == "balanced":
@@ -60,8 +61,8 @@ def assign(images: pd.DataFrame, classes: list[str], split: Split, max_per_class
     return Assignment(_manifest(images, classes), dropped)
 
 
-def _official_folders(images: pd.DataFrame, keep, group_by: str) -> pd.DataFrame:
-    """The archive's own train and test folders; what the test folder holds leaves the train folder."""
+def _official_folders(images: pd.DataFrame, keep) -> pd.DataFrame:
+    """The archive's own train and test folders; groups that the test folder holds leave the train folder."""
     if not images["folder"].isin(["train", "test"]).any():
         raise RontgenError(
             "split.policy official: expected an archive with train and test folders, received none: "
@@ -75,9 +76,7 @@ def _official_folders(images: pd.DataFrame, keep, group_by: str) -> pd.DataFrame
         )
     images = keep(images, images["folder"] != "val", "in the archive's own validation folder")
     in_test = images["folder"] == "test"
-    shared = images["sha256"].isin(images.loc[in_test, "sha256"])
-    if group_by == "patient":
-        shared |= images["patient"].isin(images.loc[in_test, "patient"]) & (images["patient"] != "")
+    shared = images["group"].isin(images.loc[in_test, "group"])
     return keep(images, in_test | ~shared, "in the test folder too")
 
 
@@ -109,39 +108,50 @@ def _proportional(images: pd.DataFrame, classes: list[str], split: Split, random
 
 
 def _balanced(images, classes, split, max_per_class) -> tuple[np.ndarray, np.ndarray]:
-    """The same number of images of each class in each subset; also how often each image stands in it."""
+    """The same number of images of each class in each subset; also how often each image stands in it.
+
+    Groups are placed whole, then in part where a gap is left, the rest of them in no subset.
+    """
     wanted = np.array([getattr(split.counts, name) for name in SUBSETS])
     if max_per_class is not None:
         wanted = np.minimum(wanted, [getattr(max_per_class, name) for name in SUBSETS])
-    available = np.array([(images["class"] == name).sum() for name in classes])
-    # `limit` images of each class are tried, fewer as long as groups cannot be parted into just that many
-    for limit in range(wanted.sum(), len(SUBSETS) - 1, -1):
-        per_class = np.minimum(available, limit)
-        if split.on_shortage == "shrink":
-            per_class[:] = per_class.min()
-        elif split.on_shortage == "error" and per_class.min() < wanted.sum():
+    per_class = np.array([min((images["class"] == name).sum(), wanted.sum()) for name in classes])
+    if split.on_shortage == "shrink":
+        per_class[:] = per_class.min()
+    targets = np.array([apportion(number, wanted) for number in per_class])
+    for large_first in (False, True):  # chance alone, then the order that leaves the fewest gaps
+        random = np.random.default_rng(split.seed)
+        subset = _fill(images, classes, targets, random, large_first=large_first, overflow=False)
+        placed = np.minimum(_count(images, subset, classes), targets)
+        if (placed == targets).all():
             break
-        targets = np.array([apportion(number, wanted) for number in per_class])
-        for large_first in (False, True):  # chance alone, then the order that leaves the fewest gaps
-            random = np.random.default_rng(split.seed)
-            subset = _fill(images, classes, targets, random, large_first=large_first, overflow=False)
-            if (_count(images, subset, classes) == targets).all():
-                repeats = np.ones(len(images), dtype=int)
-                if split.on_shortage == "repeat":
-                    repeats = _repeats(images, subset, classes, wanted)
-                return subset, repeats
-    short = int(np.argmin(available))
-    raise RontgenError(
-        f"split.counts: expected {wanted.sum()} images of each class, received {available[short]} of "
-        f"{classes[short]} to part so: lower split.counts or set split.on_shortage to shrink or repeat"
-    )
+    totals = placed.sum(axis=1)
+    if split.on_shortage == "error" and totals.min() < wanted.sum():
+        raise RontgenError(
+            f"split.counts: expected {wanted.sum()} images of each class, received {totals.min()} of "
+            f"{classes[totals.argmin()]} that can be parted so: lower split.counts or set split.on_shortage to "
+            "shrink or repeat"
+        )
+    if split.on_shortage == "shrink":
+        tries = (apportion(number, wanted) for number in range(totals.min(), -1, -1))
+        targets[:] = next(parts for parts in tries if (parts <= placed).all())
+    repeats = np.ones(len(images), dtype=int)
+    for name, numbers in zip(classes, targets, strict=True):
+        for column, subset_name in enumerate(SUBSETS):
+            rows = np.flatnonzero((subset == subset_name) & (images["class"] == name).to_numpy())
+            kept, rest = np.split(random.permutation(rows), [numbers[column]])
+            subset[rest] = ""
+            if split.on_shortage == "repeat":
+                repeats[kept] = apportion(wanted[column], np.ones(len(kept)))
+    return subset, repeats
 
 
 def _fill(images, classes, targets, random, *, large_first: bool, overflow: bool) -> np.ndarray:
     """Place whole groups, in random order, where the largest share of their class's target is still open.
 
-    targets: int array (classes, subsets). overflow: a group that fits nowhere goes to the emptiest subset instead
-    of none. Returns the subset of each image, "" for none, object array (N,).
+    targets: int array (classes, subsets). overflow: a group that fits nowhere goes to the emptiest subset; else, once
+    all the others are placed, to the subset that can use most of it, or to none. Returns the subset of each image, ""
+    for none, object array (N,).
     """
     codes, groups = np.unique(images["group"], return_inverse=True)
     table = np.zeros((len(codes), len(classes)), dtype=int)
@@ -152,18 +162,27 @@ def _fill(images, classes, targets, random, *, large_first: bool, overflow: bool
     open_subsets = targets.sum(axis=0) > 0
     remaining = targets.astype(float)
     chosen = np.full(len(codes), len(SUBSETS))
+    skipped = []
     for group in order:
         present = np.flatnonzero(table[group])
         counts = table[group, present, None]
         fits = (remaining[present] >= counts).all(axis=0)
         if not fits.any():
             if not overflow:
+                skipped.append(group)
                 continue
             fits = open_subsets
         room = (remaining[present] / np.maximum(targets[present], 1)).min(axis=0)
         subset = int(np.argmax(np.where(fits, room, -np.inf)))
         chosen[group] = subset
         remaining[present, subset] -= counts[:, 0]
+    for group in skipped:
+        used = np.minimum(remaining, table[group, :, None]).sum(axis=0)
+        if used.any():
+            chosen[group] = np.argmax(used)
+            remaining[:, chosen[group]] = np.maximum(remaining[:, chosen[group]] - table[group], 0)
+        elif not remaining.any():
+            break
     return np.array([*SUBSETS, ""], dtype=object)[chosen[groups]]
 
 
@@ -171,16 +190,6 @@ def _count(images, subset, classes) -> np.ndarray:
     """Images by class and subset. int array (classes, subsets)."""
     table = pd.crosstab(images["class"].to_numpy(), subset)
     return table.reindex(index=classes, columns=list(SUBSETS), fill_value=0).to_numpy()
-
-
-def _repeats(images, subset, classes, wanted) -> np.ndarray:
-    """How often each image stands in its subset, so that every class has the wanted number there."""
-    repeats = np.ones(len(images), dtype=int)
-    for name in classes:
-        for count, subset_name in zip(wanted, SUBSETS, strict=True):
-            rows = np.flatnonzero((subset == subset_name) & (images["class"] == name).to_numpy())
-            repeats[rows] = apportion(count, np.ones(len(rows)))
-    return repeats
 
 
 def _thin(images, subset, max_per_class, random) -> np.ndarray:
@@ -227,8 +236,8 @@ def _manifest(images: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
         }
     )
     rows = rows.iloc[order.sort_values(["subset", "class", "position"]).index].reset_index(drop=True)
-    copy = rows.groupby("sha256").cumcount()
     short = rows["sha256"].str[:12]
+    copy = short.groupby(short).cumcount()
     rows = rows.assign(id=short.where(copy == 0, short + "-" + (copy + 1).astype(str)))
     return rows[MANIFEST_COLUMNS]
 

@@ -59,6 +59,15 @@ def prepare(seed: int, mixed_precision: bool) -> None:
         keras.mixed_precision.set_global_policy("mixed_float16" if _has_gpu() else "mixed_bfloat16")
 
 
+def set_batch_norm_momentum(model: keras.Model, momentum: float) -> None:
+    """How slowly batch statistics are averaged, in every BatchNormalization of the model and its backbone."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            set_batch_norm_momentum(layer, momentum)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = momentum
+
+
 def fit(
     model: keras.Model,
     train_set: Subset,

@@ -1,5 +1,6 @@
 """What every architecture shares: the first layers, the head, and pretrained backbones."""
 
+import warnings
 from pathlib import Path
 
 import keras
@@ -61,8 +62,10 @@ def backbone(name: str, pixels, weights: str | None) -> keras.Model:
             raise RontgenError(f"weights: expected none, imagenet or a file, received {weights!r}, which is no file")
         model = BACKBONES[name](weights=None, **options)
         try:
-            model.load_weights(weights)
-        except (OSError, ValueError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # Keras only warns of layers that it leaves random
+                model.load_weights(weights)
+        except (OSError, ValueError, UserWarning) as error:
             raise RontgenError(f"weights: {weights} does not fit {name}: {error}") from None
         return model
     try:

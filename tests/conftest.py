@@ -1,0 +1,49 @@
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+
+# The same examples every time, none kept on disk; no deadline, for a machine shared with other work.
+settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def write_zip(tmp_path):
+    """Write a zip of {member: bytes} under tmp_path; returns its path."""
+
+    def write(members, name="owner--name.zip"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, data in members.items():
+                archive.writestr(member, data)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def change_params(tmp_path, monkeypatch):
+    """Work in a folder with a copy of params.yaml, and change keys in it: {"train.epochs": 3, …}."""
+    path = tmp_path / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", path)
+    monkeypatch.chdir(tmp_path)
+
+    def change(changes):
+        values = YAML(typ="safe", pure=True).load(path)
+        for key, value in changes.items():
+            *parents, last = key.split(".")
+            section = values
+            for parent in parents:
+                section = section[parent]
+            section[last] = value
+        path.write_text(json.dumps(values))  # which is YAML too
+
+    return change

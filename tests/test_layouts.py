@@ -1,0 +1,189 @@
+import pytest
+
+from rontgen import layouts
+from rontgen.archives import Archive
+from rontgen.errors import RontgenError
+from rontgen.layouts import Record, chest_xray_patient
+
+
+@pytest.fixture
+def read(write_zip):
+    def read(layout, members):
+        with Archive(write_zip(members)) as archive:
+            return layouts.read(layout, archive)
+
+    return read
+
+
+CHEST_XRAY = {
+    "chest_xray/train/NORMAL/IM-0115-0001.jpeg": b"a",
+    "chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg": b"b",
+    "chest_xray/val/NORMAL/NORMAL2-IM-1427-0001.jpeg": b"c",
+    "chest_xray/test/PNEUMONIA/person1946_virus_4874.jpeg": b"d",
+}
+NESTED = {f"chest_xray/{name}": data for name, data in CHEST_XRAY.items()}
+CHEST_XRAY_RECORDS = {
+    Record("chest_xray/train/NORMAL/IM-0115-0001.jpeg", "NORMAL", "IM-0115", "train"),
+    Record("chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg", "PNEUMONIA", "person1", "train"),
+    Record("chest_xray/val/NORMAL/NORMAL2-IM-1427-0001.jpeg", "NORMAL", "NORMAL2-IM-1427", "val"),
+    Record("chest_xray/test/PNEUMONIA/person1946_virus_4874.jpeg", "PNEUMONIA", "person1946", "test"),
+}
+
+
+def test_chest_xray(read):
+    reading = read("chest_xray", CHEST_XRAY)
+    assert (set(reading.records), reading.left_out) == (CHEST_XRAY_RECORDS, {})
+
+
+@pytest.mark.parametrize("first", [CHEST_XRAY, NESTED])
+def test_nested_copies_are_left_out_whatever_their_order(read, first):
+    reading = read("chest_xray", first | CHEST_XRAY | NESTED)
+    assert set(reading.records) == CHEST_XRAY_RECORDS
+    assert reading.left_out == {"nested copies": 4}
+
+
+@pytest.mark.parametrize("data", [b"x", b"bb"])
+def test_a_nested_file_that_differs_is_an_image_of_its_own(read, data):
+    other = "chest_xray/chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg"
+    reading = read("chest_xray", CHEST_XRAY | NESTED | {other: data})
+    assert set(reading.records) == CHEST_XRAY_RECORDS | {Record(other, "PNEUMONIA", "person1", "train")}
+    assert reading.left_out == {"nested copies": 3}
+
+
+def test_an_archive_with_the_nested_copy_alone_is_read(read):
+    reading = read("chest_xray", NESTED)
+    assert len(reading.records) == 4
+    assert reading.left_out == {}
+
+
+def test_what_macos_adds_is_no_image(read):
+    clutter = {f"chest_xray/__MACOSX/{name.replace('NORMAL/', 'NORMAL/._')}": b"x" for name in CHEST_XRAY}
+    reading = read("chest_xray", CHEST_XRAY | clutter | {"chest_xray/train/.DS_Store": b"x"})
+    assert set(reading.records) == CHEST_XRAY_RECORDS
+
+
+def test_other_files_are_counted(read):
+    others = {"chest_xray/README.md": b"", "chest_xray/train/OTHER/a.jpeg": b"", "chest_xray/train/NORMAL/a.txt": b""}
+    assert read("chest_xray", CHEST_XRAY | others).left_out == {"not an image of a class": 3}
+
+
+@pytest.mark.parametrize(
+    ("stem", "patient"),
+    [
+        ("person1_bacteria_1", "person1"),
+        ("person1946_virus_4874", "person1946"),
+        ("IM-0115-0001", "IM-0115"),
+        ("IM-0115-0001-0002", "IM-0115"),
+        ("NORMAL2-IM-1427-0001", "NORMAL2-IM-1427"),
+        ("NORMAL2-IM-1427-0001-0003", "NORMAL2-IM-1427"),
+        ("BACTERIA-7422-0001", ""),
+        ("xperson1_virus_1", ""),
+        ("", ""),
+    ],
+)
+def test_the_patient_is_in_the_name(stem, patient):
+    assert chest_xray_patient(stem) == patient
+
+
+@pytest.mark.parametrize("images", ["images/", ""])
+@pytest.mark.parametrize("root", ["COVID-19_Radiography_Dataset/", "COVID-19 Radiography Database/", ""])
+def test_covid_radiography_with_and_without_folders_of_images(read, root, images):
+    labels = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
+    members = {f"{root}{label}/{images}{label}-1.png": label.encode() for label in labels}
+    reading = read("covid_radiography", members)
+    assert reading.records == sorted(
+        (Record(f"{root}{label}/{images}{label}-1.png", label) for label in labels), key=lambda record: record.member
+    )
+    assert reading.left_out == {}
+
+
+def test_covid_radiography_leaves_out_masks_and_tables(read):
+    root = "COVID-19_Radiography_Dataset"
+    members = {
+        f"{root}/COVID/images/COVID-1.png": b"1",
+        f"{root}/COVID/masks/COVID-1.png": b"2",
+        f"{root}/Normal/masks/Normal-1.png": b"3",
+        f"{root}/COVID.metadata.xlsx": b"4",
+        f"{root}/README.md.txt": b"5",
+    }
+    reading = read("covid_radiography", members)
+    assert reading.records == [Record(f"{root}/COVID/images/COVID-1.png", "COVID")]
+    assert reading.left_out == {"masks": 2, "not an image of a class": 2}
+
+
+def test_tb_radiography(read):
+    root = "TB_Chest_Radiography_Database"
+    members = {
+        f"{root}/Normal/Normal-1.png": b"1",
+        f"{root}/Tuberculosis/Tuberculosis-101.png": b"2",
+        f"{root}/Normal.metadata.xlsx": b"3",
+    }
+    reading = read("tb_radiography", members)
+    assert reading.records == [
+        Record(f"{root}/Normal/Normal-1.png", "Normal"),
+        Record(f"{root}/Tuberculosis/Tuberculosis-101.png", "Tuberculosis"),
+    ]
+    assert reading.left_out == {"not an image of a class": 1}
+
+
+SIIM = "siim-acr-pneumothorax"
+SIIM_FILES = {
+    f"{SIIM}/png_images/0_train_1_.png": b"1",
+    f"{SIIM}/png_images/1_train_0_.png": b"2",
+    f"{SIIM}/png_images/0_test_1_.png": b"3",
+    f"{SIIM}/png_masks/0_train_1_.png": b"4",
+    f"{SIIM}/png_masks/0_test_1_.png": b"5",
+}
+SIIM_TABLES = {
+    f"{SIIM}/stage_1_train_images.csv": b"new_filename,ImageId,has_pneumo\n0_train_1_.png,1,1\n1_train_0_.png,2,0\n",
+    f"{SIIM}/stage_1_test_images.csv": "\ufeffnew_filename,ImageId,has_pneumo\r\n0_test_1_.png,3,1\r\n".encode(),
+}
+
+
+def test_siim_pneumothorax(read):
+    reading = read("siim_pneumothorax", SIIM_FILES | SIIM_TABLES)
+    assert set(reading.records) == {
+        Record(f"{SIIM}/png_images/0_train_1_.png", "positive", folder="train"),
+        Record(f"{SIIM}/png_images/1_train_0_.png", "negative", folder="train"),
+        Record(f"{SIIM}/png_images/0_test_1_.png", "positive", folder="test"),
+    }
+    assert reading.left_out == {"masks": 2, "not an image of a class": 2}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (b"new_filename,has_pneumo\n0_train_1_.png,0\n1_train_0_.png,0\n", "0_train_1_.png: .* 1, the CSV says 0"),
+        (b"new_filename,has_pneumo\n0_train_1_.png,1\n", "1_train_0_.png: .* has_pneumo 0, the CSV says None"),
+        (b"new_filename,has_pneumo\n0_train_1_.png\n", "0_train_1_.png: .* has_pneumo 1, the CSV says None"),
+        (b"new_filename,ImageId\n0_train_1_.png,1.2\n", "stage_1_train_images.csv: expected a column 'has_pneumo'"),
+        (b"has_pneumo\n1\n", "stage_1_train_images.csv: expected a column 'new_filename'"),
+        (b"", "stage_1_train_images.csv: expected a column 'has_pneumo'"),
+        (b"\x89PNG\xff\xfe\x00", "stage_1_train_images.csv: expected a column 'has_pneumo'"),
+    ],
+)
+def test_siim_flags_and_table_must_agree(read, table, message):
+    with pytest.raises(RontgenError, match=rf"owner--name\.zip: .*{message}"):
+        read("siim_pneumothorax", SIIM_FILES | SIIM_TABLES | {f"{SIIM}/stage_1_train_images.csv": table})
+
+
+def test_siim_without_tables_is_refused(read):
+    with pytest.raises(RontgenError, match=r"owner--name\.zip: expected stage_1_train_images\.csv and stage_1_test"):
+        read("siim_pneumothorax", SIIM_FILES)
+
+
+def test_siim_without_one_table_is_refused(read):
+    tables = {name: data for name, data in SIIM_TABLES.items() if "train" in name}
+    with pytest.raises(RontgenError, match=r"0_test_1_\.png: its name says has_pneumo 1, the CSV says None"):
+        read("siim_pneumothorax", SIIM_FILES | tables)
+
+
+@pytest.mark.parametrize("layout", ["chest_xray", "covid_radiography", "tb_radiography"])
+def test_an_archive_without_images_is_refused(read, layout):
+    with pytest.raises(RontgenError, match=f"expected the layout {layout}, found no image where it has them"):
+        read(layout, {"some/other/picture.png": b"1"})
+
+
+def test_an_unknown_layout_lists_the_known_ones(read):
+    with pytest.raises(RontgenError, match=r"layout: expected one of chest_xray, .*tb_radiography, received 'nih'"):
+        read("nih", CHEST_XRAY)

@@ -1,0 +1,113 @@
+"""All architectures by one table: shapes, heads, and the parameter counts that the papers print."""
+
+import keras
+import numpy as np
+import pytest
+
+from rontgen import training
+from rontgen.errors import RontgenError
+from rontgen.models import FAMILIES, blocks, build_model
+
+# name, total parameters for 224-pixel grayscale images and two classes (PAPERS.md), units of the output
+PUBLISHED = [
+    ("resnet50v2", 24_089_601, 1),
+    ("vgg16", 14_846_273, 1),
+    ("mobilenetv2", 2_260_546, 2),
+]
+UNITS = {"resnet50": 1, "resnet50_lstm": 1, "lstm": 1, "simple_rnn": 2, "cnn4": 2}
+
+
+@pytest.mark.parametrize(("name", "parameters", "units"), PUBLISHED)
+def test_published_parameter_counts(name, parameters, units):
+    model = build_model(name, image_shape=(224, 224, 1), classes=2, weights=None)
+    assert model.count_params() == parameters
+    assert model.output_shape == (None, units)
+
+
+@pytest.mark.parametrize(("name", "units"), UNITS.items())
+def test_head_of_two_classes_is_the_papers(name, units):
+    assert build_model(name, image_shape=(32, 32, 1)).output_shape == (None, units)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_architecture_gives_probabilities_of_raw_pixels(name):
+    model = build_model(name, image_shape=(32, 32, 1), classes=4)
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1), dtype=np.uint8)
+    probabilities = model.predict_on_batch(images)
+    assert probabilities.shape == (2, 4)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("normalize", "low", "high"), [("unit", 0, 1), ("symmetric", -1, 1)])
+def test_normalisation_is_the_models_own(normalize, low, high):
+    model = build_model("cnn1", image_shape=(32, 32, 1), normalize=normalize)
+    pixels = keras.Model(model.input, model.get_layer("gray_to_channels").output)
+    images = np.concatenate([np.zeros((1, 32, 32, 1)), np.full((1, 32, 32, 1), 255)]).astype(np.uint8)
+    values = pixels.predict_on_batch(images)
+    assert values.shape == (2, 32, 32, 3)
+    np.testing.assert_allclose([values.min(), values.max()], [low, high], atol=1e-6)
+
+
+def test_lungcare_widths_double():
+    model = build_model("cnn5", image_shape=(32, 32, 1))
+    widths = [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert widths == [32, 64, 128, 256, 512]
+
+
+def test_hybrid_reads_49_steps_of_2048():
+    model = build_model("resnet50_lstm", image_shape=(224, 224, 1))
+    assert model.get_layer("positions_as_steps").output.shape == (None, 49, 2048)
+
+
+def test_options_change_the_architecture():
+    wide = build_model("vgg16", image_shape=(32, 32, 1), dense_units=8, head="softmax")
+    assert wide.get_layer("dense").units == 8
+    assert wide.output_shape == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "vgg"}, "expected one of cnn1"),
+        ({"name": "cnn1", "widths": 3}, "received 'widths'"),
+        ({"name": "vgg16", "image_shape": (24, 24, 1)}, "at least 32 pixels"),
+        ({"name": "vgg16", "image_shape": (32, 32, 1), "channels": 1}, "expected 3 for vgg16"),
+        ({"name": "vgg16", "image_shape": (32, 32, 1), "weights": "no/such.h5"}, "which is no file"),
+    ],
+)
+def test_what_cannot_be_built_is_said(arguments, message):
+    with pytest.raises(RontgenError, match=message):
+        build_model(**arguments)
+
+
+def test_weights_come_from_a_file(tmp_path):
+    path = tmp_path / "vgg16.weights.h5"
+    donor = build_model("vgg16", image_shape=(32, 32, 1))
+    donor.get_layer("vgg16").save_weights(path)
+    model = build_model("vgg16", image_shape=(32, 32, 1), weights=str(path))
+    np.testing.assert_array_equal(model.get_layer("vgg16").get_weights()[0], donor.get_layer("vgg16").get_weights()[0])
+
+
+def test_weights_of_another_backbone_are_refused(tmp_path):
+    path = tmp_path / "vgg16.weights.h5"
+    build_model("vgg16", image_shape=(32, 32, 1)).get_layer("vgg16").save_weights(path)
+    with pytest.raises(RontgenError, match="does not fit mobilenetv2"):
+        build_model("mobilenetv2", image_shape=(32, 32, 1), weights=str(path))
+
+
+def test_imagenet_without_a_network_says_what_to_do(monkeypatch):
+    def offline(**options):
+        raise Exception("URL fetch failure on somewhere: None -- no network")
+
+    monkeypatch.setitem(blocks.BACKBONES, "vgg16", offline)
+    with pytest.raises(RontgenError, match=r"copy the file into ~/.keras/models"):
+        build_model("vgg16", image_shape=(32, 32, 1), weights="imagenet")
+
+
+@pytest.mark.parametrize("name", ["cnn4", "mobilenetv2", "lstm"])
+def test_a_saved_model_loads_in_safe_mode_and_predicts_the_same(name, tmp_path):
+    model = build_model(name, image_shape=(32, 32, 1))
+    training.save(model, tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 1), dtype=np.uint8)
+    np.testing.assert_array_equal(loaded.predict_on_batch(images), model.predict_on_batch(images))

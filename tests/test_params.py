@@ -1,0 +1,148 @@
+from importlib import import_module
+
+import pytest
+
+from conftest import ROOT
+from rontgen import params
+from rontgen.errors import RontgenError
+
+REPORTED = [
+    "smatika_resnet50v2",
+    "smatika_vgg16",
+    "jitet_mobilenetv2",
+    *(f"lungcare_cnn{layers}" for layers in (1, 2, 3, 4, 5)),
+    *(f"lungcare_b{batch}_s{size}" for batch in (8, 16, 32) for size in (240, 480, 640)),
+    "covid_hybrid_resnet50",
+    "covid_hybrid_lstm",
+    "covid_hybrid_resnet50_lstm",
+    "pirngadi_simple_rnn",
+]
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return params.load(ROOT / "params.yaml")
+
+
+def test_the_reported_runs_are_the_published_rows(shipped):
+    assert len(REPORTED) == 21
+    assert list(shipped.reported) == REPORTED
+
+
+def test_a_run_named_by_batch_and_size_has_them(shipped):
+    for name, row in shipped.reported.items():
+        if name.startswith("lungcare_b"):
+            batch, size = name.removeprefix("lungcare_b").split("_s")
+            assert (row.train.batch_size, shipped.views[row.view].size) == (int(batch), int(size))
+
+
+def test_families_and_models_are_those_of_the_code(shipped):
+    models = import_module("rontgen.models")
+    assert list(shipped.models) and set(shipped.models) == set(models.FAMILIES)
+    for name, model in shipped.models.items():
+        paper = import_module(f"rontgen.models.{models.FAMILIES[name]}").PAPER[name]
+        assert model.model_dump(exclude_unset=True) == paper, name
+    for name, row in shipped.reported.items():
+        assert row.family == models.FAMILIES[row.model], name
+
+
+@pytest.mark.parametrize(("written", "expected"), [("1e-05", 1e-05), ("0.00002", 2e-05), ("1", 1.0)])
+def test_a_learning_rate_is_a_number_however_it_is_written(tmp_path, written, expected):
+    text = (ROOT / "params.yaml").read_text()
+    assert text.count("learning_rate: 0.00001\n") == 1
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace("learning_rate: 0.00001\n", f"learning_rate: {written}\n"))
+    assert params.load(path).studies["jitet"].train.fine_tune.learning_rate == expected
+
+
+MODELS = "cnn1, cnn2, cnn3, cnn4, cnn5, resnet50v2, vgg16, mobilenetv2, resnet50, resnet50_lstm, lstm, simple_rnn"
+DATASETS = "pneumonia, covid, lungs"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("modle", "vgg16", "unknown key 'modle', expected one of profile, dataset, split, image, balance, model, "),
+        ("train.epoch", 3, "train: unknown key 'epoch', expected one of epochs, batch_size, "),
+        ("studies.jitet.split.foo", 3, "studies.jitet.split: unknown key 'foo', expected one of policy, fractions, "),
+        ("train.epochs", "ten", "train.epochs: expected integer, received 'ten'"),
+        ("train.epochs", 2.5, "train.epochs: expected integer, received 2.5"),
+        ("train.epochs", True, "train.epochs: expected integer, received True"),
+        ("train.epochs", 0, "train.epochs: expected greater than or equal to 1, received 0"),
+        ("train.learning_rate", "1e-05", "train.learning_rate: expected number, received '1e-05'"),
+        ("train.learning_rate", 0, "train.learning_rate: expected greater than 0, received 0"),
+        ("split.deduplicate", "yes", "split.deduplicate: expected boolean, received 'yes'"),
+        ("image.channels", 2, "image.channels: expected 1 or 3, received 2"),
+        ("image.size", 4, "image.size: expected greater than or equal to 8, received 4"),
+        ("augment.zoom", 1.0, "augment.zoom: expected less than 1, received 1.0"),
+        ("balance", "adasyn", "balance: expected 'none' or 'smote', received 'adasyn'"),
+        ("profile", "full", "profile: expected 'demo' or 'paper', received 'full'"),
+        ("split.policy", "random", "split.policy: expected 'stratified', 'balanced' or 'official', received 'random'"),
+        ("split", {"policy": "official"}, "split.fractions: expected a value, received nothing"),
+        ("studies.smatika.split.counts", None, "studies.smatika.split: policy balanced needs counts"),
+        ("split.fractions", None, "split: policy stratified needs fractions"),
+        ("studies.pirngadi.split.fractions", None, "studies.pirngadi.split: policy official needs fractions"),
+        ("split.fractions.test", None, "split: policy stratified needs fractions.test"),
+        ("split.fractions.test", 0.2, "split: fractions must sum to 1, received 1.1"),
+        (
+            "split.fractions",
+            {"train": 0.9, "validation": 0.1, "test": 0.0},
+            "split: every fraction in use must be above 0",
+        ),
+        ("dataset", "xray", f"dataset: expected one of {DATASETS}, received 'xray'"),
+        ("model", "vgg19", f"model: expected one of {MODELS}, received 'vgg19'"),
+        ("studies.jitet.dataset", "xray", f"studies.jitet.dataset: expected one of {DATASETS}, received 'xray'"),
+        (
+            "views.jitet_224.study",
+            "jite",
+            "views.jitet_224.study: expected one of smatika, jitet, lungcare, covid_hybrid, pirngadi, received 'jite'",
+        ),
+        ("views.jitet_224.dataset", "covid", "views.jitet_224.dataset: expected one of pneumonia, received 'covid'"),
+        (
+            "reported.smatika_vgg16.model",
+            "vgg",
+            f"reported.smatika_vgg16.model: expected one of {MODELS}, received 'vgg'",
+        ),
+        (
+            "reported.smatika_vgg16.study",
+            "jitet",
+            "reported.smatika_vgg16.study: expected one of smatika, received 'jitet'",
+        ),
+        (
+            "reported.smatika_vgg16.view",
+            "smatika_225",
+            "reported.smatika_vgg16.view: expected one of smatika_224, jitet_224, lungcare_240, lungcare_480, "
+            "lungcare_640, covid_hybrid_224, pirngadi_150, received 'smatika_225'",
+        ),
+        (
+            "datasets.lungs.classes",
+            ["NORMAL", "PNEUMONIA"],
+            "datasets.lungs: labels name the classes ['NORMAL', 'PNEUMONIA', 'PNEUMOTHORAX', 'TUBERCULOSIS'], "
+            "classes lists ['NORMAL', 'PNEUMONIA']",
+        ),
+        ("datasets.covid.counts", {}, "datasets.covid: labels and counts need one entry for each of archives"),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_line(change_params, key, value, message):
+    change_params({key: value})
+    with pytest.raises(RontgenError) as caught:
+        params.load()
+    assert str(caught.value).startswith(f"params.yaml: {message}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [1\n", "is not valid YAML: "), ("a: 1\na: 2\n", 'is not valid YAML: .*duplicate key "a"')],
+)
+def test_broken_yaml_is_one_line(tmp_path, text, message):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(RontgenError, match=message) as caught:
+        params.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(RontgenError, match="not found: run from the root of the repository"):
+        params.load(tmp_path / "params.yaml")

@@ -1,0 +1,144 @@
+"""The phantoms: what every finding must show, what must not give it away, and that a small network can learn it."""
+
+import itertools
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from rontgen import phantom
+
+FINDINGS = sorted(phantom.FINDINGS)
+ABNORMAL = [finding for finding in FINDINGS if finding != "normal"]
+
+
+def draw(finding: str, patient: int, exposure: int, height: int = 64, width: int = 64) -> phantom.Radiograph:
+    return phantom.draw(finding, np.random.default_rng(patient), np.random.default_rng([99, exposure]), height, width)
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    return (first & second).sum() / (first | second).sum()
+
+
+@pytest.mark.parametrize("finding", FINDINGS)
+@pytest.mark.parametrize(("height", "width"), [(21, 34), (64, 64), (128, 166)])
+def test_fields_have_the_size_and_the_types_that_are_promised(finding, height, width):
+    drawn = draw(finding, 1, 1, height, width)
+    assert [field.shape for field in drawn] == [(height, width)] * 3
+    assert [field.dtype for field in drawn] == [np.uint8, bool, bool]
+
+
+@pytest.mark.parametrize("finding", FINDINGS)
+def test_the_same_generators_give_the_same_bytes(finding):
+    first, second = draw(finding, 3, 4), draw(finding, 3, 4)
+    assert all(one.tobytes() == other.tobytes() for one, other in zip(first, second, strict=True))
+
+
+def test_another_exposure_of_a_patient_is_another_image():
+    assert (draw("pneumonia", 1, 1).image != draw("pneumonia", 1, 2).image).mean() > 0.5
+
+
+@pytest.mark.parametrize("finding", ABNORMAL)
+def test_anatomy_and_pose_do_not_depend_on_the_finding(finding):
+    assert np.array_equal(draw(finding, 5, 6).lungs, draw("normal", 5, 6).lungs)
+
+
+def test_two_exposures_of_a_patient_are_more_alike_than_two_patients():
+    lungs = [[draw("normal", patient, 2 * patient + turn).lungs for turn in (0, 1)] for patient in range(30)]
+    same = np.mean([overlap(*pair) for pair in lungs])
+    others = np.mean([overlap(one[0], two[1]) for one, two in itertools.pairwise(lungs)])
+    assert same > others + 0.02
+
+
+def test_a_normal_chest_has_no_sign():
+    assert not any(draw("normal", patient, patient).sign.any() for patient in range(20))
+
+
+@pytest.mark.parametrize("finding", ABNORMAL)
+def test_every_abnormal_chest_has_a_sign_within_the_lungs(finding):
+    for patient in range(30):
+        drawn = draw(finding, patient, patient)
+        assert drawn.sign.sum() >= 10
+        assert not (drawn.sign & ~drawn.lungs).any()
+
+
+@pytest.mark.parametrize("finding", ABNORMAL)
+def test_opacities_brighten_the_lung_and_free_air_darkens_it(finding):
+    changes = []
+    for patient in range(30):
+        drawn, normal = draw(finding, patient, patient), draw("normal", patient, patient)
+        # Against what lies outside the lungs, since the tone of the two films differs.
+        contrast = [film.image[drawn.sign].mean() - film.image[~drawn.lungs].mean() for film in (drawn, normal)]
+        changes.append(contrast[0] - contrast[1])
+    assert np.mean(changes) < -4 if finding == "pneumothorax" else np.mean(changes) > 10
+
+
+def test_tuberculosis_lies_in_the_upper_zones_and_pneumonia_and_covid_do_not():
+    def upper_share(finding: str) -> float:
+        films = [draw(finding, patient, patient) for patient in range(30)]
+        rows = [(np.nonzero(film.sign)[0], np.nonzero(film.lungs)[0].mean()) for film in films]
+        return np.mean([(sign < middle).mean() for sign, middle in rows])
+
+    assert upper_share("tuberculosis") > 0.85
+    assert max(upper_share("pneumonia"), upper_share("covid")) < 0.60
+
+
+def test_covid_is_in_both_lungs_and_pneumothorax_in_one():
+    def smaller_share(finding: str) -> float:
+        halves = [draw(finding, patient, patient).sign for patient in range(30)]
+        counts = np.array([(sign[:, :32].sum(), sign[:, 32:].sum()) for sign in halves])
+        return np.mean(counts.min(axis=1) / counts.sum(axis=1))
+
+    assert smaller_share("covid") > 0.3
+    assert smaller_share("pneumothorax") < 0.02
+
+
+def test_an_unknown_finding_is_refused():
+    with pytest.raises(KeyError):
+        draw("fracture", 1, 1)
+
+
+def test_mean_brightness_alone_separates_no_two_findings():
+    brightness = {
+        finding: [draw(finding, 1000 * code + patient, 1000 * code + patient).image.mean() for patient in range(150)]
+        for code, finding in enumerate(FINDINGS)
+    }
+    for one, other in itertools.combinations(FINDINGS, 2):
+        area = roc_auc_score([0] * 150 + [1] * 150, brightness[one] + brightness[other])
+        assert max(area, 1 - area) <= 0.70, (one, other)
+
+
+@pytest.mark.slow
+def test_a_network_of_four_convolutions_learns_pneumonia_at_64_pixels():
+    import keras
+    from keras import layers
+
+    def images(first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        cases = [
+            (finding, 2 * patient + label)
+            for patient in range(first, first + count)
+            for label, finding in enumerate(("normal", "pneumonia"))
+        ]
+        pixels = np.stack([draw(finding, patient, patient).image for finding, patient in cases])
+        return pixels[..., None] / np.float32(255), np.arange(2 * count) % 2
+
+    keras.utils.set_random_seed(7)
+    stack = [keras.Input((64, 64, 1))]
+    for filters in (32, 64, 128, 256):
+        stack += [
+            layers.Conv2D(filters, 3, padding="same", activation="relu"),
+            # Keras's own 0.99 takes about 500 steps to forget where it started; there are 190.
+            layers.BatchNormalization(momentum=0.9),
+            layers.MaxPooling2D(),
+        ]
+    stack += [
+        layers.Flatten(),
+        layers.Dense(128, activation="relu"),
+        layers.Dropout(0.5),
+        layers.Dense(1, activation="sigmoid"),
+    ]
+    model = keras.Sequential(stack)
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    model.fit(*images(0, 250), epochs=6, batch_size=16, verbose=0)
+    _, accuracy = model.evaluate(*images(1000, 100), verbose=0)
+    assert accuracy >= 0.85

@@ -1,0 +1,168 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from rontgen import params, runs
+from rontgen.errors import RontgenError
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return params.load(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def profile(shipped, monkeypatch):
+    """Choose the profile of params.yaml as shipped."""
+
+    def choose(name):
+        monkeypatch.setattr(params, "load", lambda: shipped.model_copy(update={"profile": name}))
+
+    return choose
+
+
+def test_the_active_run_follows_the_top_level_keys(change_params):
+    change_params(
+        {
+            "profile": "paper",
+            "dataset": "covid",
+            "model": "cnn4",
+            "image": {"size": 96, "channels": 1, "normalize": "symmetric"},
+            "balance": "smote",
+            "split.seed": 11,
+            "train.batch_size": 5,
+            "train.epochs": 9,
+            "augment": None,
+        }
+    )
+    run = runs.load_run("active")
+    assert (run.name, run.view.name, run.view.study.name) == ("active", "active", "active")
+    assert (run.view.size, run.view.balance, run.view.study.split.seed) == (96, "smote", 11)
+    assert (run.view.study.dataset_name, run.classes) == ("covid", ["NORMAL", "COVID"])
+    assert (run.model_name, run.model.layers, run.augment) == ("cnn4", 4, None)
+    assert (run.image.channels, run.image.normalize) == (1, "symmetric")
+    assert (run.train.batch_size, run.train.epochs, run.weights) == (5, 9, "imagenet")
+
+
+def test_a_reported_run_ignores_the_active_keys(change_params):
+    change_params({"profile": "paper", "dataset": "covid", "model": "cnn4", "balance": "smote", "split.seed": 11})
+    run = runs.load_run("jitet_mobilenetv2")
+    assert (run.view.study.dataset_name, run.model_name, run.view.balance) == ("pneumonia", "mobilenetv2", "none")
+    assert (run.view.study.split.seed, run.view.size) == (7, 224)
+    assert (run.train.optimizer, run.train.epochs, run.train.fine_tune.epochs) == ("adamw", 10, 5)
+
+
+def test_a_row_changes_only_what_it_names(profile):
+    profile("paper")
+    row, study = runs.load_run("lungcare_b8_s640"), runs.load_run("lungcare_cnn4")
+    assert (row.train.batch_size, study.train.batch_size) == (8, 32)
+    assert row.train.model_copy(update={"batch_size": 32}) == study.train
+    assert (row.view.name, row.view.size) == ("lungcare_640", 640)
+
+
+def test_a_profile_scales_and_caps(change_params):
+    change_params(
+        {
+            "profiles.demo.preprocess.scale": 0.13,
+            "profiles.demo.train.max_epochs": 3,
+            "profiles.demo.train.max_variants": 2,
+            "profiles.demo.split.max_per_class": {"train": 9, "validation": 8, "test": 7},
+        }
+    )
+    run = runs.load_run("lungcare_b8_s640")
+    assert (run.view.size, run.train.epochs, run.augment.variants) == (83, 3, 2)
+    assert (run.view.study.max_per_class.test, run.view.study.check_counts) == (7, False)
+    assert runs.load_run("jitet_mobilenetv2").train.fine_tune.epochs == 3
+
+
+def test_the_paper_profile_changes_nothing(profile, shipped):
+    profile("paper")
+    run, study = runs.load_run("lungcare_b8_s640"), shipped.studies["lungcare"]
+    assert (run.view.size, run.train.epochs, run.augment, run.weights) == (640, 20, study.augment, "imagenet")
+    assert (run.view.study.max_per_class, run.view.study.check_counts) == (None, True)
+    assert runs.load_run("jitet_mobilenetv2").train == shipped.studies["jitet"].train
+
+
+def test_a_cap_is_no_floor(change_params):
+    change_params({"train.epochs": 1})
+    assert runs.load_run("active").train.epochs == 1
+
+
+def test_counts_are_not_checked_where_the_dataset_says_so(change_params):
+    change_params({"profile": "paper", "datasets.pneumonia.check_counts": False})
+    assert not runs.load_study("active").check_counts
+    assert runs.load_study("lungcare").check_counts
+
+
+@pytest.mark.parametrize("name", ["demo", "paper"])
+def test_every_reported_run_resolves(profile, shipped, name):
+    profile(name)
+    for key, row in shipped.reported.items():
+        run = runs.load_run(key)
+        assert run.view == runs.load_view(row.view)
+        assert run.view.study == runs.load_study(row.study)
+        assert run.classes == shipped.datasets[row.dataset].classes
+
+
+def test_paths_of_the_active_run(profile):
+    profile("demo")
+    run = runs.load_run("active")
+    study, view = run.view.study, run.view
+    assert (study.raw, study.manifest) == (Path("data/raw/pneumonia"), Path("data/split/active.csv"))
+    assert study.audit == Path("metrics/split/active.json")
+    assert (view.images, view.balanced) == (Path("data/preprocessed/active.npy"), Path("data/balanced/active"))
+    assert (run.model_file, run.predictions) == (Path("models/active.keras"), Path("data/predictions/active.csv"))
+    assert (run.metrics, run.train_metrics) == (Path("metrics/active.json"), Path("metrics/active/train.json"))
+    assert run.time_metrics == Path("metrics/active/time.json")
+    assert (run.live, run.plots, run.history) == (
+        Path("dvclive/active"),
+        Path("plots/active"),
+        Path("plots/active/history.csv"),
+    )
+    assert (study.command, view.command) == ("dvc repro split", "dvc repro preprocess")
+    assert (view.balance_command, run.command) == ("dvc repro balance", "dvc repro train")
+
+
+def test_paths_of_a_reported_run_are_those_of_its_parts(profile):
+    profile("demo")
+    run = runs.load_run("lungcare_b8_s640")
+    assert run.view.study.manifest == Path("data/split/lungcare.csv")
+    assert run.view.images == Path("data/preprocessed/lungcare_640.npy")
+    assert run.model_file == Path("models/lungcare_b8_s640.keras")
+    assert run.view.study.command == "dvc repro paper_split@lungcare"
+    assert run.view.command == "dvc repro paper_preprocess@lungcare_640"
+    assert run.view.balance_command == "dvc repro paper_balance@lungcare_640"
+    assert run.command == "dvc repro paper_train@lungcare_b8_s640"
+
+
+@pytest.mark.parametrize(
+    ("load", "name", "message"),
+    [
+        (runs.load_dataset, "xray", "--dataset: expected one of pneumonia, covid, lungs, received 'xray'"),
+        (runs.load_study, "lungs", "--study: expected active or one of smatika, jitet, lungcare, covid_hybrid, "),
+        (runs.load_view, "lungcare", "--view: expected active or one of smatika_224, jitet_224, lungcare_240, "),
+        (runs.load_run, "cnn4", "--run: expected active or one of smatika_resnet50v2, smatika_vgg16, "),
+    ],
+)
+def test_an_unknown_name_lists_the_known_ones(profile, load, name, message):
+    profile("demo")
+    with pytest.raises(RontgenError, match=f"^{re.escape(message)}.*received '{name}'$|^{re.escape(message)}$"):
+        load(name)
+
+
+def test_a_dataset_comes_with_its_source(profile):
+    profile("demo")
+    dataset, download = runs.load_dataset("lungs")
+    assert (len(dataset.archives), download.source) == (3, "synthetic")
+    profile("paper")
+    assert runs.load_dataset("lungs")[1].source == "kaggle"
+
+
+def test_require(tmp_path):
+    path = tmp_path / "a.csv"
+    with pytest.raises(RontgenError, match=r"a\.csv not found: run `dvc repro split` first"):
+        runs.require(path, "dvc repro split")
+    path.touch()
+    assert runs.require(path, "dvc repro split") == path

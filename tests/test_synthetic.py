@@ -1,0 +1,240 @@
+"""The drawn archives: the layouts of the Kaggle archives, their faults, and the same bytes from the same seed."""
+
+import csv
+import io
+import re
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rontgen import phantom, synthetic
+from rontgen.errors import RontgenError
+
+SIZE = 32
+IMAGES = "chest_xray/(train|val|test)/(NORMAL|PNEUMONIA)/"
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory) -> dict[str, dict[str, bytes]]:
+    """Layout: member: bytes, of one archive of each layout."""
+    folder = tmp_path_factory.mktemp("archives")
+    return {layout: written(layout, folder / f"{layout}.zip") for layout in synthetic.IMAGES}
+
+
+def written(layout: str, path: Path, seed: int = 7) -> dict[str, bytes]:
+    synthetic.write_archive(layout, path, SIZE, seed)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def image(content: bytes) -> Image.Image:
+    picture = Image.open(io.BytesIO(content))
+    picture.load()
+    return picture
+
+
+def of_class(members: dict[str, bytes], pattern: str) -> dict[str, bytes]:
+    return {name: content for name, content in members.items() if re.fullmatch(pattern, name)}
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("NORMAL", r"(NORMAL2-)?IM-\d{4}-0001(-\d{4})?\.jpeg"),
+        ("PNEUMONIA", r"person\d+_(bacteria|virus)_\d+\.jpeg"),
+    ],
+)
+@pytest.mark.parametrize("folder", ["train", "val", "test"])
+def test_chest_xray_has_the_folders_and_the_names_of_the_original(archives, folder, label, name):
+    found = of_class(archives["chest_xray"], f"chest_xray/{folder}/{label}/{name}")
+    assert len(found) == synthetic.IMAGES["chest_xray"][folder, label]
+
+
+def test_chest_xray_holds_a_nested_copy_of_everything(archives):
+    members = archives["chest_xray"]
+    outer = {name: content for name, content in members.items() if re.match("chest_xray/(train|val|test)/", name)}
+    nested = {
+        name: content
+        for name, content in members.items()
+        if name.startswith("chest_xray/chest_xray/t") or name.startswith("chest_xray/chest_xray/v")
+    }
+    assert {
+        name.replace("chest_xray/", "chest_xray/chest_xray/", 1): content for name, content in outer.items()
+    } == nested
+
+
+def test_chest_xray_has_a_stub_that_is_no_image_for_every_image(archives):
+    members = archives["chest_xray"]
+    stubs = of_class(members, r"chest_xray/__MACOSX/chest_xray/.*/\._.*\.jpeg")
+    images = of_class(members, IMAGES + r"[^/]+\.jpeg")
+    assert {name.replace("__MACOSX/chest_xray/", "").replace("/._", "/") for name in stubs} == set(images)
+    with pytest.raises(OSError, match="cannot identify"):
+        image(next(iter(stubs.values())))
+
+
+def test_chest_xray_has_finder_files(archives):
+    assert of_class(archives["chest_xray"], r".*/\.DS_Store")
+
+
+def test_chest_xray_repeats_some_images_under_other_names_once_across_train_and_test(archives):
+    names = {}
+    for name, content in of_class(archives["chest_xray"], IMAGES + r"[^/]+").items():
+        names.setdefault(content, []).append(name)
+    repeated = [group for name, group in names.items() if len(group) > 1]
+    assert sum(len(group) - 1 for group in repeated) == len(synthetic.DUPLICATES) == 6
+    assert sum(len({name.split("/")[1] for name in group}) == 2 for group in repeated) == 1
+
+
+@pytest.mark.parametrize("label", ["NORMAL", "PNEUMONIA"])
+def test_chest_xray_has_several_images_of_many_patients_and_few_of_them_in_two_folders(archives, label):
+    folders = {}
+    for name in of_class(archives["chest_xray"], f"chest_xray/(train|val|test)/{label}/[^/]+"):
+        _, folder, _, file = name.split("/")
+        patient = re.match(r"person\d+|(NORMAL2-)?IM-\d+", file)[0]
+        folders.setdefault(patient, []).append(folder)
+    assert np.mean([len(images) > 1 for images in folders.values()]) > 0.3
+    assert sum(len(set(images)) > 1 for images in folders.values()) == synthetic.STRADDLING
+
+
+def test_chest_xray_files_of_one_patient_show_one_anatomy(tmp_path, monkeypatch):
+    def anatomy_as_brightness(finding, patient, exposure, height, width):
+        shade = np.full((height, width), patient.integers(256), np.uint8)
+        return phantom.Radiograph(shade, shade > 255, shade > 255)
+
+    monkeypatch.setattr(synthetic, "DUPLICATES", {})
+    monkeypatch.setattr(phantom, "draw", anatomy_as_brightness)
+    shades = {}
+    for name, content in written("chest_xray", tmp_path / "shades.zip").items():
+        if match := re.fullmatch(IMAGES + r"(person\d+|(?:NORMAL2-)?IM-\d+)[-_].*", name):
+            shades.setdefault(match[3], set()).add(image(content).getpixel((5, 5)))
+    assert {len(values) for values in shades.values()} == {1}
+    assert len(set.union(*shades.values())) > 100
+
+
+def test_chest_xray_images_are_wide_grayscale_jpegs_of_many_sizes(archives):
+    images = [image(content) for content in of_class(archives["chest_xray"], IMAGES + r"[^/]+\.jpeg").values()]
+    assert {(picture.format, picture.mode) for picture in images} == {("JPEG", "L")}
+    sizes = np.array([picture.size for picture in images])
+    assert len(np.unique(sizes, axis=0)) > 50
+    aspects = sizes[:, 0] / sizes[:, 1]
+    assert 1.0 < aspects.min() < 1.2 < 1.4 < aspects.max() < 1.6
+    assert abs(np.sqrt(sizes.prod(axis=1)).mean() - SIZE) < 1
+
+
+@pytest.mark.parametrize("label", ["COVID", "Lung_Opacity", "Normal", "Viral Pneumonia"])
+def test_covid_radiography_has_a_mask_of_another_size_for_each_image(archives, label):
+    root = f"COVID-19_Radiography_Dataset/{label}"
+    images = of_class(archives["covid_radiography"], rf"{root}/images/{label}-\d+\.png")
+    masks = of_class(archives["covid_radiography"], rf"{root}/masks/{label}-\d+\.png")
+    assert len(images) == synthetic.IMAGES["covid_radiography"][label]
+    assert [name.replace("/images/", "/masks/") for name in images] == list(masks)
+    assert {image(content).size for content in images.values()} == {(SIZE, SIZE)}
+    assert {image(content).size for content in masks.values()} == {(27, 27)}
+
+
+def test_covid_radiography_masks_show_the_darker_lungs(archives):
+    members = archives["covid_radiography"]
+    for name, content in of_class(members, r".*/Normal/images/Normal-\d\.png").items():
+        pixels = np.asarray(image(content))
+        lungs = np.asarray(image(members[name.replace("/images/", "/masks/")]).resize((SIZE, SIZE))) > 127
+        assert pixels[lungs].mean() < pixels[~lungs].mean() - 20
+
+
+@pytest.mark.parametrize("label", ["Normal", "Tuberculosis"])
+def test_tb_radiography_has_square_rgb_images(archives, label):
+    found = of_class(archives["tb_radiography"], rf"TB_Chest_Radiography_Database/{label}/{label}-\d+\.png")
+    assert len(found) == synthetic.IMAGES["tb_radiography"][label]
+    assert {(image(content).mode, image(content).size) for content in found.values()} == {("RGB", (SIZE, SIZE))}
+
+
+@pytest.mark.parametrize("subset", ["train", "test"])
+def test_siim_pneumothorax_names_and_table_agree(archives, subset):
+    members = archives["siim_pneumothorax"]
+    rows = list(csv.DictReader(io.StringIO(members[f"siim-acr-pneumothorax/stage_1_{subset}_images.csv"].decode())))
+    assert list(rows[0]) == ["new_filename", "ImageId", "has_pneumo"]
+    assert [row["new_filename"] for row in rows] == [
+        f"{index}_{subset}_{row['has_pneumo']}_.png" for index, row in enumerate(rows)
+    ]
+    found = of_class(members, rf"siim-acr-pneumothorax/png_images/\d+_{subset}_[01]_\.png")
+    assert {name.rpartition("/")[2] for name in found} == {row["new_filename"] for row in rows}
+    counts = Counter(row["has_pneumo"] for row in rows)
+    assert counts["1"] == synthetic.IMAGES["siim_pneumothorax"][subset, "positive"]
+    assert counts["0"] == synthetic.IMAGES["siim_pneumothorax"][subset, "negative"]
+
+
+def test_siim_pneumothorax_is_not_sorted_by_label(archives):
+    table = archives["siim_pneumothorax"]["siim-acr-pneumothorax/stage_1_train_images.csv"].decode()
+    flags = "".join(row["has_pneumo"] for row in csv.DictReader(io.StringIO(table)))
+    assert len(re.findall("0+", flags)) > 10
+
+
+def test_siim_pneumothorax_masks_are_empty_for_negatives_alone(archives):
+    members = archives["siim_pneumothorax"]
+    images = of_class(members, r"siim-acr-pneumothorax/png_images/.*")
+    for name, content in images.items():
+        mask = image(members[name.replace("png_images", "png_masks")])
+        assert mask.size == image(content).size
+        assert bool(np.asarray(mask).any()) == name.endswith("_1_.png")
+        assert set(np.unique(mask)) <= {0, 255}
+
+
+@pytest.mark.parametrize("layout", synthetic.IMAGES)
+def test_the_same_seed_gives_the_same_bytes(layout, archives, tmp_path):
+    again = written(layout, tmp_path / "again.zip")
+    assert list(again.items()) == list(archives[layout].items())
+
+
+def test_an_archive_does_not_tell_when_or_how_it_was_written(tmp_path):
+    synthetic.write_archive("tb_radiography", tmp_path / "one.zip", SIZE, 7)
+    with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
+        assert {(info.create_system, info.external_attr) for info in archive.infolist()} == {(3, 0o100644 << 16)}
+
+
+def test_another_seed_gives_other_images(archives, tmp_path):
+    other = written("tb_radiography", tmp_path / "other.zip", seed=8)
+    assert list(other) == list(archives["tb_radiography"])
+    images = [name for name in other if name.endswith(".png")]
+    assert all(other[name] != archives["tb_radiography"][name] for name in images)
+
+
+@pytest.mark.parametrize("layout", ["covid_radiography", "tb_radiography"])
+def test_the_images_of_a_class_do_not_depend_on_the_others(layout, archives, tmp_path, monkeypatch):
+    monkeypatch.setitem(synthetic.IMAGES, layout, {"Normal": 5})
+    alone = of_class(written(layout, tmp_path / "alone.zip"), r".*/Normal/.*\.png")
+    assert len(alone) == (10 if layout == "covid_radiography" else 5)
+    assert alone.items() <= archives[layout].items()
+
+
+def test_nothing_is_left_of_a_write_that_fails(tmp_path, monkeypatch):
+    write = zipfile.ZipFile.writestr
+
+    def fail_at_the_tenth(archive, info, content):
+        if len(archive.namelist()) == 10:
+            raise OSError("no space left")
+        write(archive, info, content)
+
+    monkeypatch.setitem(synthetic.IMAGES, "tb_radiography", {"Normal": 20})
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", fail_at_the_tenth)
+    with pytest.raises(OSError, match="no space left"):
+        synthetic.write_archive("tb_radiography", tmp_path / "tb.zip", SIZE, 7)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_is_shown_on_stderr(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(synthetic.IMAGES, "tb_radiography", {"Normal": 3})
+    synthetic.write_archive("tb_radiography", tmp_path / "tb.zip", SIZE, 7)
+    shown = capsys.readouterr()
+    assert "3/3" in shown.err
+    assert shown.out == ""
+
+
+def test_an_unknown_layout_is_refused_with_the_valid_ones(tmp_path):
+    with pytest.raises(RontgenError, match=r"expected one of chest_xray, .*received 'dicom'"):
+        synthetic.write_archive("dicom", tmp_path / "dicom.zip", SIZE, 7)

@@ -1,0 +1,189 @@
+"""The protocols: phases, what is frozen, the epoch kept, and what is written."""
+
+import keras
+import numpy as np
+import pytest
+
+from rontgen import training
+from rontgen.datasets import Subset
+from rontgen.models import build_model
+from rontgen.params import Augment, EarlyStopping, FineTune, ReduceLrOnPlateau, Train
+
+TRAIN = Train(
+    epochs=2, batch_size=8, optimizer="adam", learning_rate=0.001, fine_tune=None, early_stopping=None,
+    reduce_lr_on_plateau=None, checkpoint="val_loss", mixed_precision=False, seed=1,
+)  # fmt: skip
+AUGMENT = Augment(
+    rotation=5, width_shift=0.1, height_shift=0.1, zoom=0.1, shear=0, contrast=0.1, horizontal_flip=True, variants=2
+)
+
+
+class SilentLive:
+    """Stands in for dvclive.Live, which wants a git repository."""
+
+    def __init__(self):
+        self.logged, self.steps = [], 0
+
+    def log_metric(self, name, value):
+        self.logged.append((self.steps, name, value))
+
+    def next_step(self):
+        self.steps += 1
+
+
+def bright_or_dark(count):
+    """Two classes that any model can tell: dark images and bright ones."""
+    random = np.random.default_rng(count)
+    labels = np.arange(count) % 2
+    images = random.integers(0, 60, (count, 16, 16, 1)) + 150 * labels[:, None, None, None]
+    return Subset(images.astype(np.uint8), np.arange(count), labels)
+
+
+def fit(model, train=TRAIN, augmentation=None, unfrozen_layers=None, live=None):
+    keras.utils.set_random_seed(0)
+    return training.fit(
+        model, bright_or_dark(40), bright_or_dark(16), train, augmentation,
+        unfrozen_layers=unfrozen_layers, live=live or SilentLive(),
+    )  # fmt: skip
+
+
+def small(**options):
+    keras.utils.set_random_seed(0)
+    return build_model("simple_rnn", image_shape=(16, 16, 1), channels=1, recurrent_units=[8], **options)
+
+
+@pytest.fixture
+def backbone_model():
+    """A model around a nested backbone, as the transfer family builds them."""
+    image = keras.Input((16, 16, 1))
+    inner = keras.Sequential(
+        [
+            keras.Input((16, 16, 1)),
+            keras.layers.Conv2D(4, 3),
+            keras.layers.BatchNormalization(),
+            keras.layers.Conv2D(4, 3),
+        ]
+    )
+    features = keras.layers.GlobalAveragePooling2D()(inner(image))
+    return keras.Model(image, keras.layers.Dense(1, activation="sigmoid")(features)), inner
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("augmentation", [None, AUGMENT])
+def test_both_heads_learn_with_and_without_augmentation(head, augmentation):
+    model = small(head=head)
+    train = TRAIN.model_copy(update={"epochs": 6, "learning_rate": 0.01})
+    result = fit(model, train, augmentation)
+    assert result.history["validation_accuracy"].iloc[result.best_epoch - 1] == 1.0
+
+
+def test_the_history_has_a_row_per_epoch_and_live_gets_it():
+    live = SilentLive()
+    history = fit(small(), live=live).history
+    assert history["epoch"].tolist() == [1, 2]
+    assert set(history) == {"epoch", *training.HISTORY_COLUMNS.values()}
+    assert live.steps == 2 and (1, "validation_loss", history["validation_loss"][1]) in live.logged
+
+
+def test_images_per_second_counts_every_variant():
+    result = fit(small(), augmentation=AUGMENT)
+    assert result.images_per_second * result.seconds == pytest.approx(40 * 2 * 2)
+
+
+def test_fine_tuning_follows_at_its_own_learning_rate():
+    train = TRAIN.model_copy(update={"fine_tune": FineTune(epochs=1, learning_rate=0.00001)})
+    history = fit(small(), train).history
+    assert history["learning_rate"].tolist() == pytest.approx([0.001, 0.001, 0.00001])
+
+
+@pytest.mark.parametrize(("unfrozen_layers", "trained"), [(0, []), (1, ["conv2"]), (3, ["conv1", "bn", "conv2"])])
+def test_a_pretrained_backbone_is_frozen_but_for_its_last_layers(backbone_model, unfrozen_layers, trained):
+    model, inner = backbone_model
+    training._set_trainable(model, unfrozen_layers, pretrained=True)
+    names = ["conv1", "bn", "conv2"]
+    assert [name for name, layer in zip(names, inner.layers, strict=True) if layer.trainable] == trained
+
+
+def test_fine_tuning_unfreezes_all_but_batch_statistics(backbone_model):
+    model, inner = backbone_model
+    training._set_trainable(model, None, pretrained=True)
+    assert [layer.trainable for layer in inner.layers] == [True, False, True]
+
+
+def test_a_backbone_without_pretrained_weights_is_trained_whole(backbone_model):
+    model, inner = backbone_model
+    before = [weight.copy() for weight in inner.get_weights()]
+    fit(model, unfrozen_layers=None)
+    assert all((old != new).any() for old, new in zip(before, inner.get_weights(), strict=True))
+
+
+def test_a_frozen_backbone_keeps_its_weights(backbone_model):
+    model, inner = backbone_model
+    before = [weight.copy() for weight in inner.get_weights()]
+    fit(model, unfrozen_layers=0)
+    for old, new in zip(before, inner.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "kept"), [("val_loss", 3), ("val_accuracy", 2), ("last", 4)], ids=lambda value: str(value)
+)
+def test_the_epoch_kept(monitor, kept):
+    """Accuracies tie at epochs 2 and 4, where the lower loss decides; the lowest loss of all is at epoch 3."""
+    model = small()
+    keep = training.KeepBest(model, monitor)
+    for epoch, (accuracy, loss) in enumerate([(0.7, 0.9), (0.9, 0.4), (0.8, 0.3), (0.9, 0.5)]):
+        model.set_weights([np.full_like(weight, epoch) for weight in model.get_weights()])
+        keep.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
+    keep.restore()
+    assert keep.epoch == kept
+    assert model.get_weights()[0].flat[0] == kept - 1
+
+
+def test_the_schedules_of_the_params():
+    train = TRAIN.model_copy(
+        update={
+            "reduce_lr_on_plateau": ReduceLrOnPlateau(factor=0.5, patience=4),
+            "early_stopping": EarlyStopping(patience=7),
+        }
+    )
+    plateau, stopping = training._schedules(train)
+    assert (plateau.factor, plateau.patience, plateau.monitor) == (0.5, 4, "val_loss")
+    assert (stopping.patience, stopping.monitor) == (7, "val_loss")
+    assert training._schedules(TRAIN) == []
+
+
+def test_early_stopping_ends_a_run():
+    train = TRAIN.model_copy(update={"epochs": 9, "learning_rate": 1e-12, "early_stopping": EarlyStopping(patience=1)})
+    assert len(fit(small(), train).history) < 9
+
+
+def test_adamw_decays_weights():
+    assert training.OPTIMIZERS["adamw"](0.001).weight_decay == 0.004
+
+
+def test_the_summary_has_the_kept_the_best_and_the_final_epoch():
+    result = fit(small())
+    summary = training.summary(result, 40, 16)
+    kept = result.history.iloc[result.best_epoch - 1]
+    assert summary["kept"]["validation_loss"] == kept["validation_loss"] == summary["best"]["validation_loss"]
+    assert summary["final"]["train_accuracy"] == result.history["train_accuracy"].iloc[-1]
+    assert summary["best"]["train_accuracy"] == result.history["train_accuracy"].max()
+    assert "seconds" not in str(summary)
+
+
+def test_batch_norm_momentum_reaches_the_backbone(backbone_model):
+    model, inner = backbone_model
+    training.set_batch_norm_momentum(model, 0.5)
+    assert inner.layers[1].momentum == 0.5
+
+
+def test_a_saved_model_has_no_optimizer_and_the_same_bytes_every_time(tmp_path, monkeypatch):
+    model = small()
+    fit(model)
+    for name in ("a.keras", "b.keras"):
+        training.save(model, tmp_path / name)
+        monkeypatch.setattr("time.time", lambda: 2e9)  # the second is saved years later
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    assert not keras.saving.load_model(tmp_path / "a.keras").compiled
