@@ -243,6 +243,17 @@ def test_stratified_is_within_an_image_of_the_fractions(sizes, seed):
         assert np.abs(np.array(found[name]) - size * np.array([0.7, 0.2, 0.1])).max() < 1
 
 
+@given(images(), st.sampled_from(POLICIES[:2]), st.sampled_from(["none", "patient"]))
+def test_every_image_is_needed_but_for_balanced(frame, policy, group_by):
+    policy = policy.model_copy(update={"group_by": group_by})
+    assert splits.assign(frame, CLASSES, policy).dropped["not needed"] == 0
+
+
+def test_single_images_make_up_for_large_patients():
+    found = counts(splits.assign(patients([20] * 4 + [1] * 20), CLASSES[:2], split(group_by="patient")).manifest)
+    assert found == {"NORMAL": [60, 20, 20], "SICK": [60, 20, 20], "WORSE": [0, 0, 0]}
+
+
 def test_stratified_is_within_a_patient_of_the_fractions():
     found = counts(splits.assign(patients([4] * 25), CLASSES[:2], split(group_by="patient")).manifest, CLASSES[:2])
     for numbers in found.values():
@@ -285,6 +296,17 @@ def test_shrink_uses_all_of_the_smallest_class():
     chosen = split("balanced", counts=(2000, 250, 250), on_shortage="shrink")
     manifest = splits.assign(distinct(NORMAL=300, SICK=70, WORSE=200), CLASSES, chosen).manifest
     assert counts(manifest) == {name: [56, 7, 7] for name in CLASSES}
+
+
+def test_shrink_keeps_classes_equal_where_groups_leave_gaps_in_one():
+    # 20 patients of 7 cannot be parted into 93, 28 and 19 without leaving one of them out in part
+    rows = [("NORMAL", f"p{patient}", f"n{patient}-{image}") for patient in range(20) for image in range(7)]
+    frame = table([*rows, *(("SICK", "", f"s{index}") for index in range(140))])
+    chosen = split("balanced", counts=(200, 60, 40), on_shortage="shrink", group_by="patient")
+    found = counts(splits.assign(frame, CLASSES[:2], chosen).manifest, CLASSES[:2])
+    assert found["NORMAL"] == found["SICK"]
+    assert 130 <= sum(found["SICK"]) < 140
+    assert np.abs(np.array(found["SICK"]) * 300 / sum(found["SICK"]) - [200, 60, 40]).max() < 3
 
 
 def test_shrink_does_not_where_there_is_enough():
@@ -373,6 +395,14 @@ def test_official_keeps_the_test_folder_whole_and_leaves_out_val():
     assert assignment.dropped["in the archive's own validation folder"] == 8
 
 
+@given(images(), st.sampled_from(["none", "patient"]), st.integers(0, 5))
+def test_official_never_moves_an_image_between_train_and_test(frame, group_by, seed):
+    chosen = official(group_by=group_by, seed=seed)
+    found = splits.assign(frame, CLASSES, chosen).manifest.merge(frame, on=["archive", "member"])
+    assert ((found["subset"] == "test") == (found["folder"] == "test")).all()
+    assert (found["folder"] != "val").all()
+
+
 def folders(rows):
     """Enough images of two classes in train and test, and `rows` besides."""
     return table(
@@ -442,6 +472,14 @@ def test_the_largest_class_is_thinned_to_the_maximum_and_the_others_with_it(fram
         assert max(after[name][column] for name in CLASSES) == min(maximum, largest)
         for name in CLASSES:
             assert abs(after[name][column] - before[name][column] * share) <= 0.5
+
+
+def test_what_is_thinned_is_left_to_chance():
+    frame = table([(name, "", f"{name}{i}", "train" if i < 50 else "test") for name in CLASSES[:2] for i in range(100)])
+    maxima = Counts(train=40, validation=5, test=10)
+    first, other = (splits.assign(frame, CLASSES[:2], official(seed=seed), maxima).manifest for seed in (7, 8))
+    assert counts(first, CLASSES[:2]) == {"NORMAL": [40, 5, 10], "SICK": [40, 5, 10]}
+    assert set(first.loc[first["subset"] == "test", "id"]) != set(other.loc[other["subset"] == "test", "id"])
 
 
 def test_no_class_is_thinned_to_nothing():

@@ -116,8 +116,6 @@ def _balanced(images, classes, split, max_per_class) -> tuple[np.ndarray, np.nda
     if max_per_class is not None:
         wanted = np.minimum(wanted, [getattr(max_per_class, name) for name in SUBSETS])
     per_class = np.array([min((images["class"] == name).sum(), wanted.sum()) for name in classes])
-    if split.on_shortage == "shrink":
-        per_class[:] = per_class.min()
     targets = np.array([apportion(number, wanted) for number in per_class])
     for large_first in (False, True):  # chance alone, then the order that leaves the fewest gaps
         random = np.random.default_rng(split.seed)

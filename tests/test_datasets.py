@@ -1,0 +1,115 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from rontgen import datasets
+from rontgen.errors import RontgenError
+from rontgen.runs import Study, View
+
+CLASSES = ["NORMAL", "SICK"]
+STUDY = Study("jitet", "pneumonia", dataset=None, split=None, max_per_class=None, check_counts=False)
+VIEW = View("jitet_224", STUDY, size=2, balance="none")
+
+
+@pytest.fixture
+def manifest():
+    return pd.DataFrame(
+        {
+            "subset": ["train", "test", "train", "validation", "train", "test"],
+            "class": ["SICK", "NORMAL", "NORMAL", "SICK", "SICK", "SICK"],
+        }
+    )
+
+
+@pytest.fixture
+def images():
+    """Flat images (6, 2, 2, 1) whose gray value is their row."""
+    return np.tile(np.arange(6, dtype=np.uint8)[:, None, None, None], (1, 2, 2, 1))
+
+
+@pytest.fixture
+def synthetic():
+    """Flat images of 100 and 101, of one class each."""
+    return np.full((2, 2, 2, 1), [[[[100]]], [[[101]]]], np.uint8), pd.DataFrame({"class": ["NORMAL", "SICK"]})
+
+
+def test_a_subset_has_its_rows_and_labels(manifest, images):
+    train = datasets.subset("train", manifest, CLASSES, images)
+    assert len(train) == 3
+    assert train.labels.tolist() == [1, 0, 1]
+    assert train.read(np.arange(3))[:, 0, 0, 0].tolist() == [0, 2, 4]
+
+
+def test_labels_follow_the_order_of_the_classes(manifest, images):
+    assert datasets.subset("train", manifest, ["SICK", "NORMAL"], images).labels.tolist() == [0, 1, 0]
+
+
+def test_positions_are_read_in_any_order_and_more_than_once(manifest, images):
+    batch = datasets.subset("train", manifest, CLASSES, images).read(np.array([2, 0, 2]))
+    assert (batch.dtype, batch.shape) == (np.uint8, (3, 2, 2, 1))
+    assert batch[:, 0, 0, 0].tolist() == [4, 0, 4]
+
+
+def test_synthetic_images_come_after_the_others(manifest, images, synthetic):
+    train = datasets.subset("train", manifest, CLASSES, images, synthetic)
+    assert len(train) == 5
+    assert train.labels.tolist() == [1, 0, 1, 0, 1]
+    batch = train.read(np.array([4, 1, 3, 0, 4]))
+    assert (batch.dtype, batch.shape) == (np.uint8, (5, 2, 2, 1))
+    assert batch[:, 0, 0, 0].tolist() == [101, 2, 100, 0, 101]
+    assert train.read(np.array([3, 4]))[:, 1, 1, 0].tolist() == [100, 101]
+
+
+def test_no_synthetic_images_change_nothing(manifest, images):
+    none = np.empty((0, 2, 2, 1), np.uint8), pd.DataFrame({"class": []}, dtype=str)
+    train = datasets.subset("train", manifest, CLASSES, images, none)
+    assert train.labels.tolist() == [1, 0, 1]
+    assert train.read(np.arange(3))[:, 0, 0, 0].tolist() == [0, 2, 4]
+
+
+def test_no_position_gives_no_image(manifest, images, synthetic):
+    empty = np.array([], dtype=int)
+    assert datasets.subset("train", manifest, CLASSES, images, synthetic).read(empty).shape == (0, 2, 2, 1)
+
+
+def test_memory_mapped_images_are_read_as_they_are_needed(tmp_path, monkeypatch, manifest, images):
+    monkeypatch.chdir(tmp_path)
+    VIEW.images.parent.mkdir(parents=True)
+    np.save(VIEW.images, images)
+    mapped = datasets.read_images(VIEW)
+    assert isinstance(mapped, np.memmap)
+    assert datasets.subset("test", manifest, CLASSES, mapped).read(np.array([1, 0]))[:, 0, 0, 0].tolist() == [5, 1]
+
+
+def test_a_manifest_is_text_as_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    STUDY.manifest.parent.mkdir(parents=True)
+    STUDY.manifest.write_text("id,class,patient\n001234,NA,\n1e5,SICK,nan\n")
+    assert datasets.read_manifest(STUDY).to_dict("list") == {
+        "id": ["001234", "1e5"],
+        "class": ["NA", "SICK"],
+        "patient": ["", "nan"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("read", "message"),
+    [
+        (
+            lambda: datasets.read_manifest(STUDY),
+            r"data/split/jitet\.csv not found: run `dvc repro paper_split@jitet` fi",
+        ),
+        (
+            lambda: datasets.read_images(VIEW),
+            r"jitet_224\.npy not found: run `dvc repro paper_preprocess@jitet_224` fi",
+        ),
+        (
+            lambda: datasets.read_synthetic(VIEW),
+            "balanced/jitet_224 not found: run `dvc repro paper_balance@jitet_224` ",
+        ),
+    ],
+)
+def test_what_is_missing_names_the_command(tmp_path, monkeypatch, read, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RontgenError, match=message):
+        read()

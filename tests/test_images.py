@@ -1,0 +1,236 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageFile
+
+from rontgen.errors import RontgenError
+from rontgen.images import decode, decode_all
+
+SIZE = 16
+RAMP = np.add.outer(np.arange(SIZE) * 4, np.arange(SIZE) * 10).astype(np.uint8)  # no symmetry, from 0 to 210
+
+
+def encode(image, kind="PNG", **options):
+    file = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(file, kind, **options)
+    return file.getvalue()
+
+
+def png(width, height, *, depth=8, color=0, data=b""):
+    """A PNG whose header claims any size."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+
+
+# ---------------------------------------------------------------- what comes out of each kind of picture
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "GIF"])
+def test_gray_values_stay_as_they_are(kind):
+    gray = decode(encode(RAMP, kind), SIZE)
+    assert (gray.dtype, gray.shape) == (np.uint8, (SIZE, SIZE))
+    np.testing.assert_array_equal(gray, RAMP)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("JPEG", {"quality": 95}), ("WEBP", {"lossless": True}), ("JPEG2000", {})]
+)
+def test_other_formats_are_read(kind, options):
+    np.testing.assert_allclose(decode(encode(RAMP, kind, **options), SIZE), RAMP, atol=3)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_become_eight(kind):
+    gray = decode(encode(RAMP.astype(np.uint16) * 257, kind), SIZE)
+    np.testing.assert_array_equal(gray, RAMP)
+    for value, expected in ((255, 1), (65280, 254)):  # not 0 and 255, as without the low byte
+        assert decode(encode(np.full((SIZE, SIZE), value, np.uint16), kind), SIZE).max() == expected
+
+
+@pytest.mark.parametrize(("color", "gray"), [((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29), ((9, 9, 9), 9)])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_colors_become_their_luminance(color, gray, kind):
+    image = Image.new("RGB", (SIZE, SIZE), color)
+    np.testing.assert_allclose(decode(encode(image, kind), SIZE), gray, atol=1)
+
+
+def test_a_gray_jpeg_is_the_same_in_color():
+    gray = decode(encode(RAMP, "JPEG", quality=95), SIZE)
+    color = decode(encode(Image.fromarray(RAMP).convert("RGB"), "JPEG", quality=95), SIZE)
+    np.testing.assert_allclose(gray, color, atol=1)
+
+
+def test_a_palette_is_looked_up():
+    image = Image.fromarray((RAMP > 100).astype(np.uint8), mode=None).convert("P")
+    image.putpalette([200, 200, 200, 10, 10, 10])
+    np.testing.assert_array_equal(decode(encode(image), SIZE), np.where(RAMP > 100, 10, 200))
+
+
+def test_one_bit_is_black_and_white():
+    image = Image.fromarray(RAMP > 100)
+    assert image.mode == "1"
+    np.testing.assert_array_equal(decode(encode(image), SIZE), np.where(RAMP > 100, 255, 0))
+
+
+def test_cmyk_goes_through_rgb():
+    image = Image.new("CMYK", (SIZE, SIZE), (0, 0, 0, 155))
+    np.testing.assert_allclose(decode(encode(image, "JPEG"), SIZE), 100, atol=2)
+
+
+@pytest.mark.parametrize(
+    ("image", "options"),
+    [
+        (Image.new("RGBA", (SIZE, SIZE), (255, 255, 255, 0)), {}),
+        (Image.new("LA", (SIZE, SIZE), (255, 0)), {}),
+        (Image.new("L", (SIZE, SIZE), 200), {"transparency": 200}),
+        (Image.new("RGB", (SIZE, SIZE), (200, 200, 200)), {"transparency": (200, 200, 200)}),
+        (Image.new("I;16", (SIZE, SIZE), 40000), {"transparency": 40000}),
+        (Image.new("RGB", (SIZE, SIZE), (200, 200, 200)).quantize(2), {"transparency": 0}),
+        (Image.new("RGB", (SIZE, SIZE), (200, 200, 200)).quantize(2), {"transparency": b"\0\0"}),
+    ],
+    ids=["RGBA", "LA", "L", "RGB", "16 bit", "palette index", "palette alpha"],
+)
+def test_transparent_pixels_are_black(image, options):
+    data = encode(image, **options)
+    assert decode(data, SIZE).max() == 0
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_half_transparent_pixels_are_half_as_bright(mode):
+    color = (200,) * (len(mode) - 1) + (128,)
+    np.testing.assert_allclose(decode(encode(Image.new(mode, (SIZE, SIZE), color)), SIZE), 100, atol=1)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+def test_exif_rotation_is_applied(kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turn by 90 degrees clockwise to see it upright
+    options = {"quality": 95} if kind == "JPEG" else {}
+    color = Image.fromarray(RAMP).convert("RGB")
+    gray = decode(encode(color, kind, exif=exif, **options), SIZE)
+    np.testing.assert_allclose(gray, np.rot90(RAMP, -1), atol=6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(10, 64), (64, 10), (5, 5), (1, 1)])
+def test_any_shape_is_squeezed_or_stretched_to_the_square(height, width):
+    image = np.zeros((height, width), np.uint8)
+    image[:, width // 2 :] = 250
+    gray = decode(encode(image), SIZE)
+    assert gray.shape == (SIZE, SIZE)
+    assert gray[:, -3:].min() == 250
+    assert width == 1 or gray[:, :3].max() == 0
+
+
+def test_shrinking_averages():
+    checkered = np.indices((160, 160)).sum(axis=0) % 2 * 200
+    np.testing.assert_allclose(decode(encode(checkered.astype(np.uint8)), SIZE), 100, atol=2)
+
+
+# ---------------------------------------------------------------- what is no picture
+
+
+NOISE = np.random.default_rng(7).integers(0, 256, (SIZE, SIZE), dtype=np.uint8)
+JPEG = encode(NOISE, "JPEG")
+PNG = encode(NOISE)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "received 0 bytes of something else"),
+        (b"id,class\n1,NORMAL\n", "received 18 bytes of something else"),
+        (
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+            r"expected a picture \(PNG, JPEG, .*\), received 47 bytes",
+        ),
+        (PNG[: len(PNG) // 2], "bytes that do not decode: "),
+        (JPEG[: len(JPEG) // 2], "bytes that do not decode: "),
+        (PNG[:30], "received 30 bytes"),
+        (png(8, 8, data=b"short"), "bytes that do not decode: "),
+        (png(8, 8, depth=3), "received"),
+        (png(0, 0), "received"),
+    ],
+)
+def test_what_does_not_decode_is_one_error(data, message):
+    with pytest.raises(RontgenError, match=message) as caught:
+        decode(data, SIZE)
+    assert "\n" not in str(caught.value)
+    assert " at 0x" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (12_000, 12_000), (100_000_001, 1)])
+def test_a_header_that_claims_too_many_pixels_is_not_believed(monkeypatch, width, height):
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("decodes it"))
+    with pytest.raises(RontgenError, match=f"expected at most 100000000 pixels, received {width}×{height}"):
+        decode(png(width, height), SIZE)
+
+
+def test_damaged_bytes_decode_or_are_one_error():
+    random = np.random.default_rng(7)
+    for whole in (PNG, JPEG, encode(NOISE, "BMP"), encode(NOISE, "GIF"), encode(NOISE, "WEBP")):
+        for _ in range(100):
+            data = np.frombuffer(whole, np.uint8).copy()
+            data[random.integers(0, len(data), 3)] = random.integers(0, 256, 3)
+            try:
+                assert decode(data.tobytes(), SIZE).shape == (SIZE, SIZE)
+            except RontgenError as error:
+                assert "\n" not in str(error)
+
+
+# ---------------------------------------------------------------- a whole manifest
+
+
+@pytest.fixture
+def archives(write_zip):
+    """Two archives of ten flat pictures each, every one of its own gray; a manifest of them in random order."""
+    rows = []
+    for archive, first in (("a.zip", 0), ("b.zip", 100)):
+        write_zip({f"{i}.png": encode(np.full((9, 7), first + i, np.uint8)) for i in range(10)}, archive)
+        rows += [(archive, f"{i}.png", first + i) for i in range(10)]
+    manifest = pd.DataFrame(rows, columns=["archive", "member", "gray"])
+    return manifest.sample(frac=1, random_state=7)
+
+
+def test_images_are_in_the_order_of_the_manifest(archives, tmp_path):
+    path = tmp_path / "new" / "view.npy"
+    decode_all(archives, tmp_path, 5, path)
+    images = np.load(path, mmap_mode="r")
+    assert (images.dtype, images.shape) == (np.uint8, (20, 5, 5, 1))
+    assert images.flags["C_CONTIGUOUS"]
+    np.testing.assert_array_equal(images.min(axis=(1, 2, 3)), archives["gray"])
+    np.testing.assert_array_equal(images.max(axis=(1, 2, 3)), archives["gray"])
+
+
+def test_an_image_may_stand_twice(archives, tmp_path):
+    path = tmp_path / "view.npy"
+    decode_all(pd.concat([archives, archives]), tmp_path, 5, path)
+    np.testing.assert_array_equal(np.load(path)[:20], np.load(path)[20:])
+
+
+@pytest.mark.parametrize("before", [None, b"old"])
+def test_an_image_that_fails_is_named_and_nothing_is_written(archives, write_zip, tmp_path, before):
+    write_zip({f"{i}.png": encode(RAMP) if i != 6 else b"no picture" for i in range(10)}, "b.zip")
+    path = tmp_path / "views" / "view.npy"
+    path.parent.mkdir()
+    if before is not None:
+        path.write_bytes(before)
+    with pytest.raises(
+        RontgenError, match=r"b\.zip: 6\.png: expected a picture .*, received 10 bytes of something else"
+    ):
+        decode_all(archives, tmp_path, 5, path)
+    assert [item.read_bytes() for item in path.parent.iterdir()] == ([] if before is None else [before])
+
+
+def test_a_missing_archive_is_named(archives, tmp_path):
+    (tmp_path / "b.zip").unlink()
+    with pytest.raises(RontgenError, match=r"b\.zip: expected a zip, found none; run `dvc repro download@"):
+        decode_all(archives, tmp_path, 5, tmp_path / "view.npy")
+    assert not (tmp_path / "view.npy").exists()

@@ -1,0 +1,139 @@
+import hashlib
+import re
+
+import pytest
+
+from rontgen import manifests, splits
+from rontgen.errors import RontgenError
+from rontgen.params import SUBSETS, Dataset, Fractions, Split
+from rontgen.runs import Study
+
+CHEST, TB = "chest--xray.zip", "tb--set.zip"
+
+
+@pytest.fixture
+def raw(tmp_path, monkeypatch, write_zip):
+    """Two small archives in data/raw/lungs: 8 NORMAL and 9 PNEUMONIA (two of them bit-identical), 10 Tuberculosis."""
+    monkeypatch.chdir(tmp_path)
+    members = {f"train/NORMAL/IM-{index:04d}-0001.jpeg": f"n{index}" for index in range(8)}
+    members |= {f"train/PNEUMONIA/person{index}_virus_{index}.jpeg": f"p{index % 8}" for index in range(9)}
+    chest = {f"chest_xray/{name}": data.encode() for name, data in members.items()}
+    chest |= {f"chest_xray/chest_xray/{name}": data.encode() for name, data in members.items()}
+    chest |= {"chest_xray/__MACOSX/._train": b"x", "chest_xray/.DS_Store": b"x", "chest_xray/README": b"x"}
+    write_zip(chest, f"data/raw/lungs/{CHEST}")
+    tb = {f"TB/Tuberculosis/Tuberculosis-{index}.png": f"t{index}".encode() for index in range(10)}
+    tb |= {f"TB/Normal/Normal-{index}.png": f"o{index}".encode() for index in range(3)}
+    write_zip(tb, f"data/raw/lungs/{TB}")
+
+
+def lungs(*, check_counts=True, **changes):
+    dataset = Dataset(
+        archives={"chest_xray": "chest/xray", "tb_radiography": "tb/set"},
+        classes=["NORMAL", "PNEUMONIA", "TB"],
+        labels={
+            "chest_xray": {"NORMAL": "NORMAL", "PNEUMONIA": "PNEUMONIA"},
+            "tb_radiography": {"Tuberculosis": "TB"},
+        },
+        check_counts=True,
+        counts={
+            "chest_xray": {"NORMAL": 8, "PNEUMONIA": 9},
+            "tb_radiography": {"Normal": 3, "Tuberculosis": 10},
+        },
+    )
+    options = {"on_shortage": "error", "group_by": "none", "deduplicate": False, "seed": 7} | changes
+    split = Split(
+        policy="stratified", fractions=Fractions(train=0.5, validation=0.25, test=0.25), counts=None, **options
+    )
+    return Study("lungcare", "lungs", dataset, split, max_per_class=None, check_counts=check_counts)
+
+
+def test_the_manifest_has_a_row_for_each_image_of_a_class(raw):
+    manifest, _ = manifests.build(lungs())
+    assert list(manifest.columns) == splits.MANIFEST_COLUMNS
+    assert manifest.groupby(["archive", "class"]).size().to_dict() == {
+        (CHEST, "NORMAL"): 8,
+        (CHEST, "PNEUMONIA"): 9,
+        (TB, "TB"): 10,
+    }
+    row = manifest.set_index("member").loc["chest_xray/train/NORMAL/IM-0003-0001.jpeg"]
+    assert (row["patient"], row["sha256"]) == ("IM-0003", hashlib.sha256(b"n3").hexdigest())
+    assert (manifest["sha256"] == hashlib.sha256(b"p0").hexdigest()).sum() == 2
+
+
+def test_the_audit_counts_what_was_found_left_out_and_dropped(raw):
+    _, audit = manifests.build(lungs(deduplicate=True))
+    assert audit["found"] == {
+        "chest_xray": {"NORMAL": 8, "PNEUMONIA": 9},
+        "tb_radiography": {"Normal": 3, "Tuberculosis": 10},
+    }
+    assert audit["left_out"] == {
+        "chest_xray": {"nested copies": 17, "not an image of a class": 1, "macOS clutter": 2},
+        "tb_radiography": {},
+    }
+    assert audit["dropped"] == {"same image under two labels": 0, "duplicates": 1, "not needed": 0}
+    assert audit["images"] == {
+        "train": {"NORMAL": 4, "PNEUMONIA": 4, "TB": 5},
+        "validation": {"NORMAL": 2, "PNEUMONIA": 2, "TB": 3},
+        "test": {"NORMAL": 2, "PNEUMONIA": 2, "TB": 2},
+    }
+    assert audit["repeated"] == 0
+    assert set(audit["shared"]["images"].values()) == {0}
+
+
+def test_the_audit_counts_copies_of_repeated_images(raw):
+    study = lungs()
+    counts = {"train": 10, "validation": 4, "test": 4}
+    split = Split.model_validate(
+        study.split.model_dump() | {"policy": "balanced", "counts": counts, "on_shortage": "repeat"}
+    )
+    manifest, audit = manifests.build(Study("s", "lungs", study.dataset, split, None, False))
+    assert audit["images"] == {subset: dict.fromkeys(study.dataset.classes, counts[subset]) for subset in SUBSETS}
+    assert audit["repeated"] == 3 * 18 - (8 + 9 + 10) == manifest.duplicated(["archive", "member"]).sum()
+
+
+def test_the_audit_counts_patients_that_subsets_share(raw, write_zip):
+    members = {
+        f"chest_xray/train/{name}/person1_{index}.jpeg": f"{name}{index}".encode()
+        for name in ("NORMAL", "PNEUMONIA")
+        for index in range(8)
+    }
+    write_zip(members, f"data/raw/lungs/{CHEST}")
+    _, audit = manifests.build(lungs(check_counts=False))
+    assert audit["shared"]["patients"] == {"train_validation": 1, "train_test": 1, "validation_test": 1}
+
+
+def test_other_counts_than_expected_are_refused(raw):
+    study = lungs()
+    study.dataset.counts["chest_xray"]["NORMAL"] = 9
+    message = (
+        "data/raw/lungs/chest--xray.zip: expected {'NORMAL': 9, 'PNEUMONIA': 9} images, found {'NORMAL': 8, "
+        "'PNEUMONIA': 9}: download it again, or let it through with `-S datasets.lungs.check_counts=false`"
+    )
+    with pytest.raises(RontgenError, match=f"^{re.escape(message)}$"):
+        manifests.build(study)
+
+
+def test_other_counts_pass_where_they_are_not_checked(raw):
+    study = lungs(check_counts=False)
+    study.dataset.counts["chest_xray"]["NORMAL"] = 9
+    assert manifests.build(study)[1]["images"]["train"]["NORMAL"] == 4
+
+
+@pytest.mark.parametrize("check_counts", [True, False])
+def test_a_missing_class_is_refused_always(raw, write_zip, check_counts):
+    write_zip({"TB/Normal/Normal-1.png": b"o"}, f"data/raw/lungs/{TB}")
+    with pytest.raises(RontgenError, match=rf"{TB}: expected images of Tuberculosis, found {{'Normal': 1}}"):
+        manifests.build(lungs(check_counts=check_counts))
+
+
+def test_a_missing_archive_names_the_download(raw, tmp_path):
+    (tmp_path / "data/raw/lungs" / TB).unlink()
+    with pytest.raises(RontgenError, match=f"^data/raw/lungs/{TB} not found: run `dvc repro download@lungs` first$"):
+        manifests.build(lungs())
+
+
+def test_a_damaged_archive_names_the_download(raw, tmp_path):
+    path = tmp_path / "data/raw/lungs" / TB
+    path.write_bytes(path.read_bytes().replace(b"t7", b"t8", 1))
+    with pytest.raises(RontgenError, match=f"{TB}: member .*7.png' is damaged: .*`dvc repro download@lungs` again$"):
+        manifests.build(lungs())

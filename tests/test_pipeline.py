@@ -1,0 +1,105 @@
+"""The pipeline end to end through DVC, on the demo profile made smaller still."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMALLER = {
+    "model: resnet50v2 ": "model: simple_rnn ",
+    "      max_epochs: 4\n": "      max_epochs: 2\n",
+    "        train: 160\n        validation: 40\n": "        train: 40\n        validation: 12\n",
+}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A clone of the repository with a smaller demo, where `evaluate` and one reported run have been reproduced."""
+    folder = tmp_path_factory.mktemp("pipeline") / "rontgen"
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, files.split("\0")):
+        if not name.startswith(("metrics/", "plots/")) and name != "dvc.lock" and (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    params = (folder / "params.yaml").read_text()
+    for old, new in SMALLER.items():
+        assert old in params
+        params = params.replace(old, new, 1)
+    (folder / "params.yaml").write_text(params)
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "start")
+    dvc(folder, "repro", "evaluate", "paper_evaluate@pirngadi_simple_rnn")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "results")
+    return folder
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=tests", "-c", "user.email=tests@localhost"]
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def dvc(folder, *arguments):
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "dvc", *arguments]
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_the_active_run_has_metrics_of_its_test_images(project):
+    metrics = read(project / "metrics/active.json")
+    predictions = pd.read_csv(project / "data/predictions/active.csv")
+    assert metrics["test_images"] == len(predictions) > 50
+    assert metrics["accuracy"] == pytest.approx((predictions["class"] == predictions["predicted"]).mean())
+
+
+def test_the_audit_finds_no_patient_in_two_subsets(project):
+    shared = read(project / "metrics/split/active.json")["shared"]
+    assert set(shared["patients"].values()) == set(shared["images"].values()) == {0}
+
+
+def test_smote_evens_the_classes_of_the_thesis(project):
+    manifest = pd.read_csv(project / "data/split/pirngadi.csv")
+    synthetic = pd.read_csv(project / "data/balanced/pirngadi_150/rows.csv")
+    train = manifest[manifest["subset"] == "train"]
+    counts = pd.concat([train["class"], synthetic["class"]]).value_counts()
+    assert len(synthetic) > 0 and counts["NORMAL"] == counts["PNEUMONIA"]
+    assert set(synthetic["first"]) <= set(train["id"])
+
+
+def test_training_is_followed_by_dvclive(project):
+    assert read(project / "dvclive/active/metrics.json")["step"] == 1
+    history = pd.read_csv(project / "plots/active/history.csv")
+    assert history["epoch"].tolist() == [1, 2]
+
+
+def test_every_declared_plot_is_drawn(project):
+    for name in ("confusion_matrix", "roc", "history"):
+        assert (project / f"plots/active/{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_second_repro_runs_nothing(project):
+    output = dvc(project, "repro", "evaluate", "paper_evaluate@pirngadi_simple_rnn")
+    assert "Running stage" not in output
+
+
+def test_another_model_changes_the_active_metrics_and_no_reported_run(project):
+    output = dvc(project, "exp", "run", "-S", "model=cnn1", "evaluate")
+    assert "Running stage 'train'" in output and "Running stage 'split'" not in output
+    changes = json.loads(dvc(project, "metrics", "diff", "--json"))
+    assert "parameters" in changes["metrics/active.json"]
+    assert "Running stage" not in dvc(project, "repro", "paper_evaluate@pirngadi_simple_rnn")

@@ -1,0 +1,72 @@
+"""Every stage script runs alone: --help, and one clear line where its input or its params are wrong."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# script, arguments, and the command that its error names when the input is missing (None: it needs none)
+STAGES = [
+    ("download", ["--dataset", "pneumonia"], None),
+    ("split", ["--study", "active"], "dvc repro download@pneumonia"),
+    ("preprocess", ["--view", "smatika_224"], "dvc repro paper_split@smatika"),
+    ("balance", ["--view", "active"], "dvc repro split"),
+    ("train", ["--run", "lungcare_b8_s240"], "dvc repro paper_split@lungcare"),
+    ("evaluate", ["--run", "smatika_vgg16"], "dvc repro paper_train@smatika_vgg16"),
+    ("compare", [], "dvc repro paper_evaluate@smatika_resnet50v2"),
+]
+
+
+@pytest.fixture
+def project(tmp_path):
+    """The repository's scripts and params, and nothing that a stage wrote."""
+    for name in ("params.yaml", "papers.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def run(project, script, *arguments):
+    command = [sys.executable, "-B", f"stages/{script}.py", *arguments]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=60)
+
+
+def files(project):
+    return sorted(path.relative_to(project) for path in project.rglob("*"))
+
+
+def assert_one_line(result, text):
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert text in result.stderr
+
+
+@pytest.mark.parametrize("script", [script for script, _, _ in STAGES])
+def test_help(project, script):
+    result = run(project, script, "--help")
+    assert result.returncode == 0
+    assert f"Stage {script}:" in result.stdout
+
+
+@pytest.mark.parametrize(("script", "arguments", "command"), [stage for stage in STAGES if stage[2]])
+def test_a_missing_input_is_named_with_its_command(project, script, arguments, command):
+    before = files(project)
+    assert_one_line(run(project, script, *arguments), f"run `{command}` first")
+    assert files(project) == before
+
+
+@pytest.mark.parametrize(("script", "arguments", "command"), STAGES)
+def test_a_misspelt_key_is_named(project, script, arguments, command):
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("  epochs: 20\n", "  epocs: 20\n", 1))
+    before = files(project)
+    assert_one_line(run(project, script, *arguments), "train: unknown key 'epocs', expected one of epochs,")
+    assert files(project) == before
+
+
+def test_an_unknown_run_is_named(project):
+    assert_one_line(run(project, "train", "--run", "smatika_vgg19"), "expected active or one of smatika_resnet50v2")
