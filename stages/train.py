@@ -1,6 +1,7 @@
 """Stage train: one model, by the protocol of its study."""
 
 import argparse
+from pathlib import Path
 
 from rontgen import datasets, errors, runs
 from rontgen.files import replacing, write_json
@@ -29,10 +30,14 @@ def main() -> None:
         training.set_batch_norm_momentum(model, run.batch_norm_momentum)
     train_set = datasets.subset("train", manifest, run.classes, pixels, synthetic)
     validation_set = datasets.subset("validation", manifest, run.classes, pixels)
+    inputs = [run.view.study.manifest, run.view.images, *run.view.balanced.iterdir()]
+    weights_file = [Path(run.weights)] if run.weights not in (None, "imagenet") else []
+    fingerprint = training.fingerprint(run, inputs + weights_file)
     with Live(str(run.live), dvcyaml=None, save_dvc_exp=False) as live:
         result = training.fit(
-            model, train_set, validation_set, run.train, run.augment, live=live,
+            model, train_set, validation_set, run.train, run.augment,
             unfrozen_layers=None if run.weights is None else run.model.unfrozen_layers,
+            live=live, progress_file=run.progress, fingerprint=fingerprint,
         )  # fmt: skip
 
     training.save(model, run.model_file)
@@ -41,6 +46,7 @@ def main() -> None:
     write_json(training.summary(result, len(train_set), len(validation_set)), run.train_metrics)
     times = {"seconds": result.seconds, "images_per_second": result.images_per_second}
     write_json({**times, "device": training.device()}, run.time_metrics)
+    run.progress.unlink()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 SMALLER = {
     "model: resnet50v2 ": "model: simple_rnn ",
     "      max_epochs: 4\n": "      max_epochs: 2\n",
-    "        train: 160\n        validation: 40\n": "        train: 40\n        validation: 12\n",
+    "        train: 128\n        validation: 32\n": "        train: 40\n        validation: 12\n",
 }
 
 pytestmark = pytest.mark.slow

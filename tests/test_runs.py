@@ -74,7 +74,16 @@ def test_a_profile_scales_and_caps(change_params):
     run = runs.load_run("lungcare_b8_s640")
     assert (run.view.size, run.train.epochs, run.augment.variants) == (83, 3, 2)
     assert (run.view.study.max_per_class.test, run.view.study.check_counts) == (7, False)
-    assert runs.load_run("jitet_mobilenetv2").train.fine_tune.epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("cap", "epochs", "fine_tune"),
+    [(2, 1, 1), (3, 2, 1), (4, 2, 2), (9, 5, 4), (12, 7, 5), (100, 10, 5), (None, 10, 5)],
+)
+def test_the_two_phases_share_the_cap(change_params, cap, epochs, fine_tune):
+    change_params({"profiles.demo.train.max_epochs": cap})
+    train = runs.load_run("jitet_mobilenetv2").train
+    assert (train.epochs, train.fine_tune.epochs) == (epochs, fine_tune)
 
 
 def test_the_paper_profile_changes_nothing(profile, shipped):

@@ -254,6 +254,11 @@ def test_single_images_make_up_for_large_patients():
     assert found == {"NORMAL": [60, 20, 20], "SICK": [60, 20, 20], "WORSE": [0, 0, 0]}
 
 
+def test_a_patient_who_fits_nowhere_goes_where_most_is_open():
+    found = counts(splits.assign(patients([10] * 4 + [1] * 3), CLASSES[:2], split(group_by="patient")).manifest)
+    assert found["NORMAL"] == [23, 10, 10]  # of 26, 9 and 8
+
+
 def test_stratified_is_within_a_patient_of_the_fractions():
     found = counts(splits.assign(patients([4] * 25), CLASSES[:2], split(group_by="patient")).manifest, CLASSES[:2])
     for numbers in found.values():
@@ -401,6 +406,27 @@ def test_official_never_moves_an_image_between_train_and_test(frame, group_by, s
     found = splits.assign(frame, CLASSES, chosen).manifest.merge(frame, on=["archive", "member"])
     assert ((found["subset"] == "test") == (found["folder"] == "test")).all()
     assert (found["folder"] != "val").all()
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        # the last one finds train full of NORMAL and validation of SICK, and still does not go to the closed test
+        ([(3, 3), (4, 0), (1, 1)], {"NORMAL": [3, 5, 1], "SICK": [3, 1, 1]}),
+        # the second one fits train alone, though there is room for one of its classes in both
+        ([(3, 1), (1, 3), (2, 2)], {"NORMAL": [4, 2, 1], "SICK": [4, 2, 1]}),
+    ],
+)
+def test_patients_with_both_classes_stay_in_the_train_folder(groups, expected):
+    rows = [
+        (name, f"p{patient}", f"{name}{patient}-{image}")
+        for patient, sizes in enumerate(groups)
+        for name, size in zip(CLASSES, sizes, strict=False)
+        for image in range(size)
+    ]
+    frame = table([*rows, *((name, "", f"{name} test", "test") for name in CLASSES[:2])])
+    chosen = split("official", shares=(0.6, 0.4, None), group_by="patient", seed=1)
+    assert counts(splits.assign(frame, CLASSES[:2], chosen).manifest, CLASSES[:2]) == expected
 
 
 def folders(rows):

@@ -1,8 +1,10 @@
 """Every stage script runs alone: --help, and one clear line where its input or its params are wrong."""
 
+import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,17 @@ def test_a_misspelt_key_is_named(project, script, arguments, command):
 
 def test_an_unknown_run_is_named(project):
     assert_one_line(run(project, "train", "--run", "smatika_vgg19"), "expected active or one of smatika_resnet50v2")
+
+
+def test_an_archive_put_there_by_hand_is_used(project):
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("profile: demo", "profile: paper", 1))
+    name = "paultimothymooney--chest-xray-pneumonia.zip"
+    (project / "data/archives").mkdir(parents=True)
+    with zipfile.ZipFile(project / "data/archives" / name, "w") as archive:
+        archive.writestr("chest_xray/train/NORMAL/IM-0001-0001.jpeg", b"pixels")
+    result = run(project, "download", "--dataset", "pneumonia")
+    assert result.returncode == 0, result.stderr
+    assert (project / "data/raw/pneumonia" / name).read_bytes() == (project / "data/archives" / name).read_bytes()
+    source = json.loads((project / "data/raw/pneumonia/SOURCE.json").read_text())[name]
+    assert source["source"] == "kaggle" and source["slug"] == "paultimothymooney/chest-xray-pneumonia"

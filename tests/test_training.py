@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from rontgen import training
+from rontgen import callbacks, training
 from rontgen.datasets import Subset
 from rontgen.models import build_model
 from rontgen.params import Augment, EarlyStopping, FineTune, ReduceLrOnPlateau, Train
@@ -39,12 +39,18 @@ def bright_or_dark(count):
     return Subset(images.astype(np.uint8), np.arange(count), labels)
 
 
-def fit(model, train=TRAIN, augmentation=None, unfrozen_layers=None, live=None):
-    keras.utils.set_random_seed(0)
-    return training.fit(
-        model, bright_or_dark(40), bright_or_dark(16), train, augmentation,
-        unfrozen_layers=unfrozen_layers, live=live or SilentLive(),
-    )  # fmt: skip
+@pytest.fixture
+def fit(tmp_path):
+    """Train on images that any model can tell apart."""
+
+    def run(model, train=TRAIN, augmentation=None, unfrozen_layers=None, live=None, fingerprint="one"):
+        keras.utils.set_random_seed(0)
+        return training.fit(
+            model, bright_or_dark(40), bright_or_dark(16), train, augmentation, unfrozen_layers=unfrozen_layers,
+            live=live or SilentLive(), progress_file=tmp_path / "progress.npz", fingerprint=fingerprint,
+        )  # fmt: skip
+
+    return run
 
 
 def small(**options):
@@ -71,27 +77,27 @@ def backbone_model():
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["sigmoid", "softmax"])
 @pytest.mark.parametrize("augmentation", [None, AUGMENT])
-def test_both_heads_learn_with_and_without_augmentation(head, augmentation):
+def test_both_heads_learn_with_and_without_augmentation(head, augmentation, fit):
     model = small(head=head)
     train = TRAIN.model_copy(update={"epochs": 6, "learning_rate": 0.01})
     result = fit(model, train, augmentation)
     assert result.history["validation_accuracy"].iloc[result.best_epoch - 1] == 1.0
 
 
-def test_the_history_has_a_row_per_epoch_and_live_gets_it():
+def test_the_history_has_a_row_per_epoch_and_live_gets_it(fit):
     live = SilentLive()
     history = fit(small(), live=live).history
     assert history["epoch"].tolist() == [1, 2]
-    assert set(history) == {"epoch", *training.HISTORY_COLUMNS.values()}
+    assert set(history) == {"epoch", *callbacks.HISTORY_COLUMNS.values()}
     assert live.steps == 2 and (1, "validation_loss", history["validation_loss"][1]) in live.logged
 
 
-def test_images_per_second_counts_every_variant():
+def test_images_per_second_counts_every_variant(fit):
     result = fit(small(), augmentation=AUGMENT)
     assert result.images_per_second * result.seconds == pytest.approx(40 * 2 * 2)
 
 
-def test_fine_tuning_follows_at_its_own_learning_rate():
+def test_fine_tuning_follows_at_its_own_learning_rate(fit):
     train = TRAIN.model_copy(update={"fine_tune": FineTune(epochs=1, learning_rate=0.00001)})
     history = fit(small(), train).history
     assert history["learning_rate"].tolist() == pytest.approx([0.001, 0.001, 0.00001])
@@ -111,14 +117,14 @@ def test_fine_tuning_unfreezes_all_but_batch_statistics(backbone_model):
     assert [layer.trainable for layer in inner.layers] == [True, False, True]
 
 
-def test_a_backbone_without_pretrained_weights_is_trained_whole(backbone_model):
+def test_a_backbone_without_pretrained_weights_is_trained_whole(backbone_model, fit):
     model, inner = backbone_model
     before = [weight.copy() for weight in inner.get_weights()]
     fit(model, unfrozen_layers=None)
     assert all((old != new).any() for old, new in zip(before, inner.get_weights(), strict=True))
 
 
-def test_a_frozen_backbone_keeps_its_weights(backbone_model):
+def test_a_frozen_backbone_keeps_its_weights(backbone_model, fit):
     model, inner = backbone_model
     before = [weight.copy() for weight in inner.get_weights()]
     fit(model, unfrozen_layers=0)
@@ -132,7 +138,7 @@ def test_a_frozen_backbone_keeps_its_weights(backbone_model):
 def test_the_epoch_kept(monitor, kept):
     """Accuracies tie at epochs 2 and 4, where the lower loss decides; the lowest loss of all is at epoch 3."""
     model = small()
-    keep = training.KeepBest(model, monitor)
+    keep = callbacks.KeepBest(model, monitor)
     for epoch, (accuracy, loss) in enumerate([(0.7, 0.9), (0.9, 0.4), (0.8, 0.3), (0.9, 0.5)]):
         model.set_weights([np.full_like(weight, epoch) for weight in model.get_weights()])
         keep.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
@@ -154,7 +160,7 @@ def test_the_schedules_of_the_params():
     assert training._schedules(TRAIN) == []
 
 
-def test_early_stopping_ends_a_run():
+def test_early_stopping_ends_a_run(fit):
     train = TRAIN.model_copy(update={"epochs": 9, "learning_rate": 1e-12, "early_stopping": EarlyStopping(patience=1)})
     assert len(fit(small(), train).history) < 9
 
@@ -163,7 +169,7 @@ def test_adamw_decays_weights():
     assert training.OPTIMIZERS["adamw"](0.001).weight_decay == 0.004
 
 
-def test_the_summary_has_the_kept_the_best_and_the_final_epoch():
+def test_the_summary_has_the_kept_the_best_and_the_final_epoch(fit):
     result = fit(small())
     summary = training.summary(result, 40, 16)
     kept = result.history.iloc[result.best_epoch - 1]
@@ -179,7 +185,7 @@ def test_batch_norm_momentum_reaches_the_backbone(backbone_model):
     assert inner.layers[1].momentum == 0.5
 
 
-def test_a_saved_model_has_no_optimizer_and_the_same_bytes_every_time(tmp_path, monkeypatch):
+def test_a_saved_model_has_no_optimizer_and_the_same_bytes_every_time(tmp_path, monkeypatch, fit):
     model = small()
     fit(model)
     for name in ("a.keras", "b.keras"):
@@ -187,3 +193,63 @@ def test_a_saved_model_has_no_optimizer_and_the_same_bytes_every_time(tmp_path, 
         monkeypatch.setattr("time.time", lambda: 2e9)  # the second is saved years later
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
     assert not keras.saving.load_model(tmp_path / "a.keras").compiled
+
+
+class Killed(Exception):
+    pass
+
+
+class KilledLive(SilentLive):
+    """Ends a run in the middle of an epoch's end, as a kill would: the epoch after `epochs` is lost."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def next_step(self):
+        super().next_step()
+        if self.steps > self.epochs:
+            raise Killed
+
+
+RESUMED = TRAIN.model_copy(
+    update={
+        "epochs": 4,
+        "fine_tune": FineTune(epochs=3, learning_rate=0.0005),
+        "reduce_lr_on_plateau": ReduceLrOnPlateau(factor=0.5, patience=1),
+        "early_stopping": EarlyStopping(patience=2),
+        "checkpoint": "val_accuracy",
+    }
+)
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 4, 5])
+def test_a_killed_run_goes_on_and_ends_in_the_same_weights(fit, tmp_path, epochs):
+    whole = small(dropout=0.3)
+    expected = fit(whole, RESUMED, AUGMENT)
+    (tmp_path / "progress.npz").unlink()
+
+    with pytest.raises(Killed):
+        fit(small(dropout=0.3), RESUMED, AUGMENT, live=KilledLive(epochs))
+    model, live = small(dropout=0.3), SilentLive()
+    result = fit(model, RESUMED, AUGMENT, live=live)
+
+    assert result.history.equals(expected.history)
+    assert live.steps == len(expected.history)
+    assert result.best_epoch == expected.best_epoch
+    for ours, theirs in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_run_killed_after_its_last_epoch_trains_no_more(fit):
+    expected = fit(small(), RESUMED)
+    model = small()
+    assert fit(model, RESUMED).history.equals(expected.history)
+
+
+def test_another_fingerprint_starts_afresh(fit):
+    with pytest.raises(Killed):
+        fit(small(), RESUMED, live=KilledLive(2))
+    live = SilentLive()
+    result = fit(small(), live=live, fingerprint="another")
+    assert len(result.history) == live.steps == 2

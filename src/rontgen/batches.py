@@ -16,17 +16,16 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, subset: Subset, batch_size: int, *, sigmoid: bool, seed: int | None = None, epoch: int = 0,
+        self, subset: Subset, batch_size: int, *, sigmoid: bool, seed: int | None = None,
         augmentation: Augment | None = None, amounts: bool = False,
     ):  # fmt: skip
         super().__init__()
         self.subset, self.batch_size, self.sigmoid = subset, batch_size, sigmoid
         self.seed, self.augmentation, self.with_amounts = seed, augmentation, amounts
-        self.start_epoch(epoch)
+        self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
         """Draw the order and the augmentation of that epoch, zero-based."""
-        self.epoch = epoch
         variants = self.augmentation.variants if self.augmentation else 1
         self.order = np.tile(np.arange(len(self.subset)), variants)
         self.amounts = augment.identity(len(self.order)) if self.with_amounts else None
@@ -37,9 +36,6 @@ class Batches(keras.utils.PyDataset):
         if self.augmentation:
             height, width = self.subset.images.shape[1:3]
             self.amounts = augment.draw(random, len(self.order), self.augmentation, height, width)
-
-    def on_epoch_end(self) -> None:
-        self.start_epoch(self.epoch + 1)
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.batch_size)

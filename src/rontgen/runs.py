@@ -91,6 +91,10 @@ class Run:
         return Path("models", f"{self.name}.keras")
 
     @property
+    def progress(self) -> Path:
+        return Path("models/resume", f"{self.name}.npz")
+
+    @property
     def predictions(self) -> Path:
         return Path("data/predictions", f"{self.name}.csv")
 

@@ -1,32 +1,25 @@
 """The protocols of the five papers: phases, schedules, early stopping, and the epoch that is kept."""
 
+import hashlib
 import json
 import sys
-import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 import pandas as pd
 from dvclive import Live
 
 from rontgen.augment import COLUMNS, Augmentation
-from rontgen.batches import Batches, Subset
+from rontgen.batches import Batches
+from rontgen.callbacks import KeepBest, Progress, Record
+from rontgen.datasets import Subset
 from rontgen.files import replacing
 from rontgen.params import Augment, Train
+from rontgen.runs import Run
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
-
-# Keras's names of what it measures each epoch, and ours
-HISTORY_COLUMNS = {
-    "loss": "train_loss",
-    "accuracy": "train_accuracy",
-    "val_loss": "validation_loss",
-    "val_accuracy": "validation_accuracy",
-    "learning_rate": "learning_rate",
-}
 
 
 @dataclass(frozen=True)
@@ -40,7 +33,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Result:
-    """history: a row per epoch (epoch, one-based, and HISTORY_COLUMNS). best_epoch: the one whose weights are kept."""
+    """history: a row per epoch (epoch, one-based, and callbacks.HISTORY_COLUMNS' values). best_epoch: the one kept."""
 
     history: pd.DataFrame
     best_epoch: int
@@ -68,6 +61,15 @@ def set_batch_norm_momentum(model: keras.Model, momentum: float) -> None:
             layer.momentum = momentum
 
 
+def fingerprint(run: Run, files: list[Path]) -> str:
+    """What a run depends on, as one SHA-256: its settings, the bytes of its input files, this code and its versions."""
+    digest = hashlib.sha256(repr((run, keras.__version__, keras.backend.backend(), sys.version)).encode())
+    for path in sorted(files) + sorted(Path(__file__).parent.rglob("*.py")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
 def fit(
     model: keras.Model,
     train_set: Subset,
@@ -77,36 +79,43 @@ def fit(
     *,
     unfrozen_layers: int | None,
     live: Live,
+    progress_file: Path,
+    fingerprint: str,
 ) -> Result:
     """Train a model by a protocol and leave it with the weights of the epoch that is kept.
 
     unfrozen_layers: how many of a pretrained backbone's last layers are trained; None where there is no backbone or
     it has no pretrained weights: then everything is trained, for frozen random features mean nothing.
+    progress_file: where each epoch is saved; a run of the same fingerprint, killed earlier, goes on from there.
     """
     trainer = _trainer(model, augmentation is not None)
     options = {"sigmoid": model.output_shape[-1] == 1, "amounts": augmentation is not None}
     train_batches = Batches(train_set, train.batch_size, seed=train.seed, augmentation=augmentation, **options)
+    next_order = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: train_batches.start_epoch(epoch))
     validation_batches = Batches(validation_set, train.batch_size, **options)
-    keep = KeepBest(model, train.checkpoint)
-    record = Record(live)
+    keep, record = KeepBest(model, train.checkpoint), Record(live)
+    progress = Progress(progress_file, fingerprint, keep, record)
 
-    start = time.perf_counter()
-    for phase in _phases(train):
+    for number, phase in enumerate(_phases(train)):
+        schedules = _schedules(train)
+        begin = progress.start_phase(number, schedules)
+        if begin is None:
+            continue
         _set_trainable(model, None if phase.whole else unfrozen_layers, pretrained=unfrozen_layers is not None)
         _compile(trainer, OPTIMIZERS[train.optimizer](phase.learning_rate), sigmoid=options["sigmoid"])
-        begin = len(record.rows)
+        done = len(record.rows)
         trainer.fit(
             train_batches,
             validation_data=validation_batches,
-            initial_epoch=begin,
-            epochs=begin + phase.epochs,
-            callbacks=[keep, *_schedules(train), record],
+            initial_epoch=done,
+            epochs=done if progress.is_stopped else begin + phase.epochs,
+            callbacks=[next_order, keep, *schedules, record, progress],
+            shuffle=False,  # Keras would shuffle the batches once more, by Python's own random numbers
             verbose=1 if sys.stdout.isatty() else 2,
         )
-    seconds = time.perf_counter() - start
     keep.restore()
     seen = len(train_batches.order) * len(record.rows)
-    return Result(pd.DataFrame(record.rows), keep.epoch, seconds, seen / seconds)
+    return Result(pd.DataFrame(record.rows), keep.epoch, progress.seconds, seen / progress.seconds)
 
 
 def summary(result: Result, train_images: int, validation_images: int) -> dict:
@@ -202,45 +211,3 @@ def _schedules(train: Train) -> list[keras.callbacks.Callback]:
     if train.early_stopping is not None:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=train.early_stopping.patience))
     return callbacks
-
-
-class KeepBest(keras.callbacks.Callback):
-    """Keeps the weights of the best epoch over all phases.
-
-    val_accuracy: the highest, and of several the one with the lowest val_loss (covid_hybrid); val_loss: the lowest;
-    last: the last.
-    """
-
-    def __init__(self, kept: keras.Model, monitor: str):
-        super().__init__()
-        self.kept, self.monitor = kept, monitor
-        self.score, self.epoch, self.weights = None, 0, None
-
-    def on_epoch_end(self, epoch, logs=None):
-        scores = {
-            "val_accuracy": (logs["val_accuracy"], -logs["val_loss"]),
-            "val_loss": (-logs["val_loss"],),
-            "last": (epoch,),
-        }
-        score = scores[self.monitor]
-        if self.score is None or score > self.score:
-            self.score, self.epoch, self.weights = score, epoch + 1, self.kept.get_weights()
-
-    def restore(self) -> None:
-        self.kept.set_weights(self.weights)
-
-
-class Record(keras.callbacks.Callback):
-    """Collects the history, and logs it to DVCLive as it grows, so that DVC and its editors follow a run."""
-
-    def __init__(self, live: Live):
-        super().__init__()
-        self.live, self.rows = live, []
-
-    def on_epoch_end(self, epoch, logs=None):
-        values = {ours: float(logs[keras_name]) for keras_name, ours in HISTORY_COLUMNS.items() if keras_name in logs}
-        values.setdefault("learning_rate", float(np.asarray(self.model.optimizer.learning_rate)))
-        self.rows.append({"epoch": epoch + 1, **values})
-        for name, value in values.items():
-            self.live.log_metric(name, value)
-        self.live.next_step()
