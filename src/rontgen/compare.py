@@ -261,7 +261,7 @@ def _summary(frame: pd.DataFrame) -> str:
 
 
 def draw(frame: pd.DataFrame, path: Path) -> None:
-    """A PNG with one row per run: the accuracy of the paper and ours, from 0 to 1, joined by a line."""
+    """A PNG with one row per run: the accuracy of the paper and ours, joined by a line."""
     rows = frame[frame.metric == "test.accuracy"]
     places = range(len(rows))
     figure = Figure(figsize=(8, 1.5 + 0.28 * len(rows)), layout="constrained")

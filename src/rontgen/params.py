@@ -245,7 +245,7 @@ def load(path: Path = Path("params.yaml")) -> Params:
     """
     try:
         # YAML 1.2, as DVC reads it: in 1.1 the learning rate 1e-05 would be a string
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RontgenError(f"{path} not found: run from the root of the repository") from None
     except YAMLError as error:
