@@ -146,3 +146,11 @@ def test_broken_yaml_is_one_line(tmp_path, text, message):
 def test_a_missing_file_says_where_to_run(tmp_path):
     with pytest.raises(RontgenError, match="not found: run from the root of the repository"):
         params.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("content", [b"", b"- a\n- b\n", b"\xff\xfe"])
+def test_what_is_no_mapping_is_refused_in_one_line(tmp_path, content):
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(RontgenError) as error:
+        params.load(tmp_path / "params.yaml")
+    assert "params.yaml" in str(error.value) and "\n" not in str(error.value)

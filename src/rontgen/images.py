@@ -71,7 +71,9 @@ def decode_all(manifest: pd.DataFrame, raw: Path, size: int, path: Path) -> None
     """
     with ExitStack() as stack, replacing(path) as temporary:
         names = manifest["archive"].unique()
-        archives = {name: stack.enter_context(Archive(raw / name)) for name in names}
+        archives = {
+            name: stack.enter_context(Archive(raw / name, command=f"dvc repro download@{raw.name}")) for name in names
+        }
         shape = (len(manifest), size, size, 1)
         images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
 

@@ -17,7 +17,7 @@ Rate = Annotated[float, Field(gt=0)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -248,8 +248,10 @@ def load(path: Path = Path("params.yaml")) -> Params:
         values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RontgenError(f"{path} not found: run from the root of the repository") from None
-    except YAMLError as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         raise RontgenError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise RontgenError(f"{path}: expected keys such as profile and dataset, received {values!r}")
     try:
         return Params.model_validate(values)
     except ValidationError as error:

@@ -210,7 +210,7 @@ def _entry(section: dict, name: str, kind: str):
 
 
 def _with_fewer_epochs(train: Train, cap: int | None) -> Train:
-    """At most `cap` epochs in all; fine-tuning, where there is any, gets half of them."""
+    """At most `cap` epochs in all, or one for each phase; fine-tuning, where there is any, gets half of them."""
     fine_tune = train.fine_tune
     if fine_tune is not None and cap is not None:
         fine_tune = fine_tune.model_copy(update={"epochs": min(fine_tune.epochs, max(1, cap // 2))})
