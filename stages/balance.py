@@ -10,7 +10,7 @@ def main() -> None:
     parser.add_argument("--view", required=True, help="active, or a key of `views` in params.yaml")
     view = runs.load_view(parser.parse_args().view)
 
-    manifest, pixels = datasets.read_manifest(view.study), datasets.read_images(view)
+    manifest, pixels = datasets.read_manifest(view), datasets.read_images(view)
     if view.balance == "smote":
         train = manifest[manifest["subset"] == "train"]
         classes, ids = train["class"].to_numpy(), train["id"].to_numpy()

@@ -16,7 +16,7 @@ def main() -> None:
     runs.require(run.model_file, run.command)
     history = pd.read_csv(runs.require(run.history, run.command))
     best_epoch = json.loads(runs.require(run.train_metrics, run.command).read_text())["best_epoch"]
-    manifest = datasets.read_manifest(run.view.study)
+    manifest = datasets.read_manifest(run.view)
     test = manifest[manifest["subset"] == "test"]
     pixels = datasets.read_images(run.view)[test.index]
 

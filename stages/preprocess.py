@@ -3,15 +3,17 @@
 import argparse
 
 from rontgen import datasets, errors, images, runs
+from rontgen.files import write_json
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--view", required=True, help="active, or a key of `views` in params.yaml")
     view = runs.load_view(parser.parse_args().view)
+    manifest = datasets.read_split(view.study)
 
-    manifest = datasets.read_manifest(view.study)
-    images.decode_all(manifest, view.study.raw, view.size, view.images)
+    unreadable = images.decode_all(manifest, view.study.raw, view.size, view.preprocessed, view.max_unreadable)
+    write_json({"images": len(manifest), "size": view.size, "unreadable": len(unreadable)}, view.preprocess_metrics)
 
 
 if __name__ == "__main__":

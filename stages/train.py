@@ -11,7 +11,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", required=True, help="active, or a key of `reported` in params.yaml")
     run = runs.load_run(parser.parse_args().run)
-    manifest = datasets.read_manifest(run.view.study)
+    manifest = datasets.read_manifest(run.view)
     pixels, synthetic = datasets.read_images(run.view), datasets.read_synthetic(run.view)
 
     # Keras takes seconds to import: --help and missing inputs need not wait for it
@@ -30,7 +30,7 @@ def main() -> None:
         training.set_batch_norm_momentum(model, run.batch_norm_momentum)
     train_set = datasets.subset("train", manifest, run.classes, pixels, synthetic)
     validation_set = datasets.subset("validation", manifest, run.classes, pixels)
-    inputs = [run.view.study.manifest, run.view.images, *run.view.balanced.iterdir()]
+    inputs = [run.view.study.manifest, *run.view.preprocessed.iterdir(), *run.view.balanced.iterdir()]
     weights_file = [Path(run.weights)] if run.weights not in (None, "imagenet") else []
     fingerprint = training.fingerprint(run, inputs + weights_file)
     with Live(str(run.live), dvcyaml=None, save_dvc_exp=False) as live:

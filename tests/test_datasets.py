@@ -8,7 +8,7 @@ from rontgen.runs import Study, View
 
 CLASSES = ["NORMAL", "SICK"]
 STUDY = Study("jitet", "pneumonia", dataset=None, split=None, max_per_class=None, check_counts=False)
-VIEW = View("jitet_224", STUDY, size=2, balance="none")
+VIEW = View("jitet_224", STUDY, size=2, max_unreadable=0, balance="none")
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def test_no_position_gives_no_image(manifest, images, synthetic):
 
 def test_memory_mapped_images_are_read_as_they_are_needed(tmp_path, monkeypatch, manifest, images):
     monkeypatch.chdir(tmp_path)
-    VIEW.images.parent.mkdir(parents=True)
-    np.save(VIEW.images, images)
+    VIEW.preprocessed.mkdir(parents=True)
+    np.save(VIEW.preprocessed / "images.npy", images)
     mapped = datasets.read_images(VIEW)
     assert isinstance(mapped, np.memmap)
     assert datasets.subset("test", manifest, CLASSES, mapped).read(np.array([1, 0]))[:, 0, 0, 0].tolist() == [5, 1]
@@ -85,7 +85,7 @@ def test_a_manifest_is_text_as_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     STUDY.manifest.parent.mkdir(parents=True)
     STUDY.manifest.write_text("id,class,patient\n001234,NA,\n1e5,SICK,nan\n")
-    assert datasets.read_manifest(STUDY).to_dict("list") == {
+    assert datasets.read_split(STUDY).to_dict("list") == {
         "id": ["001234", "1e5"],
         "class": ["NA", "SICK"],
         "patient": ["", "nan"],
@@ -96,12 +96,12 @@ def test_a_manifest_is_text_as_written(tmp_path, monkeypatch):
     ("read", "message"),
     [
         (
-            lambda: datasets.read_manifest(STUDY),
+            lambda: datasets.read_split(STUDY),
             r"data/split/jitet\.csv not found: run `dvc repro paper_split@jitet` fi",
         ),
         (
             lambda: datasets.read_images(VIEW),
-            r"jitet_224\.npy not found: run `dvc repro paper_preprocess@jitet_224` fi",
+            "preprocessed/jitet_224 not found: run `dvc repro paper_preprocess@jitet_224` fi",
         ),
         (
             lambda: datasets.read_synthetic(VIEW),
@@ -113,3 +113,16 @@ def test_what_is_missing_names_the_command(tmp_path, monkeypatch, read, message)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RontgenError, match=message):
         read()
+
+
+def test_unreadable_images_are_in_no_subset_and_the_others_keep_their_rows(tmp_path, monkeypatch, images):
+    monkeypatch.chdir(tmp_path)
+    STUDY.manifest.parent.mkdir(parents=True)
+    rows = pd.DataFrame({"id": list("abcdef"), "class": "SICK", "patient": "", "subset": "train"})
+    rows.to_csv(STUDY.manifest, index=False)
+    VIEW.preprocessed.mkdir(parents=True)
+    (VIEW.preprocessed / "unreadable.csv").write_text("id,archive,member,reason\nb,a.zip,b.png,no picture\n")
+    manifest = datasets.read_manifest(VIEW)
+    assert manifest["id"].tolist() == list("acdef")
+    train = datasets.subset("train", manifest, CLASSES, images)
+    assert train.read(np.arange(5))[:, 0, 0, 0].tolist() == [0, 2, 3, 4, 5]

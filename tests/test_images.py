@@ -196,41 +196,56 @@ def archives(write_zip):
         write_zip({f"{i}.png": encode(np.full((9, 7), first + i, np.uint8)) for i in range(10)}, archive)
         rows += [(archive, f"{i}.png", first + i) for i in range(10)]
     manifest = pd.DataFrame(rows, columns=["archive", "member", "gray"])
-    return manifest.sample(frac=1, random_state=7)
+    return manifest.assign(id=manifest["gray"].astype(str)).sample(frac=1, random_state=7)
+
+
+@pytest.fixture
+def damaged(archives, write_zip):
+    """The same, where the picture of gray 106 is none."""
+    write_zip(
+        {f"{i}.png": encode(np.full((9, 7), 100 + i, np.uint8)) if i != 6 else b"no picture" for i in range(10)},
+        "b.zip",
+    )
+    return archives
 
 
 def test_images_are_in_the_order_of_the_manifest(archives, tmp_path):
-    path = tmp_path / "new" / "view.npy"
-    decode_all(archives, tmp_path, 5, path)
-    images = np.load(path, mmap_mode="r")
+    decode_all(archives, tmp_path, 5, tmp_path / "view", 0)
+    images = np.load(tmp_path / "view" / "images.npy", mmap_mode="r")
     assert (images.dtype, images.shape) == (np.uint8, (20, 5, 5, 1))
     assert images.flags["C_CONTIGUOUS"]
     np.testing.assert_array_equal(images.min(axis=(1, 2, 3)), archives["gray"])
     np.testing.assert_array_equal(images.max(axis=(1, 2, 3)), archives["gray"])
 
 
-def test_an_image_may_stand_twice(archives, tmp_path):
-    path = tmp_path / "view.npy"
-    decode_all(pd.concat([archives, archives]), tmp_path, 5, path)
-    np.testing.assert_array_equal(np.load(path)[:20], np.load(path)[20:])
+def test_more_images_than_a_chunk_keep_their_order(archives, tmp_path, monkeypatch):
+    monkeypatch.setattr("rontgen.images.CHUNK", 7)
+    decode_all(pd.concat([archives, archives]), tmp_path, 5, tmp_path / "view", 0)
+    images = np.load(tmp_path / "view" / "images.npy")
+    np.testing.assert_array_equal(images[:, 0, 0, 0], [*archives["gray"], *archives["gray"]])
 
 
-@pytest.mark.parametrize("before", [None, b"old"])
-def test_an_image_that_fails_is_named_and_nothing_is_written(archives, write_zip, tmp_path, before):
-    write_zip({f"{i}.png": encode(RAMP) if i != 6 else b"no picture" for i in range(10)}, "b.zip")
-    path = tmp_path / "views" / "view.npy"
-    path.parent.mkdir()
-    if before is not None:
-        path.write_bytes(before)
+def test_an_image_that_fails_is_named_and_nothing_is_written(damaged, tmp_path):
     with pytest.raises(
-        RontgenError, match=r"b\.zip: 6\.png: expected a picture .*, received 10 bytes of something else"
+        RontgenError,
+        match=r"b\.zip: expected at most 0 unreadable images, received 1, the first 6\.png: expected a pic",
     ):
-        decode_all(archives, tmp_path, 5, path)
-    assert [item.read_bytes() for item in path.parent.iterdir()] == ([] if before is None else [before])
+        decode_all(damaged, tmp_path, 5, tmp_path / "view", 0)
+    assert list((tmp_path / "view").iterdir()) == []
+
+
+def test_a_stated_number_of_images_may_fail_and_is_listed(damaged, tmp_path):
+    table = decode_all(damaged, tmp_path, 5, tmp_path / "view", 1)
+    listed = pd.read_csv(tmp_path / "view" / "unreadable.csv", dtype=str)
+    assert listed["id"].tolist() == table["id"].tolist() == ["106"]
+    assert "something else" in listed["reason"][0]
+    images = np.load(tmp_path / "view" / "images.npy")
+    expected = damaged["gray"].where(damaged["gray"] != 106, 0)
+    np.testing.assert_array_equal(images[:, 0, 0, 0], expected)
 
 
 def test_a_missing_archive_is_named(archives, tmp_path):
     (tmp_path / "b.zip").unlink()
     with pytest.raises(RontgenError, match=r"b\.zip: expected a zip, found none; run `dvc repro download@"):
-        decode_all(archives, tmp_path, 5, tmp_path / "view.npy")
-    assert not (tmp_path / "view.npy").exists()
+        decode_all(archives, tmp_path, 5, tmp_path / "view", 0)
+    assert not (tmp_path / "view").exists()

@@ -121,7 +121,7 @@ def test_paths_of_the_active_run(profile):
     study, view = run.view.study, run.view
     assert (study.raw, study.manifest) == (Path("data/raw/pneumonia"), Path("data/split/active.csv"))
     assert study.audit == Path("metrics/split/active.json")
-    assert (view.images, view.balanced) == (Path("data/preprocessed/active.npy"), Path("data/balanced/active"))
+    assert (view.preprocessed, view.balanced) == (Path("data/preprocessed/active"), Path("data/balanced/active"))
     assert (run.model_file, run.predictions) == (Path("models/active.keras"), Path("data/predictions/active.csv"))
     assert (run.metrics, run.train_metrics) == (Path("metrics/active.json"), Path("metrics/active/train.json"))
     assert run.time_metrics == Path("metrics/active/time.json")
@@ -138,7 +138,7 @@ def test_paths_of_a_reported_run_are_those_of_its_parts(profile):
     profile("demo")
     run = runs.load_run("lungcare_b8_s640")
     assert run.view.study.manifest == Path("data/split/lungcare.csv")
-    assert run.view.images == Path("data/preprocessed/lungcare_640.npy")
+    assert run.view.preprocessed == Path("data/preprocessed/lungcare_640")
     assert run.model_file == Path("models/lungcare_b8_s640.keras")
     assert run.view.study.command == "dvc repro paper_split@lungcare"
     assert run.view.command == "dvc repro paper_preprocess@lungcare_640"

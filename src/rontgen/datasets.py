@@ -8,17 +8,27 @@ import pandas as pd
 from rontgen.runs import Study, View, require
 
 
-def read_manifest(study: Study) -> pd.DataFrame:
-    """The manifest of a study, all columns str. Raises RontgenError where it is missing."""
+def read_split(study: Study) -> pd.DataFrame:
+    """The manifest of a study as the split stage wrote it, all columns str. Raises RontgenError where it is missing."""
     return pd.read_csv(require(study.manifest, study.command), dtype=str, keep_default_na=False)
 
 
+def read_manifest(view: View) -> pd.DataFrame:
+    """The manifest of a view's study without the images that did not decode; its index is their row in the images.
+
+    Raises RontgenError where a file is missing.
+    """
+    manifest = read_split(view.study)
+    unreadable = pd.read_csv(require(view.preprocessed, view.command) / "unreadable.csv", dtype=str)
+    return manifest[~manifest["id"].isin(unreadable["id"])]
+
+
 def read_images(view: View) -> np.ndarray:
-    """The images of a view in the manifest's order, memory-mapped: uint8 (N, H, W, 1).
+    """The images of a view in the order of its study's manifest, memory-mapped: uint8 (N, H, W, 1).
 
     Raises RontgenError where they are missing.
     """
-    return np.load(require(view.images, view.command), mmap_mode="r")
+    return np.load(require(view.preprocessed, view.command) / "images.npy", mmap_mode="r")
 
 
 def read_synthetic(view: View) -> tuple[np.ndarray, pd.DataFrame]:
@@ -65,9 +75,9 @@ def subset(
     images: np.ndarray,
     synthetic: tuple[np.ndarray, pd.DataFrame] | None = None,
 ) -> Subset:
-    """The subset `name` of a manifest whose rows are those of `images`; with the synthetic images and their rows."""
-    rows = np.flatnonzero(manifest["subset"] == name)
-    names = manifest["class"].to_numpy()[rows]
+    """The subset `name` of a manifest, whose index is the row in `images`; with the synthetic images and their rows."""
+    of_subset = manifest[manifest["subset"] == name]
+    rows, names = of_subset.index.to_numpy(), of_subset["class"].to_numpy(dtype=object)
     if synthetic is not None:
         names = np.concatenate([names, synthetic[1]["class"].to_numpy(dtype=object)])
     labels = pd.Index(classes).get_indexer(names)

@@ -10,12 +10,17 @@ import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from rontgen.archives import Archive
+from rontgen.archives import Archive, ArchiveError
 from rontgen.errors import RontgenError
 from rontgen.files import replacing
 
 # Pillow lets go of Python's lock while it decodes and resizes, so threads use all cores
 THREADS = 4
+
+# Images in flight: 256 of 640 pixels are 100 MB
+CHUNK = 256
+
+UNREADABLE_COLUMNS = ["id", "archive", "member", "reason"]
 
 # A header may claim any size; the largest chest radiographs in use have 25 megapixels
 MAX_PIXELS = 100_000_000
@@ -63,29 +68,49 @@ def _grayscale(image: Image.Image) -> Image.Image:
     return image.convert("L")
 
 
-def decode_all(manifest: pd.DataFrame, raw: Path, size: int, path: Path) -> None:
-    """Decode the images of a manifest to `path`, an .npy file: uint8 (N, size, size, 1), in the manifest's order.
+def decode_all(manifest: pd.DataFrame, raw: Path, size: int, folder: Path, max_unreadable: int) -> pd.DataFrame:
+    """Decode the images of a manifest to `folder`/images.npy: uint8 (N, size, size, 1), in the manifest's order.
 
-    raw: the folder of the archives. Shows progress. Raises RontgenError where an image does not decode, naming it;
-    `path` is then left as it was.
+    raw: the folder of the archives. Images that do not decode are black there, and listed, with the reason, in
+    unreadable.csv and the frame returned: UNREADABLE_COLUMNS. Shows progress. Raises RontgenError, and writes nothing,
+    where there are more of them than max_unreadable.
     """
-    with ExitStack() as stack, replacing(path) as temporary:
+    with ExitStack() as stack:
+        command = f"dvc repro download@{raw.name}"
         names = manifest["archive"].unique()
-        archives = {
-            name: stack.enter_context(Archive(raw / name, command=f"dvc repro download@{raw.name}")) for name in names
-        }
-        shape = (len(manifest), size, size, 1)
-        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        archives = {name: stack.enter_context(Archive(raw / name, command=command)) for name in names}
+        pool = stack.enter_context(ThreadPoolExecutor(THREADS))
+        bar = stack.enter_context(tqdm(desc=f"decode to {size} px", total=len(manifest), unit="image"))
+        file = stack.enter_context(stack.enter_context(replacing(folder / "images.npy")).open("wb"))
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(manifest), size, size, 1)}
+        np.lib.format.write_array_header_1_0(file, header)
 
         def decode_row(row):
-            index, archive, member = row
             try:
-                images[index, :, :, 0] = decode(archives[archive].read(member), size)
+                return decode(archives[row.archive].read(row.member), size)
+            except ArchiveError:
+                raise  # the archive is damaged, and has to be had again
             except RontgenError as error:
-                raise RontgenError(f"{raw / archive}: {member}: {error}") from None
+                return str(error)
 
-        rows = zip(range(len(manifest)), manifest["archive"], manifest["member"], strict=True)
-        with ThreadPoolExecutor(THREADS) as pool:
-            for _ in tqdm(pool.map(decode_row, rows), f"decode to {size} px", len(manifest), unit="image"):
-                pass
-        images.flush()
+        unreadable = []
+        rows = list(manifest.itertuples())
+        for start in range(0, len(rows), CHUNK):
+            chunk = rows[start : start + CHUNK]
+            for row, image in zip(chunk, pool.map(decode_row, chunk), strict=True):
+                if isinstance(image, str):
+                    unreadable.append((row.id, row.archive, row.member, image))
+                    image = np.zeros((size, size), np.uint8)
+                file.write(image.tobytes())
+                bar.update()
+        table = pd.DataFrame(unreadable, columns=UNREADABLE_COLUMNS)
+        if len(table) > max_unreadable:
+            first = table.iloc[0]
+            raise RontgenError(
+                f"{raw / first.archive}: expected at most {max_unreadable} unreadable images, received {len(table)}, "
+                f"the first {first.member}: {first.reason}; run `{command}` for a sound archive, or allow them with "
+                f"profiles.<profile>.preprocess.max_unreadable={len(table)}"
+            )
+        with replacing(folder / "unreadable.csv") as temporary:
+            table.to_csv(temporary, index=False)
+    return table

@@ -183,6 +183,7 @@ class SplitProfile(Section):
 
 class PreprocessProfile(Section):
     scale: Annotated[float, Field(gt=0, le=1)]
+    max_unreadable: Annotated[int, Field(ge=0)]
 
 
 class TrainProfile(Section):

@@ -49,11 +49,16 @@ class View:
     name: str
     study: Study
     size: int
+    max_unreadable: int
     balance: str
 
     @property
-    def images(self) -> Path:
-        return Path("data/preprocessed", f"{self.name}.npy")
+    def preprocessed(self) -> Path:
+        return Path("data/preprocessed", self.name)
+
+    @property
+    def preprocess_metrics(self) -> Path:
+        return Path("metrics/preprocess", f"{self.name}.json")
 
     @property
     def balanced(self) -> Path:
@@ -199,8 +204,14 @@ def _view(values: Params, name: str) -> View:
     else:
         view = _entry(values.views, name, "view")
         study, size, balance = view.study, view.size, values.studies[view.study].balance
-    scale = values.profiles[values.profile].preprocess.scale
-    return View(name=name, study=_study(values, study), size=max(1, round(size * scale)), balance=balance)
+    profile = values.profiles[values.profile].preprocess
+    return View(
+        name=name,
+        study=_study(values, study),
+        size=max(1, round(size * profile.scale)),
+        max_unreadable=profile.max_unreadable,
+        balance=balance,
+    )
 
 
 def _entry(section: dict, name: str, kind: str):
