@@ -20,8 +20,12 @@ def main() -> None:
     test = manifest[manifest["subset"] == "test"]
     pixels = datasets.read_images(run.view)[test.index]
 
-    from keras.saving import load_model  # seconds, which --help and missing inputs need not wait for
+    # Keras takes seconds to import: --help and missing inputs need not wait for it
+    from keras.saving import load_model
 
+    from rontgen import reproducibility
+
+    reproducibility.prepare(seed=0, threads=run.threads)
     model = load_model(run.model_file, compile=False)
     probabilities = evaluation.predict(model, pixels)
     predictions = evaluation.prediction_table(test["id"], test["class"], run.classes, probabilities)

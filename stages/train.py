@@ -17,10 +17,10 @@ def main() -> None:
     # Keras takes seconds to import: --help and missing inputs need not wait for it
     from dvclive import Live
 
-    from rontgen import training
+    from rontgen import reproducibility, training
     from rontgen.models import build_model
 
-    training.prepare(run.train.seed, run.train.mixed_precision)
+    reproducibility.prepare(run.train.seed, run.threads, run.train.mixed_precision)
     options = run.model.model_dump(exclude_unset=True)
     model = build_model(
         run.model_name, pixels.shape[1:], len(run.classes), run.weights,

@@ -185,6 +185,13 @@ def test_batch_norm_momentum_reaches_the_backbone(backbone_model):
     assert inner.layers[1].momentum == 0.5
 
 
+def test_shared_objects_are_numbered_not_addressed():
+    config = '{"shared_object_id": 139695568728336}, {"shared_object_id": 7}, {"shared_object_id": 139695568728336}'
+    assert training._number_shared_objects(config) == (
+        '{"shared_object_id": 0}, {"shared_object_id": 1}, {"shared_object_id": 0}'
+    )
+
+
 def test_a_saved_model_has_no_optimizer_and_the_same_bytes_every_time(tmp_path, monkeypatch, fit):
     model = small()
     fit(model)

@@ -1,6 +1,7 @@
 """Zips stay zips: members are listed, checked and read in place, and nothing is ever extracted to disk."""
 
 import hashlib
+import io
 import re
 import stat
 import zipfile
@@ -20,6 +21,9 @@ MAX_TOTAL = 32 * 2**30
 # Expansion over the size of the file. Images are compressed already, so the four archives are near 1; a bomb,
 # overlapping members included, is in the thousands.
 MAX_RATIO = 100
+# Bytes of a zip's table of contents: one byte takes ten or more of memory when opened, and a file need hold nothing
+# else. The largest of the four archives has 6 MB.
+MAX_CONTENTS = 16 * 2**20
 CHUNK = 2**20  # bytes read at a time where a whole member is not needed
 
 DOWNLOAD = "dvc repro download@<dataset>"
@@ -50,6 +54,17 @@ class Member:
     crc: int
 
 
+class _File(io.BufferedReader):
+    """A file that refuses to read more than `most` bytes at once, as zipfile reads the table of contents."""
+
+    most: int | None = MAX_CONTENTS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.most is not None and size is not None and size > self.most:
+            raise zipfile.BadZipFile(f"a table of contents of {size} bytes; expected at most {self.most}")
+        return super().read(size)
+
+
 class Archive:
     """A zip opened for reading, by any number of threads at once; a context manager.
 
@@ -69,16 +84,19 @@ class Archive:
         self.path = Path(path)
         self._command = command
         try:
-            self._zip = zipfile.ZipFile(self.path)
+            self._file = _File(io.FileIO(self.path))
         except (FileNotFoundError, IsADirectoryError):
             raise RontgenError(f"{self.path}: expected a zip, found none; run `{command}`") from None
-        except _BROKEN as error:
-            raise self._error(_why_not_a_zip(self.path, error)) from error
         try:
+            self._zip = zipfile.ZipFile(self._file)
             self._check()
+        except _BROKEN as error:
+            self._file.close()
+            raise self._error(_why_not_a_zip(self.path, error)) from error
         except ArchiveError:
-            self._zip.close()
+            self.close()
             raise
+        self._file.most = None
         files = [info for info in self._zip.infolist() if not info.is_dir()]
         self.left_out = tuple(sorted(info.filename for info in files if _CLUTTER.search(info.filename)))
         self._members = sorted(
@@ -95,6 +113,7 @@ class Archive:
     def close(self) -> None:
         """Close the file."""
         self._zip.close()
+        self._file.close()  # which zipfile leaves open, as it did not open it
 
     def members(self) -> list[Member]:
         """The files, sorted by name, without folders and without what is `left_out`."""
@@ -134,14 +153,14 @@ class Archive:
     def _check(self) -> None:
         folded: dict[str, str] = {}
         total = 0
+        size = self.path.stat().st_size
         for info in self._zip.infolist():
             name = info.filename
-            if fault := _fault(info):
+            if fault := _fault(info, size):
                 raise self._error(f"member {name!r} {fault}")
             if (other := folded.setdefault(name.casefold(), name)) is not name:
                 raise self._error(f"members {other!r} and {name!r} differ at most in case")
             total += info.file_size
-        size = self.path.stat().st_size
         if total > min(MAX_TOTAL, MAX_RATIO * size):
             raise self._error(
                 f"{size} bytes declare {total} when expanded; "
@@ -178,10 +197,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fault(info: zipfile.ZipInfo) -> str | None:
+def _fault(info: zipfile.ZipInfo, size: int) -> str | None:
+    """What makes a member of a zip of `size` bytes unsafe, None where nothing does."""
     name = info.filename
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if name != info.orig_filename or not name:  # zipfile cuts a name at a zero byte
+    # zipfile cuts a name at a zero byte; a control character would reach the terminal with an error that names it
+    if name != info.orig_filename or not name.isprintable() or not name:
         return "has an invalid name"
     if name.startswith("/") or "\\" in name or ".." in name.split("/") or re.match(r"[A-Za-z]:", name):
         return "has an unsafe name; expected a relative path with forward slashes, without `..`"
@@ -191,7 +212,8 @@ def _fault(info: zipfile.ZipInfo) -> str | None:
         return "is encrypted; expected a zip without a password"
     if info.compress_type not in _METHODS:
         return f"is compressed by method {info.compress_type}; expected 0 (stored) or 8 (deflate)"
-    if info.header_offset < 0:  # zipfile corrects offsets by what precedes the zip, below zero if it is damaged
+    # zipfile corrects offsets by what precedes the zip, below zero if it is damaged; one too large cannot be sought
+    if not 0 <= info.header_offset < size:
         return "lies outside of the file"
     if info.file_size > MAX_MEMBER:
         return f"declares {info.file_size} bytes; expected at most {MAX_MEMBER}"

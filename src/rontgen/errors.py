@@ -3,6 +3,7 @@
 import errno
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class RontgenError(Exception):
@@ -12,11 +13,31 @@ class RontgenError(Exception):
     """
 
 
+_PERMISSION = "permission denied: check who owns it (`ls -ld`) and its mode"
 _STORAGE_REMEDIES = {
     errno.ENOSPC: "no space left: free some, or move the project to a larger disk, and run it again",
+    errno.EDQUOT: "disk quota used up: free some of it, or ask for more, and run it again",
+    errno.EFBIG: "file larger than allowed: raise the limit (`ulimit -f`), or move the project to another file system",
     errno.EROFS: "read-only file system: work in a folder that can be written",
-    errno.EACCES: "permission denied: check who owns it (`ls -l`) and its mode",
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
 }
+
+
+def storage_error(error: OSError, path: Path | None = None) -> RontgenError | None:
+    """What to say of a disk that is full or may not be written; None where the error is another.
+
+    path: the output that was being written, where that is known; its temporary names are not shown.
+    """
+    number = error.errno
+    if number is None and "requested and" in str(error):  # numpy.save, which does not say why a write stopped
+        number = errno.ENOSPC
+    if number not in _STORAGE_REMEDIES:
+        return None
+    name = error.filename2 or error.filename  # of a copy, the second is the one written
+    if path is not None and (name is None or f".{path.name}." in str(name)):
+        name = path
+    return RontgenError(f"{name or 'writing a file'}: {_STORAGE_REMEDIES[number]}")
 
 
 def run(main: Callable[[], None]) -> None:
@@ -26,9 +47,10 @@ def run(main: Callable[[], None]) -> None:
     except RontgenError as error:
         message = str(error)
     except OSError as error:
-        if error.errno not in _STORAGE_REMEDIES:
+        storage = storage_error(error)
+        if storage is None:
             raise
-        message = f"{error.filename or 'writing a file'}: {_STORAGE_REMEDIES[error.errno]}"
+        message = str(storage)
     else:
         return
     print("error: " + " ".join(message.split()), file=sys.stderr)

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rontgen.archives import Archive
@@ -83,38 +83,70 @@ def _tb_radiography(archive: Archive) -> Reading:
 
 
 def _by_folder(archive: Archive, pattern: str) -> Reading:
-    matches = [(member.name, re.fullmatch(pattern, member.name)) for member in archive.members()]
-    records = [Record(name, match[1]) for name, match in matches if match]
-    masks = sum("/masks/" in name for name, match in matches if not match)
-    left_out = {"masks": masks, "not an image of a class": len(matches) - len(records) - masks}
-    return Reading(records, {reason: count for reason, count in left_out.items() if count})
+    records, left_out = [], Counter()
+    for member in archive.members():
+        match = re.fullmatch(pattern, member.name)
+        if _is_mask(member.name):
+            left_out["masks"] += 1
+        elif match is None:
+            left_out["not an image of a class"] += 1
+        else:
+            records.append(Record(member.name, match[1]))
+    return Reading(records, dict(left_out))
+
+
+def _is_mask(name: str) -> bool:
+    """Whether any folder of a member is one of masks, which may hold folders with the names of the classes."""
+    return re.search(r"(^|/)(png_)?masks?/", name, re.IGNORECASE) is not None
 
 
 def _siim_pneumothorax(archive: Archive) -> Reading:
     """`png_images/<index>_<train|test>_<0|1>_.png`, whose flag must agree with `stage_1_*_images.csv`."""
-    flags = {}
-    records, left_out = [], Counter()
+    pattern = re.compile(r"(?:[^/]+/)*png_images/(\d+_(train|test)_([01])_\.png)")
+    records, left_out, flags = [], Counter(), {}
     for member in archive.members():
-        if re.fullmatch(r"(?:[^/]+/)*stage_1_(?:train|test)_images\.csv", member.name):
-            rows = csv.DictReader(io.StringIO(archive.read(member.name).decode("utf-8-sig", errors="replace")))
-            missing = {"new_filename", "has_pneumo"} - set(rows.fieldnames or ())
-            if missing:
-                raise RontgenError(f"{archive.path}: {member.name}: expected a column {sorted(missing)[0]!r}")
-            flags.update((row["new_filename"], row["has_pneumo"]) for row in rows)
-    if not flags:
-        raise RontgenError(f"{archive.path}: expected stage_1_train_images.csv and stage_1_test_images.csv")
-    for member in archive.members():
-        match = re.fullmatch(r"(?:[^/]+/)*png_images/(\d+_(train|test)_([01])_\.png)", member.name)
+        match = None if _is_mask(member.name) else pattern.fullmatch(member.name)
         if match is None:
-            left_out["masks" if "/png_masks/" in member.name else "not an image of a class"] += 1
+            left_out["masks" if _is_mask(member.name) else "not an image of a class"] += 1
             continue
         name, folder, flag = match.groups()
-        if flags.get(name) != flag:
-            raise RontgenError(
-                f"{archive.path}: {name}: its name says has_pneumo {flag}, the CSV says {flags.get(name)}"
-            )
+        flags[name] = flag
         records.append(Record(member.name, "positive" if flag == "1" else "negative", folder=folder))
+    tables = [
+        member.name
+        for member in archive.members()
+        if re.fullmatch(r"(?:[^/]+/)*stage_1_(?:train|test)_images\.csv", member.name)
+    ]
+    if not tables:
+        raise RontgenError(f"{archive.path}: expected stage_1_train_images.csv and stage_1_test_images.csv")
+    listed = set()  # of the images alone: a table may have any number of rows
+    for table in tables:
+        for name, flag in _siim_rows(archive, table):
+            if name in flags:
+                _check_flag(archive, name, flags[name], flag)
+                listed.add(name)
+    for name in sorted(flags.keys() - listed):
+        _check_flag(archive, name, flags[name], None)
     return Reading(records, dict(left_out))
+
+
+def _siim_rows(archive: Archive, table: str) -> Iterator[tuple[str, str]]:
+    """new_filename and has_pneumo of each row of a table."""
+    text = archive.read(table).decode("utf-8-sig", errors="replace")
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        missing = {"new_filename", "has_pneumo"} - set(rows.fieldnames or ())
+        if missing:
+            raise RontgenError(f"{archive.path}: {table}: expected a column {sorted(missing)[0]!r}")
+        for row in rows:
+            yield row["new_filename"], row["has_pneumo"]
+    except csv.Error as error:
+        raise RontgenError(f"{archive.path}: {table}: expected a table, received what is none: {error}") from None
+
+
+def _check_flag(archive: Archive, name: str, flag: str, listed: str | None) -> None:
+    if listed != flag:
+        raise RontgenError(f"{archive.path}: {name}: its name says has_pneumo {flag}, the CSV says {listed}")
 
 
 LAYOUTS: dict[str, Callable[[Archive], Reading]] = {

@@ -194,6 +194,7 @@ class TrainProfile(Section):
 
 
 class Profile(Section):
+    threads: Annotated[int, Field(ge=1, le=256)]
     download: DownloadProfile
     split: SplitProfile
     preprocess: PreprocessProfile

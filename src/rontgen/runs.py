@@ -86,6 +86,7 @@ class Run:
     train: Train
     weights: str | None
     batch_norm_momentum: float | None
+    threads: int
 
     @property
     def classes(self) -> list[str]:
@@ -175,6 +176,7 @@ def load_run(name: str) -> Run:
         train=train,
         weights=None if profile.weights == "none" else profile.weights,
         batch_norm_momentum=profile.batch_norm_momentum,
+        threads=values.profiles[values.profile].threads,
     )
 
 

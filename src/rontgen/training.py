@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 import zipfile
 from dataclasses import dataclass
@@ -39,17 +40,6 @@ class Result:
     best_epoch: int
     seconds: float
     images_per_second: float
-
-
-def prepare(seed: int, mixed_precision: bool) -> None:
-    """Seed Python, NumPy and the backend, make its operations deterministic, and set the precision."""
-    keras.utils.set_random_seed(seed)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
-    if mixed_precision:
-        keras.mixed_precision.set_global_policy("mixed_float16" if _has_gpu() else "mixed_bfloat16")
 
 
 def set_batch_norm_momentum(model: keras.Model, momentum: float) -> None:
@@ -134,7 +124,7 @@ def summary(result: Result, train_images: int, validation_images: int) -> dict:
 
 
 def save(model: keras.Model, path: Path) -> None:
-    """Save a model as one .keras file whose bytes do not depend on when it was saved."""
+    """Save a model as one .keras file whose bytes depend on neither the time nor the place in memory."""
     with replacing(path) as temporary:
         dated = temporary.with_name("dated.keras")
         model.save(dated)
@@ -143,7 +133,17 @@ def save(model: keras.Model, path: Path) -> None:
                 data = source.read(name)
                 if name == "metadata.json":
                     data = json.dumps({**json.loads(data), "date_saved": ""}).encode()
+                elif name == "config.json":
+                    data = _number_shared_objects(data.decode()).encode()
                 target.writestr(zipfile.ZipInfo(name), data)
+
+
+def _number_shared_objects(config: str) -> str:
+    """Keras marks an object that two layers share by its address in memory; a running number says the same."""
+    numbers = {}
+    return re.sub(
+        r'("shared_object_id": )(\d+)', lambda match: match[1] + str(numbers.setdefault(match[2], len(numbers))), config
+    )
 
 
 def device() -> str:
@@ -154,10 +154,6 @@ def device() -> str:
         gpus = tf.config.list_physical_devices("GPU")
         return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu") if gpus else "cpu"
     return keras.distribution.list_devices()[0].split(":")[0]
-
-
-def _has_gpu() -> bool:
-    return bool(keras.distribution.list_devices("gpu"))
 
 
 def _trainer(model: keras.Model, augmented: bool) -> keras.Model:

@@ -1,0 +1,68 @@
+"""Two checkouts give the same bytes: other process, other hash seed, other number of cores."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMALLER = {
+    "model: resnet50v2 ": "model: cnn1 ",
+    "      max_epochs: 4\n": "      max_epochs: 1\n",
+    "        train: 128\n        validation: 32\n": "        train: 24\n        validation: 8\n",
+}
+# One run of each family of models; measured times are the one thing that may differ
+RUNS = {"active": ("active", "active"), "smatika_vgg16": ("smatika", "smatika_224")}
+RUNS["pirngadi_simple_rnn"] = ("pirngadi", "pirngadi_150")
+STAGES = [["download", "--dataset", "pneumonia"]]
+for run, (study, view) in RUNS.items():
+    STAGES += [["split", "--study", study], ["preprocess", "--view", view], ["balance", "--view", view]]
+    STAGES += [["train", "--run", run], ["evaluate", "--run", run]]
+
+pytestmark = pytest.mark.slow
+
+
+def outputs(folder, hash_seed, cores):
+    """Run the stages in a fresh folder; the SHA-256 of every file they wrote, by its path."""
+    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    params = (ROOT / "params.yaml").read_text()
+    for old, new in SMALLER.items():
+        assert old in params
+        params = params.replace(old, new, 1)
+    (folder / "params.yaml").write_text(params)
+    for command in (
+        ["init", "-q"],
+        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "--allow-empty", "-qm", "0"],
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    before = set(folder.rglob("*"))
+    for script, *arguments in STAGES:
+        result = subprocess.run(
+            [sys.executable, "-B", f"stages/{script}.py", *arguments],
+            cwd=folder,
+            env=os.environ | {"PYTHONHASHSEED": str(hash_seed)},
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == 0, result.stderr
+    files = [path for path in folder.rglob("*") if path.is_file() and path not in before and ".git" not in path.parts]
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if path.name != "time.json"
+    }
+
+
+def test_every_output_has_the_same_bytes(tmp_path):
+    cores = sorted(os.sched_getaffinity(0))
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    first = outputs(tmp_path / "first", 1, cores[:1])
+    second = outputs(tmp_path / "second", 2, cores)
+    assert len([name for name in first if name.endswith(".keras")]) == len(RUNS)
+    assert first == second
