@@ -19,26 +19,24 @@ def main() -> None:
     folder = Path("data/raw", name)
 
     source = {}
-    for layout, slug in dataset.archives.items():
+    if profile.source == "kaggle":
+        from rontgen import kaggle_source  # only here: the demo needs no Kaggle client
+
+        command = f"dvc repro download@{name}"
+        # all of them first, so that a dataset is whole or not there
+        fetched = [kaggle_source.fetch(slug, CACHE, command=command) for slug in dataset.archives.values()]
+        for archive in fetched:
+            with replacing(folder / archive.path.name) as temporary:
+                shutil.copyfile(archive.path, temporary)
+    else:
+        from rontgen import synthetic
+
+        for layout, slug in dataset.archives.items():
+            synthetic.write_archive(layout, folder / archives.archive_name(slug), profile.image_size, profile.seed)
+    for slug in dataset.archives.values():
         path = folder / archives.archive_name(slug)
-        if profile.source == "kaggle":
-            from rontgen import kaggle_source  # only here: the demo needs no Kaggle client
-
-            fetched = kaggle_source.fetch(slug, CACHE, command=f"dvc repro download@{name}")
-            with replacing(path) as temporary:
-                shutil.copyfile(fetched.path, temporary)
-            sha256 = fetched.sha256
-        else:
-            from rontgen import synthetic
-
-            synthetic.write_archive(layout, path, profile.image_size, profile.seed)
-            sha256 = archives.sha256(path)
-        source[path.name] = {
-            "source": profile.source,
-            "slug": slug,
-            "sha256": sha256,
-            "bytes": path.stat().st_size,
-        }
+        facts = {"sha256": archives.sha256(path), "bytes": path.stat().st_size}
+        source[path.name] = {"source": profile.source, "slug": slug, **facts}
     write_json(source, folder / "SOURCE.json")
 
 

@@ -21,12 +21,10 @@ def main() -> None:
     pixels = datasets.read_images(run.view)[test.index]
 
     # Keras takes seconds to import: --help and missing inputs need not wait for it
-    from keras.saving import load_model
-
-    from rontgen import reproducibility
+    from rontgen import model_files, reproducibility
 
     reproducibility.prepare(seed=0, threads=run.threads)
-    model = load_model(run.model_file, compile=False)
+    model = model_files.load(run.model_file, run.command)
     probabilities = evaluation.predict(model, pixels)
     predictions = evaluation.prediction_table(test["id"], test["class"], run.classes, probabilities)
     metrics = evaluation.metrics(predictions, run.classes) | evaluation.model_size(model, run.model_file)

@@ -101,11 +101,11 @@ def test_a_manifest_is_text_as_written(tmp_path, monkeypatch):
         ),
         (
             lambda: datasets.read_images(VIEW),
-            "preprocessed/jitet_224 not found: run `dvc repro paper_preprocess@jitet_224` fi",
+            r"preprocessed/jitet_224/images\.npy not found: run `dvc repro paper_preprocess@jitet_224` fi",
         ),
         (
             lambda: datasets.read_synthetic(VIEW),
-            "balanced/jitet_224 not found: run `dvc repro paper_balance@jitet_224` ",
+            r"balanced/jitet_224/rows\.csv not found: run `dvc repro paper_balance@jitet_224` ",
         ),
     ],
 )

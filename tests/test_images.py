@@ -33,26 +33,21 @@ def png(width, height, *, depth=8, color=0, data=b""):
 # ---------------------------------------------------------------- what comes out of each kind of picture
 
 
-@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "GIF"])
-def test_gray_values_stay_as_they_are(kind):
-    gray = decode(encode(RAMP, kind), SIZE)
+def test_gray_values_stay_as_they_are():
+    gray = decode(encode(RAMP, "PNG"), SIZE)
     assert (gray.dtype, gray.shape) == (np.uint8, (SIZE, SIZE))
     np.testing.assert_array_equal(gray, RAMP)
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"), [("JPEG", {"quality": 95}), ("WEBP", {"lossless": True}), ("JPEG2000", {})]
-)
-def test_other_formats_are_read(kind, options):
-    np.testing.assert_allclose(decode(encode(RAMP, kind, **options), SIZE), RAMP, atol=3)
+def test_a_jpeg_is_read():
+    np.testing.assert_allclose(decode(encode(RAMP, "JPEG", quality=95), SIZE), RAMP, atol=3)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_sixteen_bits_become_eight(kind):
-    gray = decode(encode(RAMP.astype(np.uint16) * 257, kind), SIZE)
+def test_sixteen_bits_become_eight():
+    gray = decode(encode(RAMP.astype(np.uint16) * 257, "PNG"), SIZE)
     np.testing.assert_array_equal(gray, RAMP)
     for value, expected in ((255, 1), (65280, 254)):  # not 0 and 255, as without the low byte
-        assert decode(encode(np.full((SIZE, SIZE), value, np.uint16), kind), SIZE).max() == expected
+        assert decode(encode(np.full((SIZE, SIZE), value, np.uint16), "PNG"), SIZE).max() == expected
 
 
 @pytest.mark.parametrize(("color", "gray"), [((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29), ((9, 9, 9), 9)])
@@ -109,7 +104,7 @@ def test_half_transparent_pixels_are_half_as_bright(mode):
     np.testing.assert_allclose(decode(encode(Image.new(mode, (SIZE, SIZE), color)), SIZE), 100, atol=1)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_exif_rotation_is_applied(kind):
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turn by 90 degrees clockwise to see it upright
@@ -149,7 +144,7 @@ PNG = encode(NOISE)
         (b"id,class\n1,NORMAL\n", "received 18 bytes of something else"),
         (
             b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
-            r"expected a picture \(PNG, JPEG, .*\), received 47 bytes",
+            r"expected a picture \(PNG, JPEG\), received 47 bytes",
         ),
         (PNG[: len(PNG) // 2], "bytes that do not decode: "),
         (JPEG[: len(JPEG) // 2], "bytes that do not decode: "),
@@ -169,13 +164,13 @@ def test_what_does_not_decode_is_one_error(data, message):
 @pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (12_000, 12_000), (100_000_001, 1)])
 def test_a_header_that_claims_too_many_pixels_is_not_believed(monkeypatch, width, height):
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("decodes it"))
-    with pytest.raises(RontgenError, match=f"expected at most 100000000 pixels, received {width}×{height}"):
+    with pytest.raises(RontgenError, match=f"expected at most 50000000 pixels, received {width}×{height}"):
         decode(png(width, height), SIZE)
 
 
 def test_damaged_bytes_decode_or_are_one_error():
     random = np.random.default_rng(7)
-    for whole in (PNG, JPEG, encode(NOISE, "BMP"), encode(NOISE, "GIF"), encode(NOISE, "WEBP")):
+    for whole in (PNG, JPEG):
         for _ in range(100):
             data = np.frombuffer(whole, np.uint8).copy()
             data[random.integers(0, len(data), 3)] = random.integers(0, 256, 3)

@@ -19,7 +19,7 @@ def read_manifest(view: View) -> pd.DataFrame:
     Raises RontgenError where a file is missing.
     """
     manifest = read_split(view.study)
-    unreadable = pd.read_csv(require(view.preprocessed, view.command) / "unreadable.csv", dtype=str)
+    unreadable = pd.read_csv(require(view.preprocessed / "unreadable.csv", view.command), dtype=str)
     return manifest[~manifest["id"].isin(unreadable["id"])]
 
 
@@ -28,7 +28,7 @@ def read_images(view: View) -> np.ndarray:
 
     Raises RontgenError where they are missing.
     """
-    return np.load(require(view.preprocessed, view.command) / "images.npy", mmap_mode="r")
+    return np.load(require(view.preprocessed / "images.npy", view.command), mmap_mode="r")
 
 
 def read_synthetic(view: View) -> tuple[np.ndarray, pd.DataFrame]:
@@ -36,8 +36,10 @@ def read_synthetic(view: View) -> tuple[np.ndarray, pd.DataFrame]:
 
     Raises RontgenError where they are missing.
     """
-    folder = require(view.balanced, view.balance_command)
-    rows = pd.read_csv(folder / "rows.csv", dtype={"class": str, "first": str, "second": str})
+    folder = view.balanced
+    rows = pd.read_csv(
+        require(folder / "rows.csv", view.balance_command), dtype={"class": str, "first": str, "second": str}
+    )
     return np.load(folder / "images.npy", mmap_mode="r" if len(rows) else None), rows
 
 

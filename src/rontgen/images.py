@@ -1,8 +1,10 @@
 """Decode once: from members of archives to one grayscale uint8 array on disk, which training memory-maps."""
 
 import io
+import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +25,17 @@ CHUNK = 256
 UNREADABLE_COLUMNS = ["id", "archive", "member", "reason"]
 
 # A header may claim any size; the largest chest radiographs in use have 25 megapixels
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 50_000_000
+# Larger ones, in pixels, are decoded one at a time: four of 50 megapixels at once would take over 2 GiB
+LARGE = 4_000_000
+_one_large = threading.Lock()
 # Pillow's own limit is lower, and a warning
 Image.MAX_IMAGE_PIXELS = None
 
-# No other: Pillow hands EPS to Ghostscript, which runs what the file says
-FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "WEBP")
+# Those of the archives, and no other: Pillow hands EPS to Ghostscript, which runs what the file says
+FORMATS = ("PNG", "JPEG")
+# Pillow warns of damaged EXIF data, which is ignored
+warnings.filterwarnings("ignore", module="PIL")
 
 
 def decode(data: bytes, size: int) -> np.ndarray:
@@ -42,23 +49,25 @@ def decode(data: bytes, size: int) -> np.ndarray:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise RontgenError(f"expected at most {MAX_PIXELS} pixels, received {image.width}×{image.height}")
-            if image.format == "JPEG" and image.mode == "RGB":
-                image.draft("L", image.size)
-            gray = _grayscale(ImageOps.exif_transpose(image))
+            with _one_large if image.width * image.height > LARGE else nullcontext():
+                if image.format == "JPEG" and image.mode == "RGB":
+                    image.draft("L", image.size)
+                gray = _grayscale(ImageOps.exif_transpose(image))
+                gray = gray.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=None)
     except UnidentifiedImageError:
         raise RontgenError(
             f"expected a picture ({', '.join(FORMATS)}), received {len(data)} bytes of something else"
         ) from None
     except (OSError, SyntaxError, ValueError) as error:
         raise RontgenError(f"expected a picture, received {len(data)} bytes that do not decode: {error}") from None
-    return np.asarray(gray.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=None))
+    return np.asarray(gray)
 
 
 def _grayscale(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        values[values == image.info.get("transparency")] = 0
-        return Image.fromarray(np.clip(np.rint(values / 257), 0, 255).astype(np.uint8))
+    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut them off at 255
+        values = np.asarray(image).astype(np.int32, copy=False)
+        values = np.where(values == image.info.get("transparency"), 0, values)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))

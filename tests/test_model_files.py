@@ -1,0 +1,223 @@
+"""Crafted model files: none runs code or reads another file, and each gives one line."""
+
+import io
+import json
+import os
+import pickle
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from rontgen import model_files, training
+from rontgen.errors import RontgenError
+from rontgen.model_files import CONFIG, MEMBERS, WEIGHTS, load
+from rontgen.models import FAMILIES, build_model
+
+COMMAND = "dvc repro paper_train@smatika_vgg16"
+
+
+def save(path):
+    image = keras.Input((4,), name="image")
+    model = keras.Model(image, keras.layers.Dense(2, activation="softmax", name="probabilities")(image))
+    training.save(model, path)
+    return model
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "sound.keras"
+    save(path)
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.keras"
+
+
+def write(path, members, method=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", method) as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+
+
+def refused(path):
+    with pytest.raises(RontgenError) as caught:
+        load(path, COMMAND)
+    message = " ".join(str(caught.value).split())
+    assert message.startswith(f"{path}: expected a model as `{COMMAND}` saves it; ")
+    assert message.endswith(f": delete it and run `{COMMAND}` again")
+    assert len(message) < 700
+    return message
+
+
+def with_layer(sound, layer, position=1):
+    config = json.loads(sound[CONFIG])
+    config["config"]["layers"][position] |= layer
+    return sound | {CONFIG: json.dumps(config)}
+
+
+def lambda_layer(marker):
+    """A Lambda layer whose marshalled code makes a file, as an earlier Keras ran it."""
+    layer = keras.layers.Lambda(eval(f"lambda x: (open({str(marker)!r}, 'w').close(), x)[1]"))
+    return keras.saving.serialize_keras_object(layer)
+
+
+@pytest.mark.parametrize("unsafe", [False, True], ids=["safe mode", "safe mode turned off"])
+def test_a_lambda_runs_no_code(sound, path, tmp_path, monkeypatch, unsafe):
+    from keras.src.saving import serialization_lib
+
+    marker = tmp_path / "marker"
+    layer = lambda_layer(marker)
+    assert layer["config"]["function"]["class_name"] == "__lambda__"
+    write(path, with_layer(sound, {"module": layer["module"], "class_name": "Lambda", "config": layer["config"]}))
+    # which `safe_mode=True` does not turn on again
+    with serialization_lib.SafeModeScope(None):
+        if unsafe:
+            keras.config.enable_unsafe_deserialization()
+        assert "asks for keras.layers.Lambda" in refused(path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "registered"),
+    [
+        ("os", "system", "system"),
+        ("builtins", "exec", "exec"),
+        ("builtins", "function", "eval"),
+        ("keras.utils", "get_file", None),
+        ("keras.layers", "TFSMLayer", None),
+        ("keras.layers", "StringLookup", None),
+        ("keras.layers", "Dense", "package>Dense"),
+        ("rontgen.training", "save", None),
+        (None, "__lambda__", None),
+        (None, "__typespec__", None),
+        (["keras"], "Dense", None),
+    ],
+)
+def test_only_layers_of_keras_are_made(sound, path, tmp_path, module, name, registered):
+    marker = tmp_path / "marker"
+    layer = {
+        "module": module,
+        "class_name": name,
+        "registered_name": registered,
+        "config": {"command": f"touch {marker}", "filepath": str(marker), "name": "probabilities"},
+    }
+    write(path, with_layer(sound, layer))
+    refused(path)
+    assert not marker.exists()
+
+
+class Payload:
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.marker}",)
+
+
+def test_a_pickle_is_not_unpickled(sound, path, tmp_path):
+    marker = tmp_path / "marker"
+    payload = pickle.dumps(Payload(marker))
+    arrays = io.BytesIO()
+    np.savez(arrays, **{"layers/dense/vars": np.array([Payload(marker)], dtype=object)})
+    for members in (sound | {WEIGHTS: payload}, sound | {CONFIG: payload}):
+        write(path, members)
+        refused(path)
+    sound = {name: data for name, data in sound.items() if name != WEIGHTS}
+    write(path, sound | {"model.weights.npz": arrays.getvalue()})
+    assert f"expected the members {', '.join(MEMBERS)}, received" in refused(path)
+    path.write_bytes(payload)
+    refused(path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("name", ["../escaped", "/escaped", "assets/x", CONFIG.upper()])
+def test_a_further_member_is_not_unpacked(sound, path, tmp_path, name):
+    write(path, sound | {name: b"x"})
+    assert "expected the members" in refused(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def weights(make):
+    """A weights file in memory whose kernel of four by two `make` puts in the group of the layer's variables."""
+    file = io.BytesIO()
+    with h5py.File(file, "w") as store:
+        group = store.create_group("layers/dense/vars")
+        make(group)
+        group["1"] = np.zeros(2, np.float32)
+    return file.getvalue()
+
+
+def virtual(group, other):
+    layout = h5py.VirtualLayout((4, 2), "f4")
+    layout[:] = h5py.VirtualSource(str(other), "kernel", (4, 2))
+    group.create_virtual_dataset("0", layout)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(
+            lambda group, other: group.create_dataset("0", (4, 2), "f4", external=[(str(other), 0, 32)]), id="external"
+        ),
+        pytest.param(virtual, id="virtual"),
+        pytest.param(
+            lambda group, other: group.__setitem__("0", h5py.ExternalLink(str(other), "kernel")), id="external link"
+        ),
+        pytest.param(lambda group, other: group.__setitem__("0", h5py.SoftLink("/other")), id="soft link"),
+        pytest.param(
+            lambda group, other: group.create_dataset("0", (30_000, 30_000), "f4", chunks=(100, 100)), id="3.6 GB, none"
+        ),
+    ],
+)
+def test_weights_must_lie_in_the_file(sound, path, tmp_path, make):
+    other = tmp_path / "other.h5"
+    with h5py.File(other, "w") as store:
+        store["kernel"] = np.ones((4, 2), np.float32)
+    write(path, sound | {WEIGHTS: weights(lambda group: make(group, other))})
+    refused(path)
+
+
+def test_a_layer_of_any_size_is_one_error(sound, path):
+    config = json.loads(sound[CONFIG])["config"]["layers"][1]["config"]
+    write(path, with_layer(sound, {"config": config | {"units": 2**62}}))
+    refused(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path, sound: path.write_bytes(b""),
+        lambda path, sound: path.write_bytes(path.read_bytes()[:-500]),
+        lambda path, sound: path.write_bytes(path.read_bytes()[500:]),
+        lambda path, sound: write(path, sound | {CONFIG: b"[" * 100_000}),
+        lambda path, sound: write(path, sound | {CONFIG: b"null"}),
+        lambda path, sound: write(path, sound | {WEIGHTS: sound[WEIGHTS][:-600]}),
+        lambda path, sound: write(path, sound, zipfile.ZIP_DEFLATED),
+    ],
+    ids=["empty", "end cut off", "start cut off", "deep", "no model", "weights cut off", "compressed"],
+)
+def test_a_damaged_file_is_one_error(sound, path, damage):
+    write(path, sound)
+    damage(path, sound)
+    refused(path)
+
+
+def test_a_sound_file_is_loaded(path):
+    model = save(path)
+    loaded = load(path, COMMAND)
+    assert not loaded.compiled
+    for before, after in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("name", ["cnn1", "lstm", "simple_rnn", "mobilenetv2"])
+def test_the_architectures_hold_nothing_else(path, name):
+    assert name in FAMILIES
+    training.save(build_model(name, (32, 32, 1)), path)
+    model_files._check(path)
