@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 # TensorFlow's start-up chatter; its errors still show
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup repro test lint clean
+.PHONY: setup repro test chaos lint clean
 
 ## make setup: the environment in .venv, from pinned and hashed requirements (EXTRAS=gpu adds CUDA)
 setup: .venv/installed
@@ -20,12 +20,18 @@ setup: .venv/installed
 
 ## make repro: every stage of both pipelines, then the table of paper against ours
 repro: setup
+	@# dvc writes these two in place, and a killed one may leave them empty (docs/reliability.md)
+	@find dvc.lock .dvc/tmp/rwlock -maxdepth 0 -empty -delete 2>/dev/null || true
 	dvc repro
 	python stages/compare.py --show
 
 ## make test: all tests
 test: setup
 	python -m pytest
+
+## make chaos: the active run of a smaller demo, in a copy, killed at 30 random moments; the outputs must be the same
+chaos: setup
+	python tests/chaos.py --kills 30 --seed 0
 
 ## make lint: style and formatting
 lint: setup

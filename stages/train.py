@@ -15,9 +15,7 @@ def main() -> None:
     pixels, synthetic = datasets.read_images(run.view), datasets.read_synthetic(run.view)
 
     # Keras takes seconds to import: --help and missing inputs need not wait for it
-    from dvclive import Live
-
-    from rontgen import reproducibility, training
+    from rontgen import callbacks, reproducibility, training
     from rontgen.models import build_model
 
     reproducibility.prepare(run.train.seed, run.threads, run.train.mixed_precision)
@@ -33,7 +31,7 @@ def main() -> None:
     inputs = [run.view.study.manifest, *run.view.preprocessed.iterdir(), *run.view.balanced.iterdir()]
     weights_file = [Path(run.weights)] if run.weights not in (None, "imagenet") else []
     fingerprint = training.fingerprint(run, inputs + weights_file)
-    with Live(str(run.live), dvcyaml=None, save_dvc_exp=False) as live:
+    with callbacks.open_live(run.live) as live:
         result = training.fit(
             model, train_set, validation_set, run.train, run.augment,
             unfrozen_layers=None if run.weights is None else run.model.unfrozen_layers,

@@ -21,7 +21,7 @@ def training():
 @pytest.fixture
 def view(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return View("pirngadi_150", study=None, size=6, balance="smote")
+    return View("pirngadi_150", study=None, size=6, max_unreadable=0, balance="smote")
 
 
 def test_classes_are_equal_afterwards(training):

@@ -1,11 +1,14 @@
 """The protocols: phases, what is frozen, the epoch kept, and what is written."""
 
+import subprocess
+
 import keras
 import numpy as np
 import pytest
 
 from rontgen import callbacks, training
 from rontgen.datasets import Subset
+from rontgen.errors import RontgenError
 from rontgen.models import build_model
 from rontgen.params import Augment, EarlyStopping, FineTune, ReduceLrOnPlateau, Train
 
@@ -260,3 +263,10 @@ def test_another_fingerprint_starts_afresh(fit):
     live = SilentLive()
     result = fit(small(), live=live, fingerprint="another")
     assert len(result.history) == live.steps == 2
+
+
+def test_a_repository_without_a_commit_is_one_line(tmp_path, monkeypatch):
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RontgenError, match="run `git commit` first"):
+        callbacks.open_live(tmp_path / "live")

@@ -7,7 +7,9 @@ from pathlib import Path
 import keras
 import numpy as np
 from dvclive import Live
+from scmrepo.exceptions import SCMError
 
+from rontgen.errors import RontgenError
 from rontgen.files import replacing
 
 # Keras's names of what it measures each epoch, and ours
@@ -21,6 +23,14 @@ HISTORY_COLUMNS = {
 
 # What Keras's ReduceLROnPlateau and EarlyStopping remember from one epoch to the next
 SCHEDULE_STATE = ("best", "best_epoch", "cooldown_counter", "stopped_epoch", "wait")
+
+
+def open_live(folder: Path) -> Live:
+    """DVCLive, writing to `folder`. Raises RontgenError outside of a git repository with a commit, which it needs."""
+    try:
+        return Live(str(folder), dvcyaml=None, save_dvc_exp=False)
+    except SCMError as error:
+        raise RontgenError(f"expected a git repository with a commit: {error}: run `git commit` first") from None
 
 
 class KeepBest(keras.callbacks.Callback):

@@ -1,0 +1,233 @@
+"""Run a stage script and write what it opened, imported and read of params.yaml to a JSON file.
+
+python tests/audit.py FINDINGS.json stages/train.py --run active
+
+- opened: files inside the working folder; fingerprinted: those that `training.fingerprint` opened. What native code
+  opens past Python (TensorFlow, HDF5) is not seen.
+- modules: the files of the modules of `rontgen` that were imported.
+- params: the keys of params.yaml, down to single values, on which the script's work depends.
+
+Loading a run fills in every field of it, used or not. So a key counts where a field that depends on it is read after
+loading. Which fields depend on a key is found by changing one key after another and loading again.
+"""
+
+import contextlib
+import importlib.machinery
+import json
+import os
+import runpy
+import sys
+from pathlib import Path
+
+
+class Patches:
+    """Change modules right after they are imported, so that the audit itself imports none of them."""
+
+    def __init__(self, patches):
+        self.patches = patches
+
+    def find_spec(self, name, path, target=None):
+        if name not in self.patches:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        execute = spec.loader.exec_module
+
+        def execute_and_patch(module):
+            execute(module)
+            self.patches[name](module)
+
+        spec.loader.exec_module = execute_and_patch
+        return spec
+
+
+# What reads all fields of an object at once
+WHOLE = ("__dict__", "model_dump", "model_dump_json", "model_copy")
+
+
+def has_fields(value):
+    """Whether it is a dataclass or a section of params.yaml; asked of its type, for the object records its reads."""
+    return hasattr(type(value), "__dataclass_fields__") or hasattr(type(value), "model_fields")
+
+
+def children(value):
+    """What lies below a dataclass, a section, a dict or a tuple, by name; None for a single value."""
+    if has_fields(value):
+        return object.__getattribute__(value, "__dict__")
+    if isinstance(value, tuple):
+        return dict(enumerate(value))
+    return value if isinstance(value, dict) else None
+
+
+def walk(value, path=()):
+    """Everything below: (path, value), parents first."""
+    yield path, value
+    for name, child in (children(value) or {}).items():
+        yield from walk(child, (*path, name))
+
+
+def leaves(value, path=()):
+    return {at: leaf for at, leaf in walk(value, path) if children(leaf) is None}
+
+
+def changes(values):
+    """For each key of params.yaml: its name, the dict that holds it, the last part, and other values to try."""
+    pool = {"profile": list(values.profiles), "dataset": list(values.datasets), "model": list(values.models)}
+    pool |= {"study": list(values.studies), "view": list(values.views)}
+    tree = dict(walk(values))
+    for path, value in tree.items():
+        if path:
+            pool.setdefault(path[-1], []).append(value)
+    for path, value in tree.items():
+        if not path or children(value) is not None:
+            continue
+        others = list(pool[path[-1]])
+        if isinstance(value, bool):
+            others = [not value]
+        elif value is None or isinstance(value, int | float):
+            others += [0, 1, (value or 0) + 1]
+        elif isinstance(value, str):
+            others.append(value + "x")
+        else:
+            others.append(value + value[:1])
+        different = []
+        for other in others:
+            if other != value and other not in different:
+                different.append(other)
+        yield ".".join(path), children(tree[path[:-1]]), path[-1], different
+
+
+def dependencies(load, values, errors):
+    """For each leaf of what `load` returns, the keys of `values` on which it depends."""
+    before = leaves(load())
+    found = {path: set() for path in before}
+    for key, holder, name, others in changes(values):
+        original = holder[name]
+        for other in others:
+            holder[name] = other
+            # a value that fits nowhere, such as a name of nothing, tells nothing
+            with contextlib.suppress(KeyError, AttributeError, TypeError, errors):
+                after = leaves(load())
+                for path, leaf in before.items():
+                    if path not in after or after[path] != leaf:
+                        found[path].add(key)
+        holder[name] = original
+    return found
+
+
+def is_running(function, file):
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == function and frame.f_code.co_filename.endswith(file):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def in_fingerprint():
+    """Whether it is `training.fingerprint` that reads. It takes in all there is, to tell whether a killed training may
+    go on: a guard, on which no result depends."""
+    return is_running("fingerprint", "training.py")
+
+
+class Audit:
+    def __init__(self):
+        self.opened, self.fingerprinted, self.keys = set(), set(), set()
+        self.known = {}  # id of a loaded object: itself, its path, and what each leaf below its root depends on
+        self.is_loading = False
+        self.params = None
+
+    def hook(self, event, arguments):
+        if event == "open" and not isinstance(arguments[0], int):  # a number is a file that is open already
+            if is_running("rmtree", "shutil.py"):  # it opens folders by names that are not relative to this one
+                return
+            (self.fingerprinted if in_fingerprint() else self.opened).add(os.fsdecode(arguments[0]))
+
+    def patch_params(self, module):
+        self.params = module
+        self.record_reads(module.Section)
+        load = module.load
+
+        def recorded(*arguments):
+            values = load(*arguments)
+            if not self.is_loading:
+                self.register(values, {path: {".".join(path)} for path in leaves(values)})
+            return values
+
+        module.load = recorded
+
+    def patch_runs(self, module):
+        for kind in (module.Study, module.View, module.Run):
+            self.record_reads(kind)
+        for name in [name for name in vars(module) if name.startswith("load_")]:
+            setattr(module, name, self.recorded_load(vars(module)[name]))
+
+    def recorded_load(self, load):
+        def recorded(*arguments):
+            self.is_loading, read = True, self.params.load
+            loaded = load(*arguments)
+            values = read()
+            self.params.load = lambda: values
+            found = dependencies(lambda: load(*arguments), values, self.params.RontgenError)
+            self.is_loading, self.params.load = False, read
+            self.register(loaded, found)
+            return loaded
+
+        return recorded
+
+    def register(self, root, found):
+        for path, value in walk(root):
+            if children(value) is not None:
+                self.known[id(value)] = value, path, found
+
+    def record_reads(self, kind):
+        plain = kind.__getattribute__
+
+        def reading(instance, name):
+            value = plain(instance, name)
+            if id(instance) in self.known and (name in WHOLE or name in children(instance)):
+                self.note(instance, name, value)
+            return value
+
+        kind.__getattribute__ = reading
+
+    def note(self, instance, name, value):
+        """Record the keys behind one attribute, or behind all of them where the object is copied or written out."""
+        _, path, found = self.known[id(instance)]
+        top = path if name in WHOLE else (*path, name)
+        # where the attribute is another section, what is then read of that one counts
+        if name not in WHOLE and any(has_fields(child) for _, child in walk(value)):
+            return
+        keys = {key for leaf, keys in found.items() if leaf[: len(top)] == top for key in keys}
+        if not keys <= self.keys and not in_fingerprint():
+            self.keys |= keys
+
+    def findings(self):
+        modules = [module for name, module in sys.modules.items() if name.partition(".")[0] == "rontgen"]
+        return {
+            "opened": inside(self.opened),
+            "fingerprinted": inside(self.fingerprinted),
+            "modules": inside(module.__file__ for module in modules),
+            "params": sorted(self.keys),
+        }
+
+
+def inside(paths):
+    """Those in the working folder, relative to it."""
+    root = Path.cwd().resolve()
+    resolved = {Path(path).resolve() for path in paths}
+    return sorted(path.relative_to(root).as_posix() for path in resolved if path.is_relative_to(root))
+
+
+def main():
+    findings, script = Path(sys.argv[1]), sys.argv[2]
+    sys.argv = sys.argv[2:]
+    sys.path[0] = str(Path(script).parent)  # as in `python stages/train.py`
+    audit = Audit()
+    sys.meta_path.insert(0, Patches({"rontgen.params": audit.patch_params, "rontgen.runs": audit.patch_runs}))
+    sys.addaudithook(audit.hook)
+    runpy.run_path(script, run_name="__main__")
+    findings.write_text(json.dumps(audit.findings()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""What a stage declares in dvc.yaml is what it uses: each kind of stage is run under an audit (tests/audit.py).
+
+The stages of a foreach group share one template and one script, so some of each group stand for all of it. What DVC
+makes of the templates is asked of DVC. Stated exceptions: UNDECLARED, BY_SOURCE, PAPER_PROFILE, and these unions:
+
+- A template lists its keys for every row of its group, and a row need not use them all: `counts` are of the policy
+  `balanced`, the seed of SMOTE. So a declared key must be read by some stage of its kind, active or reported.
+- The active train declares the folder of the models, since `-S model=` may name any family; no file in it counts as
+  unused.
+"""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from rontgen.compare import load_papers
+
+ROOT = Path(__file__).parents[1]
+AUDITED = [
+    "download@pneumonia",
+    "download@lungs",
+    "split",
+    "preprocess",
+    "balance",
+    "train",
+    "evaluate",
+    "paper_split@smatika",
+    "paper_preprocess@smatika_224",
+    "paper_balance@smatika_224",
+    "paper_train@smatika_vgg16",
+    "paper_split@lungcare",
+    "paper_preprocess@lungcare_240",
+    "paper_balance@lungcare_240",
+    "paper_train@lungcare_b8_s240",
+    "paper_split@pirngadi",
+    "paper_preprocess@pirngadi_150",
+    "paper_balance@pirngadi_150",
+    "paper_train@pirngadi_simple_rnn",
+    "paper_evaluate@pirngadi_simple_rnn",
+    "compare",
+]
+# Opened by a stage, and neither dependencies nor outputs
+UNDECLARED = [
+    (".*", r"params\.yaml"),  # its keys are declared instead
+    (".*", r".*\.(py|pyc)"),  # imported modules are declared; which they are, sys.modules tells
+    ("download@.*", r"data/archives/.*"),  # what a person put there, or an earlier download: the SHA-256 is kept
+    (".*train.*", r"\.git/.*|\.gitignore|\.dvc/.*|\.dvcignore|dvc\.yaml"),  # DVCLive looks where it runs
+    (".*train.*", r"models/resume/.*"),  # of a killed training; gone when the stage ends
+]
+# Of these modules the demo profile uses the second and third, the paper profile the first
+BY_SOURCE = {"src/rontgen/kaggle_source.py", "src/rontgen/synthetic.py", "src/rontgen/phantom.py"}
+# Looked at in the demo profile too, and acted on in the paper profile alone
+PAPER_PROFILE = {"datasets.*.check_counts"}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the repository with a demo that is as small as it can be, and an active run that uses all it can."""
+    folder = tmp_path_factory.mktemp("declarations") / "rontgen"
+    for name in ("src", "stages", ".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml", "papers.yaml"):
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(source, target)
+    # DVCLive asks git for the last commit
+    identity = ["-c", "user.name=tests", "-c", "user.email=tests@localhost"]
+    for command in (["init", "-q"], [*identity, "commit", "-qm", "start", "--allow-empty"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    values = read_params(folder)
+    values |= {"model": "cnn1", "balance": "smote"}
+    values["train"] |= {
+        "fine_tune": {"epochs": 1, "learning_rate": 0.001},
+        "early_stopping": {"patience": 1},
+        "reduce_lr_on_plateau": {"factor": 0.5, "patience": 1},
+    }
+    demo = values["profiles"]["demo"]
+    demo["download"]["image_size"] = 32
+    demo["split"]["max_per_class"] = {"train": 24, "validation": 8, "test": 8}
+    demo["train"]["max_epochs"] = 1
+    write_params(folder, values)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def declared(project):
+    """For each stage: its cmd, deps, outs and params, resolved, and the keys that its templates hold as `${…}`."""
+    code = """
+import json
+from dvc.repo import Repo
+stages = {}
+for stage in Repo(".").index.stages:
+    stages[stage.addressing] = {
+        "cmd": stage.cmd,
+        "deps": [dep.def_path for dep in stage.deps if not hasattr(dep, "params")],
+        "params": [key for dep in stage.deps if hasattr(dep, "params") for key in dep.params],
+        "outs": [out.def_path for out in stage.outs],
+        "interpolated": [key for keys in stage.tracked_vars.values() for key in keys],
+    }
+print(json.dumps(stages))
+"""
+    return json.loads(run(project, ["-c", code]).stdout)
+
+
+@pytest.fixture(scope="module")
+def findings(project, declared):
+    """What each audited stage opened, imported and read, and under "kaggle" what a download by that source did."""
+    found = {}
+    for stage in AUDITED:
+        if stage == "compare":
+            write_metrics(project)
+        found[stage] = audit(project, declared[stage]["cmd"])
+    shutil.copytree(project / "data/raw/pneumonia", project / "data/archives")
+    values = read_params(project)
+    write_params(project, values | {"profile": "paper"})
+    found["kaggle"] = audit(project, declared["download@pneumonia"]["cmd"])
+    write_params(project, values)
+    return found
+
+
+def read_params(folder):
+    return YAML(typ="safe").load(folder / "params.yaml")
+
+
+def write_params(folder, values):
+    (folder / "params.yaml").write_text(json.dumps(values))  # which is YAML too
+
+
+def write_metrics(folder):
+    """Metrics of every reported run, as compare wants them: the published numbers."""
+    for name, run in load_papers(folder / "papers.yaml").items():
+        metrics = {"test": {"confusion": {}}, "train": {}, "time": {}}
+        for cell in run.cells:
+            *parents, last = cell.metric.split(".")
+            section = metrics
+            for parent in parents:
+                section = section.setdefault(parent, {})
+            section[last] = float(cell.value)
+        (folder / "metrics" / name).mkdir(parents=True, exist_ok=True)
+        for part, path in {"test": f"{name}.json", "train": f"{name}/train.json", "time": f"{name}/time.json"}.items():
+            (folder / "metrics" / path).write_text(json.dumps(metrics[part]))
+
+
+def audit(folder, cmd):
+    path = folder.parent / "findings.json"
+    run(folder, [ROOT / "tests/audit.py", path, *cmd.split()[1:]])
+    return json.loads(path.read_text())
+
+
+def run(folder, arguments):
+    environment = os.environ | {"PYTHONPATH": str(folder / "src"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, *map(str, arguments)]
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, f"{command}\n{result.stderr}"
+    return result
+
+
+def kind(stage):
+    """`train` of train, paper_train@smatika_vgg16, …"""
+    return stage.removeprefix("paper_").partition("@")[0]
+
+
+def covers(declared, path):
+    return path == declared or path.startswith(f"{declared}/")
+
+
+def below(key, of):
+    return key == of or key.startswith(f"{of}.")
+
+
+def anywhere(key):
+    """A key without the name of its entry, and a study's key as the active run has it: `split.seed`."""
+    key = re.sub(r"^(profiles|datasets|models|studies|views|reported)\.[^.]+", r"\1.*", key)
+    return key.removeprefix("studies.*.")
+
+
+def final(path):
+    """The output of which `path` is the temporary name (see rontgen.files.replacing), else `path`."""
+    return re.sub(r"/\.([^/]+)\.\w{8}\.partial/[^/]+$", r"/\1", path)
+
+
+def leaves(value, key=""):
+    if not isinstance(value, dict) or not value:
+        return [key]
+    return [leaf for name, child in value.items() for leaf in leaves(child, f"{key}.{name}" if key else name)]
+
+
+def test_a_stage_of_every_group_is_audited(declared):
+    assert {stage.partition("@")[0] for stage in AUDITED} == {stage.partition("@")[0] for stage in declared}
+
+
+@pytest.mark.parametrize("stage", AUDITED)
+def test_what_a_stage_opens_is_declared(stage, declared, findings):
+    allowed = declared[stage]["deps"] + declared[stage]["outs"]
+    opened = {final(path) for path in findings[stage]["opened"] + findings[stage]["fingerprinted"]}
+    undeclared = {path for path in opened if not any(covers(item, path) for item in allowed)}
+    patterns = [path for stages, path in UNDECLARED if re.fullmatch(stages, stage)]
+    assert {path for path in undeclared if not any(re.fullmatch(pattern, path) for pattern in patterns)} == set()
+
+
+@pytest.mark.parametrize("stage", AUDITED)
+def test_what_a_stage_imports_is_declared(stage, declared, findings):
+    modules = set(findings[stage]["modules"]) - {"src/rontgen/__init__.py"}
+    assert {path for path in modules if not any(covers(item, path) for item in declared[stage]["deps"])} == set()
+
+
+def test_the_package_module_that_no_stage_declares_holds_a_docstring_alone():
+    (statement,) = ast.parse((ROOT / "src/rontgen/__init__.py").read_text()).body
+    assert isinstance(statement.value.value, str)
+
+
+@pytest.mark.parametrize("stage", AUDITED)
+def test_what_a_stage_depends_on_is_used(stage, declared, findings):
+    data = {path for path in findings[stage]["opened"] if not path.startswith("src/")}
+    used = data | set(findings[stage]["modules"])
+    unused = {item for item in declared[stage]["deps"] if not any(covers(item, path) for path in used)}
+    assert unused == ({"src/rontgen/kaggle_source.py"} if kind(stage) == "download" else set())
+
+
+def test_a_folder_that_a_stage_depends_on_is_one_output(project, declared, findings):
+    folders = {item for stage in AUDITED for item in declared[stage]["deps"] if (project / item).is_dir()}
+    assert folders - {out for stage in declared.values() for out in stage["outs"]} == {"src/rontgen/models"}
+    assert [stage for stage in declared if "src/rontgen/models" in declared[stage]["deps"]] == ["train"]
+
+
+def test_a_download_from_kaggle_uses_what_the_synthetic_one_does_not(declared, findings):
+    modules = set(findings["kaggle"]["modules"]) - {"src/rontgen/__init__.py"}
+    assert modules - set(findings["download@pneumonia"]["modules"]) == {"src/rontgen/kaggle_source.py"}
+    assert modules <= set(declared["download@pneumonia"]["deps"])
+    assert modules & BY_SOURCE == {"src/rontgen/kaggle_source.py"}
+
+
+@pytest.mark.parametrize("stage", AUDITED)
+def test_the_params_that_a_stage_reads_are_declared(stage, declared, findings):
+    assert findings[stage]["params"], "the audit saw nothing"
+    undeclared = {key for key in findings[stage]["params"] if not any(below(key, d) for d in declared[stage]["params"])}
+    assert undeclared == set()
+
+
+@pytest.mark.parametrize("stage", AUDITED)
+def test_the_params_that_a_stage_declares_are_read(stage, project, declared, findings):
+    alike = [other for other in AUDITED if kind(other) == kind(stage)]
+    read = {anywhere(key) for other in alike for key in findings[other]["params"]}
+    interpolated = {anywhere(key) for key in declared[stage]["interpolated"]}
+    keys = [leaf for leaf in leaves(read_params(project)) if any(below(leaf, d) for d in declared[stage]["params"])]
+    for declaration in declared[stage]["params"]:
+        assert any(below(key, declaration) for key in keys), f"params.yaml has no {declaration}"
+    # a null or empty section stands for what could be in it
+    unread = {key for key in map(anywhere, keys) if not any(below(key, r) or below(r, key) for r in read)}
+    assert unread - interpolated == (PAPER_PROFILE if kind(stage) == "split" else set())

@@ -1,0 +1,377 @@
+"""Exactly the changed stages: for each key of params.yaml, module and script, the stages that a change makes run again.
+
+What DVC would do is computed from its own index, and that computation is compared with `dvc repro --dry` on a few
+changes of every sort. What it should do is written here, by hand: RULES, MODULES and `expected_parents`. "Directly"
+means: because of the change itself. Of the stages below those, DVC then runs again what has inputs that differ.
+
+The profile is `demo` as shipped, so nothing of the profile `paper` makes a stage run.
+"""
+
+import fnmatch
+import json
+import shutil
+import subprocess
+import warnings
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+import networkx
+import pytest
+from dvc.repo import Repo
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+PARAMS = YAML(typ="safe").load(ROOT / "params.yaml")
+STUDIES, VIEWS, REPORTED = PARAMS["studies"], PARAMS["views"], PARAMS["reported"]
+
+
+def studies_of(dataset):
+    """The studies of a dataset, and `active` where the active run is on it."""
+    return [study for study in STUDIES if STUDIES[study]["dataset"] == dataset] + (
+        ["active"] if PARAMS["dataset"] == dataset else []
+    )
+
+
+def views_of(*studies):
+    views = [view for view in VIEWS if VIEWS[view]["study"] in studies]
+    return views + (["active"] if "active" in studies else [])
+
+
+def runs_of(*studies):
+    return [run for run in REPORTED if REPORTED[run]["study"] in studies] + (["active"] if "active" in studies else [])
+
+
+def runs_with(model):
+    return [run for run in REPORTED if REPORTED[run]["model"] == model] + (
+        ["active"] if PARAMS["model"] == model else []
+    )
+
+
+def stages(kind, names):
+    return {kind if name == "active" else f"paper_{kind}@{name}" for name in names}
+
+
+DOWNLOADS = {f"download@{dataset}" for dataset in PARAMS["datasets"]}
+SPLITS = stages("split", ["active", *STUDIES])
+PREPROCESSES = stages("preprocess", ["active", *VIEWS])
+BALANCES = stages("balance", ["active", *VIEWS])
+TRAINS = stages("train", ["active", *REPORTED])
+EVALUATES = stages("evaluate", ["active", *REPORTED])
+ALL = DOWNLOADS | SPLITS | PREPROCESSES | BALANCES | TRAINS | EVALUATES | {"compare"}
+
+
+def rules():
+    """Pattern of keys, and the stages that a change of one runs again directly. The first pattern that fits counts."""
+    yield "profile", ALL - BALANCES
+    # the active run
+    yield "dataset", {"split", "preprocess", "train", "evaluate"}
+    yield "split.seed", {"split", "balance"}  # SMOTE's too
+    yield "split.*", {"split"}
+    yield "image.size", {"preprocess"}
+    yield "image.*", {"train"}
+    yield "balance", {"balance"}
+    yield "model", {"train"}
+    yield "augment.*", {"train"}
+    yield "train.*", {"train"}
+    # profiles
+    yield "profiles.demo.threads", TRAINS | EVALUATES
+    yield "profiles.demo.download.*", DOWNLOADS
+    yield "profiles.demo.split.*", SPLITS
+    yield "profiles.demo.preprocess.*", PREPROCESSES
+    yield "profiles.demo.train.*", TRAINS
+    yield "profiles.paper.*", set()
+    for dataset in PARAMS["datasets"]:
+        studies = studies_of(dataset)
+        splits = stages("split", studies)
+        yield f"datasets.{dataset}.archives.*", splits | {f"download@{dataset}"}
+        runs = runs_of(*studies)
+        yield f"datasets.{dataset}.classes", splits | stages("train", runs) | stages("evaluate", runs)
+        # counts: acted on in the paper profile alone, but the templates cannot tell
+        yield f"datasets.{dataset}.*", splits
+    for model in PARAMS["models"]:
+        yield f"models.{model}.*", stages("train", runs_with(model))
+    for study in STUDIES:
+        views, runs = views_of(study), runs_of(study)
+        split, trains = stages("split", [study]), stages("train", runs)
+        where = split | stages("preprocess", views) | trains | stages("evaluate", runs)
+        yield f"studies.{study}.dataset", where
+        yield f"studies.{study}.split.seed", split | stages("balance", views)
+        yield f"studies.{study}.split.*", split
+        yield f"studies.{study}.balance", stages("balance", views)
+        yield f"studies.{study}.image.*", trains
+        yield f"studies.{study}.augment*", trains
+        yield f"studies.{study}.train.*", trains
+    for view in VIEWS:
+        runs = [run for run in REPORTED if REPORTED[run]["view"] == view]
+        preprocess = stages("preprocess", [view])
+        users = stages("train", runs) | stages("evaluate", runs)
+        yield f"views.{view}.study", preprocess | stages("balance", [view]) | users
+        yield f"views.{view}.*", preprocess
+    for run in REPORTED:
+        train, evaluate = stages("train", [run]), stages("evaluate", [run])
+        yield f"reported.{run}.study", train | evaluate
+        yield f"reported.{run}.view", train | evaluate
+        yield f"reported.{run}.dataset", train | evaluate
+        yield f"reported.{run}.*", train
+
+
+def modules():
+    """Each file of code and of published numbers, and the stages that a change of it runs again directly."""
+    for name, group in {
+        "download": DOWNLOADS,
+        "split": SPLITS,
+        "preprocess": PREPROCESSES,
+        "balance": BALANCES,
+        "train": TRAINS,
+        "evaluate": EVALUATES,
+        "compare": {"compare"},
+    }.items():
+        yield f"stages/{name}.py", group
+    manifest_readers = PREPROCESSES | BALANCES | TRAINS | EVALUATES
+    for name, group in {
+        "__init__": set(),  # holds a docstring alone
+        "archives": DOWNLOADS | SPLITS | PREPROCESSES,
+        "augment": TRAINS,
+        "balance": BALANCES,
+        "batches": TRAINS,
+        "callbacks": TRAINS,
+        "compare": {"compare"},
+        "datasets": manifest_readers,
+        "errors": ALL,
+        "evaluation": EVALUATES,
+        "figures": EVALUATES,
+        "files": ALL,
+        "images": PREPROCESSES,
+        "kaggle_source": DOWNLOADS,
+        "layouts": SPLITS,
+        "manifests": SPLITS,
+        "model_files": EVALUATES,
+        "params": ALL,
+        "phantom": DOWNLOADS,
+        "reproducibility": TRAINS | EVALUATES,
+        "runs": ALL - {"compare"},
+        "splits": SPLITS,
+        "synthetic": DOWNLOADS,
+        "training": TRAINS,
+        "models/__init__": TRAINS,
+        "models/blocks": TRAINS,
+    }.items():
+        yield f"src/rontgen/{name}.py", group
+    for family in ("cnn", "recurrent", "transfer"):
+        # and the active run, whatever its model: `-S model=` may name any family
+        runs = ["active"] + [run for run in REPORTED if REPORTED[run]["family"] == family]
+        yield f"src/rontgen/models/{family}.py", stages("train", runs)
+    yield "papers.yaml", {"compare"}
+
+
+def expected_parents(stage):
+    """The stages whose outputs a stage reads, as the head of dvc.yaml draws them."""
+    if stage == "compare":
+        return stages("train", REPORTED) & TRAINED_NUMBERS | stages("evaluate", REPORTED)
+    kind, _, name = stage.removeprefix("paper_").partition("@")
+    name = name or "active"
+    if kind == "download":
+        return set()
+    if kind == "split":
+        return {f"download@{dataset}" for dataset in PARAMS["datasets"] if name in studies_of(dataset)}
+    view = name if kind in ("preprocess", "balance") or name == "active" else REPORTED[name]["view"]
+    study = "active" if view == "active" else VIEWS[view]["study"]
+    split, preprocess = stages("split", [study]), stages("preprocess", [view])
+    return {
+        "preprocess": split | {f"download@{dataset}" for dataset in PARAMS["datasets"] if study in studies_of(dataset)},
+        "balance": split | preprocess,
+        "train": split | preprocess | stages("balance", [view]),
+        "evaluate": split | preprocess | stages("train", [name]),
+    }[kind]
+
+
+# Runs of which a paper publishes numbers of the training: epochs, losses, times
+TRAINED_NUMBERS = stages("train", [run for run in REPORTED if REPORTED[run]["study"] != "lungcare" or "_b" in run])
+
+
+def leaves(value, key=""):
+    if not isinstance(value, dict) or not value:
+        return [key]
+    return [leaf for name, child in value.items() for leaf in leaves(child, f"{key}.{name}" if key else name)]
+
+
+KEYS = leaves(PARAMS)
+
+
+class Index:
+    """What DVC makes of dvc.yaml: the stages with what they declare, and their graph."""
+
+    def __init__(self, repo):
+        self.stages = list(repo.index.stages)
+        self.graph = repo.index.graph  # from a stage to those that it reads from
+
+    def parents(self, stage):
+        return {parent.addressing for parent in self.graph.successors(stage)}
+
+    def stale_by_key(self, key):
+        """A key is declared, or above or below one that is; or it stands as `${…}` in what is declared."""
+        return {
+            stage.addressing
+            for stage in self.stages
+            if any(key in keys for keys in stage.tracked_vars.values())
+            or any(
+                f"{key}.".startswith(f"{declared}.") or f"{declared}.".startswith(f"{key}.")
+                for dep in stage.deps
+                if dep.def_path == "params.yaml"
+                for declared in getattr(dep, "params", None) or [key]  # without a list it is the whole file
+            )
+        }
+
+    def stale_by_file(self, path):
+        return {
+            stage.addressing
+            for stage in self.stages
+            if any(path == dep.def_path or path.startswith(f"{dep.def_path}/") for dep in stage.deps)
+        }
+
+    def with_all_below(self, names):
+        chosen = [stage for stage in self.stages if stage.addressing in names]
+        below = {stage for start in chosen for stage in networkx.ancestors(self.graph, start)}
+        return {stage.addressing for stage in below} | set(names)
+
+
+@pytest.fixture(scope="module")
+def index():
+    with opened(ROOT) as repo:
+        return Index(repo)
+
+
+@contextmanager
+def opened(folder):
+    with chdir(folder), warnings.catch_warnings(), Repo() as repo:
+        warnings.simplefilter("ignore", DeprecationWarning)  # DVC's own, of pygtrie
+        yield repo
+
+
+def test_every_key_of_params_has_its_stages(index):
+    table = list(rules())
+    wrong = {}
+    for key in KEYS:
+        expected = next((group for pattern, group in table if fnmatch.fnmatchcase(key, pattern)), None)
+        assert expected is not None, f"no rule for {key}"
+        found = index.stale_by_key(key)
+        if found != expected:
+            wrong[key] = {"should, do not": sorted(expected - found), "do, should not": sorted(found - expected)}
+    assert wrong == {}
+
+
+def test_every_rule_is_of_a_key():
+    assert [pattern for pattern, _ in rules() if not fnmatch.filter(KEYS, pattern)] == []
+
+
+def test_every_module_and_script_has_its_stages(index):
+    code = [path.relative_to(ROOT).as_posix() for folder in ("src", "stages") for path in (ROOT / folder).rglob("*.py")]
+    expected = dict(modules())
+    assert sorted(expected) == sorted([*code, "papers.yaml"])
+    assert {path: index.stale_by_file(path) for path in expected} == expected
+
+
+def test_stages_read_from_the_stages_that_they_should(index):
+    assert {stage.addressing for stage in index.stages} == ALL
+    parents = {stage.addressing: index.parents(stage) for stage in index.stages}
+    assert parents == {stage: expected_parents(stage) for stage in ALL}
+
+
+def test_a_corrected_published_number_runs_compare_alone(index):
+    assert index.with_all_below(index.stale_by_file("papers.yaml")) == {"compare"}
+
+
+@pytest.mark.parametrize("run", REPORTED)
+def test_a_model_s_entry_retrains_only_the_runs_that_use_it(index, run):
+    model = REPORTED[run]["model"]
+    users = runs_with(model)
+    expected = stages("train", users) | stages("evaluate", users) | {"compare"}
+    assert index.with_all_below(index.stale_by_key(f"models.{model}")) == expected
+
+
+@pytest.mark.parametrize("key", ["dataset", "split", "image", "balance", "model", "augment", "train"])
+def test_a_key_of_the_active_run_touches_no_reported_run(index, key):
+    assert index.with_all_below(index.stale_by_key(key)) <= {"split", "preprocess", "balance", "train", "evaluate"}
+
+
+# ---- the computation above against DVC itself
+
+CHANGES = {
+    "profile": "paper",
+    "dataset": "covid",
+    "model": "cnn1",
+    "train.fine_tune": {"epochs": 1, "learning_rate": 0.1},
+    "profiles.demo.preprocess.scale": 0.2,
+    "profiles.paper.train.weights": "none",
+    "datasets.covid.classes": ["COVID", "NORMAL"],
+    "studies.pirngadi.split.seed": 8,
+    "views.lungcare_480.study": "jitet",
+    "reported.lungcare_b8_s640.family": "transfer",
+    "reported.lungcare_b8_s640.view": "lungcare_480",
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, index):
+    """A repository where every stage is up to date: its outputs are stand-ins, and DVC was told that they are right."""
+    folder = tmp_path_factory.mktemp("stale") / "rontgen"
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / ".dvc").mkdir()
+    for name in (".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml", "papers.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    for stage in index.stages:
+        for out in stage.outs:
+            path = folder / out.def_path
+            path = path if path.suffix else path / "file"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(out.def_path)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    with opened(folder) as repo:
+        repo.commit(force=True)
+    assert would_run(folder) == set()
+    return folder
+
+
+def would_run(folder, **options):
+    """What `dvc repro --dry` names."""
+    with opened(folder) as repo:
+        return {stage.addressing for stage in repo.reproduce(dry=True, **options)}
+
+
+@pytest.fixture
+def changed(project):
+    """Replace a file of the project; afterwards it is as before."""
+    before = {}
+
+    def change(name, text):
+        before[name] = (project / name).read_text()
+        (project / name).write_text(text)
+
+    yield change
+    for name, text in before.items():
+        (project / name).write_text(text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", CHANGES)
+def test_dvc_runs_what_the_index_says_for_a_key(project, changed, index, key):
+    values = YAML(typ="safe").load(ROOT / "params.yaml")
+    *parents, last = key.split(".")
+    section = values
+    for parent in parents:
+        section = section[parent]
+    assert section.get(last) != CHANGES[key]
+    section[last] = CHANGES[key]
+    changed("params.yaml", json.dumps(values))  # which is YAML too
+    assert would_run(project) == index.stale_by_key(key)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["papers.yaml", "src/rontgen/models/cnn.py"])
+def test_dvc_runs_what_the_index_says_for_a_file(project, changed, index, path):
+    changed(path, (project / path).read_text() + "\n# changed\n")
+    stale = index.stale_by_file(path)
+    assert would_run(project) == stale
+    # dry, nothing is written, and so nothing below is seen to differ unless it is forced
+    assert would_run(project, force_downstream=True) == index.with_all_below(stale)
