@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from rontgen import callbacks, training
+from rontgen import callbacks, model_files, training
 from rontgen.datasets import Subset
 from rontgen.errors import RontgenError
 from rontgen.models import build_model
@@ -85,6 +85,22 @@ def test_both_heads_learn_with_and_without_augmentation(head, augmentation, fit)
     train = TRAIN.model_copy(update={"epochs": 6, "learning_rate": 0.01})
     result = fit(model, train, augmentation)
     assert result.history["validation_accuracy"].iloc[result.best_epoch - 1] == 1.0
+
+
+@pytest.fixture
+def mixed_precision():
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
+def test_mixed_precision_trains_augments_and_predicts_in_float32(mixed_precision, fit, tmp_path):
+    model = small()
+    fit(model, augmentation=AUGMENT)
+    training.save(model, tmp_path / "model.keras")
+    loaded = model_files.load(tmp_path / "model.keras", "dvc repro train")
+    assert loaded.get_layer("recurrent1").compute_dtype == "bfloat16"
+    assert loaded.predict_on_batch(np.zeros((2, 16, 16, 1), np.uint8)).dtype == np.float32
 
 
 def test_the_history_has_a_row_per_epoch_and_live_gets_it(fit):

@@ -64,7 +64,8 @@ class Augmentation(keras.layers.Layer):
     """Applies amounts (N, COLUMNS) to images (N, H, W, C) in training, and nothing outside it."""
 
     def __init__(self, **options):
-        super().__init__(**options)
+        # float32 also in mixed precision: a shift in pixels needs more than bfloat16's eight bits
+        super().__init__(dtype="float32", **options)
         # TensorFlow's image transform has no XLA kernel
         self.supports_jit = keras.backend.backend() != "tensorflow"
 
