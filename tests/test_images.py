@@ -1,5 +1,7 @@
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -164,7 +166,7 @@ def test_what_does_not_decode_is_one_error(data, message):
 @pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (12_000, 12_000), (100_000_001, 1)])
 def test_a_header_that_claims_too_many_pixels_is_not_believed(monkeypatch, width, height):
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("decodes it"))
-    with pytest.raises(RontgenError, match=f"expected at most 50000000 pixels, received {width}×{height}"):
+    with pytest.raises(RontgenError, match=f"expected at most 36000000 pixels, received {width}×{height}"):
         decode(png(width, height), SIZE)
 
 
@@ -244,3 +246,22 @@ def test_a_missing_archive_is_named(archives, tmp_path):
     with pytest.raises(RontgenError, match=r"b\.zip: expected a zip, found none; run `dvc repro download@"):
         decode_all(archives, tmp_path, 5, tmp_path / "view", 0)
     assert not (tmp_path / "view").exists()
+
+
+LARGEST = """
+import io, resource
+from concurrent.futures import ThreadPoolExecutor
+from PIL import Image
+from rontgen.images import THREADS, decode
+data = io.BytesIO()
+Image.new("RGBA", (6000, 6000)).save(data, "PNG", compress_level=1)
+with ThreadPoolExecutor(THREADS) as pool:
+    list(pool.map(lambda _: decode(data.getvalue(), 64), range(THREADS)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+@pytest.mark.slow
+def test_the_largest_pictures_allowed_take_less_than_two_gibibytes():
+    result = subprocess.run([sys.executable, "-c", LARGEST], check=True, capture_output=True, text=True)
+    assert float(result.stdout) < 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from rontgen.archives import Archive, ArchiveError
@@ -25,8 +25,8 @@ CHUNK = 256
 UNREADABLE_COLUMNS = ["id", "archive", "member", "reason"]
 
 # A header may claim any size; the largest chest radiographs in use have 25 megapixels
-MAX_PIXELS = 50_000_000
-# Larger ones, in pixels, are decoded one at a time: four of 50 megapixels at once would take over 2 GiB
+MAX_PIXELS = 36_000_000
+# Larger ones, in pixels, are decoded one at a time: four of 36 megapixels at once would take over 2 GiB
 LARGE = 4_000_000
 _one_large = threading.Lock()
 # Pillow's own limit is lower, and a warning
@@ -52,7 +52,8 @@ def decode(data: bytes, size: int) -> np.ndarray:
             with _one_large if image.width * image.height > LARGE else nullcontext():
                 if image.format == "JPEG" and image.mode == "RGB":
                     image.draft("L", image.size)
-                gray = _grayscale(ImageOps.exif_transpose(image))
+                ImageOps.exif_transpose(image, in_place=True)
+                gray = _grayscale(image)
                 gray = gray.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=None)
     except UnidentifiedImageError:
         raise RontgenError(
@@ -69,9 +70,10 @@ def _grayscale(image: Image.Image) -> Image.Image:
         values = np.where(values == image.info.get("transparency"), 0, values)
         return Image.fromarray(((values + 128) // 257).astype(np.uint8))
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(opaque, image)
+        if image.mode not in ("RGBA", "LA"):
+            image = image.convert("RGBA")
+        image = image.convert("LA")
+        return ImageChops.multiply(image.getchannel("L"), image.getchannel("A"))
     if image.mode not in ("L", "1", "RGB"):
         image = image.convert("RGB")
     return image.convert("L")
