@@ -1,5 +1,6 @@
 """A full disk, a limit and a read-only folder end in one clear line, and nothing of the output is left."""
 
+import contextlib
 import errno
 import os
 import resource
@@ -53,13 +54,18 @@ WRITERS = {
 }
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def limited():
-    """No file may grow beyond LIMIT: the kernel then fails a write in its middle, as a full disk does."""
+    """No file may grow beyond LIMIT: the kernel then fails a write in its middle, as a full disk does.
+
+    Around one call alone, for pytest's own report may go to a larger file.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture
@@ -90,11 +96,12 @@ def error_line(capsys, call):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_file_that_may_not_grow_leaves_the_old_one(name, tmp_path, limited, capsys):
+def test_a_file_that_may_not_grow_leaves_the_old_one(name, tmp_path, capsys):
     path = tmp_path / "out" / name
     path.parent.mkdir()
     path.write_text("old")
-    line = error_line(capsys, lambda: WRITERS[name](path))
+    with limited():
+        line = error_line(capsys, lambda: WRITERS[name](path))
     assert line.startswith(f"error: {path}: ")
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
