@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 # TensorFlow's start-up chatter; its errors still show
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup repro test chaos lint clean
+.PHONY: setup repro data paper leakfree report test chaos lint clean
 
 ## make setup: the environment in .venv, from pinned and hashed requirements (EXTRAS=gpu adds CUDA)
 setup: .venv/installed
@@ -22,8 +22,22 @@ setup: .venv/installed
 repro: setup
 	@# dvc writes these two in place, and a killed one may leave them empty (docs/reliability.md)
 	@find dvc.lock .dvc/tmp/rwlock -maxdepth 0 -empty -delete 2>/dev/null || true
+	$(MAKE) --no-print-directory data
+	$(MAKE) --no-print-directory --jobs=2 paper leakfree
 	dvc repro
 	python stages/compare.py --show
+
+# Three parts of the pipeline, for two processes at once: a training of the demo keeps about one core busy
+data: setup
+	dvc repro fingerprint balance paper_balance leakfree_balance
+paper: setup
+	dvc --wait-for-lock repro evaluate paper_evaluate
+leakfree: setup
+	dvc --wait-for-lock repro leakfree_evaluate
+
+## make report: report.html, all of the evidence on one page
+report: repro
+	python -m rontgen.report
 
 ## make test: all tests
 test: setup
@@ -40,5 +54,5 @@ lint: setup
 
 ## make clean: what the stages wrote, and the caches; the environment and data/archives stay
 clean:
-	rm -rf data/raw data/split data/preprocessed data/balanced data/predictions models dvclive .dvc/cache .dvc/tmp
+	rm -rf data/raw data/split data/preprocessed data/balanced data/predictions data/fingerprints data/leakage models dvclive .dvc/cache .dvc/tmp
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -2,6 +2,9 @@
 
 import argparse
 
+import numpy as np
+import pandas as pd
+
 from rontgen import balance, datasets, errors, runs
 
 
@@ -18,7 +21,38 @@ def main() -> None:
     else:
         synthetic = balance.no_balance(pixels)
     balance.write(synthetic, view.balanced)
+    if not view.study.is_leakfree:  # a twin is for its metrics
+        draw(view, manifest, pixels, synthetic)
     print(f"{len(synthetic.rows)} synthetic images")
+
+
+def draw(view, manifest, pixels, synthetic) -> None:
+    """What the images are: their numbers, some of each class and subset, and some of SMOTE's with their parents."""
+    from rontgen import data_figures
+
+    groups = manifest.groupby(["subset", "class"], sort=False)  # the manifest is in order of both
+    counts = groups.size().rename("real").reset_index()
+    made = synthetic.rows["class"].value_counts()
+    counts["synthetic"] = counts["class"].map(made).fillna(0).astype(int).where(counts["subset"] == "train", 0)
+    data_figures.class_counts(counts, view.name, view.balance_plots / "class_counts.png")
+
+    sheet = {key: pixels[rows.index[: data_figures.SHEET_COLUMNS], :, :, 0] for key, rows in groups}
+    data_figures.contact_sheet(sheet, view.name, view.balance_plots / "contact_sheet.png")
+
+    place = pd.Series(manifest.index, manifest["id"])
+    chosen = np.unique(np.linspace(0, len(synthetic.rows) - 1, 4).astype(int)) if len(synthetic.rows) else []
+    examples = [
+        (
+            pixels[place[row["first"]], :, :, 0],
+            image[:, :, 0],
+            pixels[place[row["second"]], :, :, 0],
+            row["step"],
+            row["class"],
+        )
+        for image, (_, row) in zip(synthetic.images[chosen], synthetic.rows.iloc[chosen].iterrows(), strict=True)
+    ]
+    if examples:
+        data_figures.smote_examples(examples, view.name, view.balance_plots / "smote.png")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Stage compare: every published number beside ours, as tables and a figure."""
+"""Stage compare: a verdict on every published number, with its evidence, as tables and a figure."""
 
 import argparse
 from pathlib import Path
 
-from rontgen import compare, errors, params
+from rontgen import claims, compare, errors, papers, params
 
 
 def main() -> None:
@@ -12,13 +12,13 @@ def main() -> None:
     show = parser.parse_args().show
     metrics = Path("metrics")
 
-    frame = compare.compare(compare.load_papers(Path("papers.yaml")), metrics, params.load().profile)
+    ledger = compare.compare(papers.load_papers(Path("papers.yaml")), params.load(), metrics)
 
     if show:
-        print(compare.headline(frame))
+        print(claims.show(ledger))
         return
-    compare.write_tables(frame, metrics)
-    compare.draw(frame, Path("plots/comparison.png"))
+    claims.write(ledger, metrics)
+    claims.draw(ledger, Path("plots/claims.png"))
 
 
 if __name__ == "__main__":

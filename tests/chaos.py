@@ -51,7 +51,7 @@ REMEDIES = {
 }
 
 # Measured, so never the same twice
-TIMES = ("time.json", "comparison_time.csv")
+TIMES = ("time.json", "claims_time.csv")
 
 
 @dataclass(frozen=True)

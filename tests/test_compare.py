@@ -1,359 +1,276 @@
 import json
-import re
 from pathlib import Path
 
 import pytest
 
 from rontgen import compare, params
 from rontgen.errors import RontgenError
+from rontgen.papers import Cell, Papers, PublishedStudy, exact_interval, load_papers
 
 ROOT = Path(__file__).parents[1]
-PUBLISHED = compare.load_papers(ROOT / "papers.yaml")
+PAPERS = load_papers(ROOT / "papers.yaml")
+VALUES = params.load(ROOT / "params.yaml").model_copy(update={"profile": "paper"})
+RUN = "smatika_vgg16"
+
+TEST = {
+    "test_images": 100,
+    "accuracy": 0.86,
+    "log_loss": 0.3,
+    "parameters": 2_260_546,
+    "model_megabytes": 9.4,
+    "classes": {"NORMAL": {"f1": 0.85, "support": 50}, "PNEUMONIA": {"recall": 0.92, "support": 50}},
+    "confusion": {"NORMAL": {"NORMAL": 40, "PNEUMONIA": 10}, "PNEUMONIA": {"NORMAL": 4, "PNEUMONIA": 46}},
+}
+INTERVALS = {
+    "accuracy": {"low": 0.79, "high": 0.925},
+    "log_loss": {"low": 0.25, "high": 0.35},
+    "classes": {
+        "NORMAL": {"f1": {"low": 0.77, "high": 0.91}},
+        "PNEUMONIA": {"recall": {"low": 0.84, "high": 0.98}},
+    },
+    "confusion": {"PNEUMONIA": {"NORMAL": {"low": 1, "high": 8}, "PNEUMONIA": {"low": 42, "high": 49}}},
+}
+TRAIN = {
+    "epochs": 20,
+    "best_epoch": 4,
+    "train_images": 80,
+    "validation_images": 20,
+    "best": {"train_accuracy": 0.95, "validation_accuracy": 0.75, "validation_loss": 0.5},
+}
 
 
-def published(run):
-    return {cell.metric: cell for cell in PUBLISHED[run].cells}
+def cell(metric, value):
+    return Cell(metric=metric, value=str(value), place="x")
 
 
-def counts(run):
-    """The published confusion matrix, {true class: {predicted class: images}}; empty where there is none."""
-    matrix = {}
-    for metric, cell in published(run).items():
-        if metric.startswith("test.confusion."):
-            true, predicted = metric.split(".")[2:]
-            matrix.setdefault(true, {})[predicted] = int(cell.value)
-    return matrix
-
-
-def rates(matrix):
-    """Every rate of a confusion matrix, by metric."""
-    images = sum(sum(row.values()) for row in matrix.values())
-    found = {"test.test_images": images, "test.accuracy": sum(matrix[c][c] for c in matrix) / images}
-    averages = {}
-    for name, row in matrix.items():
-        support = sum(row.values())
-        precision, recall = row[name] / sum(matrix[true][name] for true in matrix), row[name] / support
-        scores = {
-            "precision": precision,
-            "recall": recall,
-            "f1": 2 * precision * recall / (precision + recall),
-        }
-        found[f"test.classes.{name}.support"] = support
-        for score, value in scores.items():
-            found[f"test.classes.{name}.{score}"] = value
-            for kind, weight in {"macro": 1 / len(matrix), "weighted": support / images}.items():
-                averages[f"test.{kind}.{score}"] = averages.get(f"test.{kind}.{score}", 0) + weight * value
-    return found | averages
-
-
-# ---- papers.yaml
-
-
-def test_every_reported_run_has_its_published_numbers():
-    reported = params.load(ROOT / "params.yaml").reported
-    assert len(PUBLISHED) == 21
-    assert {name: run.paper for name, run in PUBLISHED.items()} == {name: run.study for name, run in reported.items()}
-
-
-@pytest.mark.parametrize("run", [run for run in PUBLISHED if counts(run)])
-def test_rates_follow_from_the_counts_or_the_note_says_not(run):
-    expected = rates(counts(run))
-    compared = [cell for cell in PUBLISHED[run].cells if cell.metric in expected]
-    assert len(compared) >= 5
-    for cell in compared:
-        if abs(float(cell.value) - expected[cell.metric]) > cell.rounding + 1e-9:
-            assert f"own counts give {expected[cell.metric]:.4f}" in cell.note, cell
-            assert float(cell.value) == pytest.approx(expected[cell.metric], abs=0.0005), cell
-
-
-@pytest.mark.parametrize("run", [f"lungcare_cnn{layers}" for layers in (1, 2, 3, 4)])
-@pytest.mark.parametrize("score", ["precision", "recall", "f1"])
-def test_the_averages_of_the_layer_study_follow_from_its_classes(run, score):
-    cells = published(run)
-    classes = [cell for metric, cell in cells.items() if re.fullmatch(rf"test\.classes\.\w+\.{score}", metric)]
-    assert len(classes) == 4
-    mean = sum(float(cell.value) for cell in classes) / 4
-    slack = 0.005 + 0.005 + 1e-9  # the classes are rounded, and so is their average
-    assert float(cells[f"test.macro.{score}"].value) == pytest.approx(mean, abs=slack)
-    assert cells[f"test.weighted.{score}"].value == cells[f"test.macro.{score}"].value
-    if score == "recall":
-        assert cells["test.accuracy"].value == cells["test.macro.recall"].value
-
-
-@pytest.mark.parametrize("run", [run for run in PUBLISHED if "time.seconds" in published(run)])
-def test_an_accuracy_other_than_the_recall_of_equal_classes_is_noted(run):
-    cells = published(run)
-    differs = cells["test.accuracy"].value != cells["test.macro.recall"].value
-    assert differs == ("impossible" in cells["test.accuracy"].note)
-
-
-# ---- load_papers
-
-
-def load(tmp_path, cells, run="a_run", more=""):
-    path = tmp_path / "papers.yaml"
-    path.write_text(f"{run}:\n  paper: a_study\n{more}  cells:\n" + "".join(f"    - {{{cell}}}\n" for cell in cells))
-    return compare.load_papers(path)
-
-
-ACCURACY = "metric: test.accuracy, value: 0.90, place: Table 1"
-
-
-def test_the_published_digits_are_the_precision(tmp_path):
-    cells = [
-        ACCURACY,
-        "metric: test.parameters, value: 2.26e6, place: x",
-        "metric: test.log_loss, value: 9, place: x",
-    ]
-    assert [cell.rounding for cell in load(tmp_path, cells)["a_run"].cells] == [0.005, 5000, 0.5]
-
-
-def test_a_duration_is_read_as_seconds(tmp_path):
-    run = load(tmp_path, [ACCURACY, "metric: time.seconds, value: 7:39:20, place: Table 3"])["a_run"]
-    assert (run.cells[1].value, run.cells[1].rounding) == (27560, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("cells", "more", "message"),
-    [
-        (["metric: test.acuracy, value: 1, place: x"], "", "a_run.cells.0.metric: .*received 'test.acuracy'"),
-        (["metric: my.test.accuracy, value: 1, place: x"], "", "received 'my.test.accuracy'"),
-        (["metric: accuracy, value: 1, place: x"], "", "a_run.cells.0.metric: .*received 'accuracy'"),
-        (["metric: train.middle.train_loss, value: 1, place: x"], "", "received 'train.middle.train_loss'"),
-        (["metric: test.accuracy, value: high, place: x"], "", "a_run.cells.0.value: .*received 'high'"),
-        (["metric: test.accuracy, value: nan, place: x"], "", "a_run.cells.0.value: .*received 'nan'"),
-        (["metric: test.accuracy, value: 1"], "", "a_run.cells.0.place: Field required"),
-        ([ACCURACY + ", remark: x"], "", "a_run.cells.0.remark: Extra inputs .*received 'x'"),
-        ([ACCURACY], "  author: x\n", "a_run.author: Extra inputs"),
-        ([ACCURACY, ACCURACY], "", "one cell per metric, test.accuracy has more"),
-        (["metric: test.log_loss, value: 1, place: x"], "", "expected a cell test.accuracy"),
-        (["metric: [, value: 1"], "", "not valid YAML"),
-    ],
-)
-def test_a_mistake_is_named_in_one_line(tmp_path, cells, more, message):
-    with pytest.raises(RontgenError, match=message) as caught:
-        load(tmp_path, cells, more=more)
-    assert "papers.yaml" in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_missing_file_is_a_clear_error(tmp_path):
-    with pytest.raises(RontgenError, match=r"papers\.yaml not found"):
-        compare.load_papers(tmp_path / "papers.yaml")
-
-
-# ---- compare
-
-MATRIX = {"NORMAL": {"NORMAL": 40, "PNEUMONIA": 10}, "PNEUMONIA": {"NORMAL": 4, "PNEUMONIA": 46}}
-
-
-def ours(folder, run="a_run", matrix=MATRIX, **test):
-    """Metrics files as the stages write them, for a test that gave this confusion matrix."""
-    flat = {"parameters": 2_260_546, "log_loss": 0.3, **test}
-    for metric, value in rates(matrix).items():
-        _, *parents, last = metric.split(".")
-        level = flat
-        for parent in parents:
-            level = level.setdefault(parent, {})
-        level[last] = value
+def ours(folder, run=RUN, test=TEST, intervals=INTERVALS):
+    """Metrics files as the stages write them."""
     (folder / run).mkdir(parents=True, exist_ok=True)
-    (folder / f"{run}.json").write_text(json.dumps({**flat, "confusion": matrix}))
-    (folder / run / "train.json").write_text(json.dumps({"epochs": 2, "best": {"validation_accuracy": 0.8}}))
-    (folder / run / "time.json").write_text(json.dumps({"seconds": 12.34567, "device": "cpu"}))
+    for name, values in (
+        (f"{run}.json", test),
+        (f"{run}/intervals.json", intervals),
+        (f"{run}/train.json", TRAIN),
+        (f"{run}/time.json", {"seconds": 12.34567, "device": "cpu"}),
+    ):
+        (folder / name).write_text(json.dumps(values))
 
 
-def verdict(tmp_path, *cells, profile="paper", **metrics):
-    """The verdict on the last of the cells."""
-    if not any("test.accuracy" in cell for cell in cells):
-        cells = [ACCURACY, *cells]
-    ours(tmp_path, **metrics)
-    return compare.compare(load(tmp_path, cells), tmp_path, profile).verdict.iloc[-1]
+def papers(numbers, study="smatika", run=RUN, of_study=()):
+    cells = [cell(*number) for number in numbers]
+    if "test.accuracy" not in {each.metric for each in cells}:
+        cells.append(cell("test.accuracy", "0.86"))
+    published = PublishedStudy(cells=[cell(*number) for number in of_study], runs={run: cells})
+    return Papers(archives=PAPERS.archives, studies={study: published})
 
 
-@pytest.mark.parametrize(
-    ("cell", "expected"),
-    [
-        # 86 of 100: the exact interval is 0.7763 to 0.9213
-        ("metric: test.accuracy, value: 0.92", "holds"),
-        ("metric: test.accuracy, value: 0.93", "does not hold"),
-        ("metric: test.accuracy, value: 0.925", "does not hold"),
-        ("metric: test.accuracy, value: 0.77", "does not hold"),
-        ("metric: test.accuracy, value: 0.9", "holds"),
-        ("metric: test.weighted.recall, value: 0.93", "does not hold"),
-        ("metric: test.macro.recall, value: 0.92", "holds"),
-        ("metric: test.macro.precision, value: 0.86", "no verdict"),
-        # 46 of 50: 0.8077 to 0.9778
-        ("metric: test.classes.PNEUMONIA.recall, value: 0.81", "holds"),
-        ("metric: test.classes.PNEUMONIA.recall, value: 0.80", "does not hold"),
-        ("metric: test.sensitivity, value: 0.80", "does not hold"),
-        # 40 of 50: 0.6628 to 0.8997
-        ("metric: test.specificity, value: 0.91", "does not hold"),
-        ("metric: test.specificity, value: 0.90", "holds"),
-        ("metric: test.specificity, value: 0.66", "holds"),
-        ("metric: test.specificity, value: 0.65", "does not hold"),
-        # 46 of 56: 0.6960 to 0.9109
-        ("metric: test.classes.PNEUMONIA.precision, value: 0.91", "holds"),
-        ("metric: test.classes.PNEUMONIA.precision, value: 0.92", "does not hold"),
-        ("metric: test.classes.PNEUMONIA.f1, value: 0.5", "no verdict"),
-        ("metric: test.log_loss, value: 0.3", "no verdict"),
-        ("metric: train.best.validation_accuracy, value: 0.80", "no verdict"),
-        ("metric: time.seconds, value: 0:00:12", "no verdict"),
-        ("metric: test.parameters, value: 2260546", "holds"),
-        ("metric: test.parameters, value: 2260545", "does not hold"),
-        ("metric: test.parameters, value: 2.26e6", "holds"),
-        ("metric: test.parameters, value: 2.27e6", "does not hold"),
-        ("metric: test.model_megabytes, value: 9", "no verdict"),
-    ],
-)
-def test_verdicts_in_the_paper_profile(tmp_path, cell, expected):
-    more = {"sensitivity": 0.92, "specificity": 0.8, "model_megabytes": 9.6}
-    assert verdict(tmp_path, cell + ", place: x", **more) == expected
-
-
-def count_cells(tp, fn):
-    return [
-        f"metric: test.confusion.PNEUMONIA.NORMAL, value: {fn}, place: x",
-        f"metric: test.confusion.PNEUMONIA.PNEUMONIA, value: {tp}, place: x",
-    ]
+def row(folder, metric, value, *more, values=VALUES, **metrics):
+    """The row of one cell, beside further cells."""
+    ours(folder, **metrics)
+    cells = compare.compare(papers([(metric, value), *more]), values, folder).cells
+    return cells[cells.metric == metric].iloc[0]
 
 
 @pytest.mark.parametrize(
-    ("tp", "fn", "expected"),
+    ("metric", "value", "verdict"),
     [
-        (48, 2, "holds"),
-        (49, 1, "does not hold"),
-        (41, 9, "holds"),
-        (40, 10, "does not hold"),
-        (46, 5, "not comparable (other test size)"),
+        # our interval is 0.79 to 0.925
+        ("test.accuracy", "0.92", "reproduced"),
+        ("test.accuracy", "0.93", "reproduced"),
+        ("test.accuracy", "0.94", "not reproduced"),
+        ("test.accuracy", "0.931", "not reproduced"),
+        ("test.accuracy", "0.78", "not reproduced"),
+        ("test.accuracy", "0.8", "reproduced"),
+        ("test.log_loss", "0.35", "reproduced"),
+        ("test.log_loss", "0.36", "not reproduced"),
+        ("test.classes.NORMAL.f1", "0.91", "reproduced"),
+        ("test.classes.NORMAL.f1", "0.92", "not reproduced"),
+        ("test.test_images", "100", "reproduced"),
+        ("test.test_images", "101", "not reproduced"),
+        ("test.classes.NORMAL.support", "50", "reproduced"),
+        ("test.classes.NORMAL.support", "51", "not reproduced"),
+        ("test.parameters", "2260546", "reproduced"),
+        ("test.parameters", "2260545", "not reproduced"),
+        ("test.parameters", "2.26e6", "reproduced"),
+        ("test.parameters", "2.27e6", "not reproduced"),
+        ("test.model_megabytes", "9", "reproduced"),
+        ("test.model_megabytes", "9.0", "not reproduced"),
+        ("train.epochs", "20", "reproduced"),
+        ("train.best_epoch", "4", "not comparable"),
+        ("train.best.validation_loss", "0.5", "not comparable"),
+        ("time.seconds", "0:00:12", "not comparable"),
     ],
 )
-def test_counts_are_judged_as_shares_of_a_class_of_the_same_size(tmp_path, tp, fn, expected):
-    assert verdict(tmp_path, *count_cells(tp, fn)) == expected
+def test_verdicts_in_the_paper_profile(tmp_path, metric, value, verdict):
+    assert row(tmp_path, metric, value).verdict == verdict
 
 
-def test_the_macro_recall_of_unequal_classes_has_no_verdict(tmp_path):
-    matrix = {"NORMAL": {"NORMAL": 40, "PNEUMONIA": 11}, "PNEUMONIA": {"NORMAL": 4, "PNEUMONIA": 46}}
-    assert verdict(tmp_path, "metric: test.macro.recall, value: 0.86, place: x", matrix=matrix) == "no verdict"
+@pytest.mark.parametrize(
+    ("metric", "successes", "trials"),
+    [("train.best.train_accuracy", 76, 80), ("train.best.validation_accuracy", 15, 20)],
+)
+def test_an_accuracy_in_training_has_the_exact_interval_of_its_images(tmp_path, metric, successes, trials):
+    low, high = exact_interval(successes, trials)
+    found = row(tmp_path, metric, f"{high:.4f}")
+    assert (found.low, found.high, found.verdict) == (low, high, "reproduced")
+    assert row(tmp_path, metric, f"{low - 0.001:.4f}").verdict == "not reproduced"
 
 
-def test_the_precision_of_a_class_never_predicted_has_no_verdict(tmp_path):
-    ours(tmp_path)
-    path = tmp_path / "a_run.json"
-    metrics = json.loads(path.read_text())
-    metrics["confusion"] = {
-        "NORMAL": {"NORMAL": 50, "PNEUMONIA": 0},
-        "PNEUMONIA": {"NORMAL": 50, "PNEUMONIA": 0},
-    }
-    path.write_text(json.dumps(metrics))
-    papers = load(tmp_path, [ACCURACY, "metric: test.classes.PNEUMONIA.precision, value: 0.9, place: x"])
-    assert compare.compare(papers, tmp_path, "paper").verdict.iloc[-1] == "no verdict"
+@pytest.mark.parametrize(
+    ("right", "wrong", "verdict"),
+    [(49, 1, "reproduced"), (42, 8, "reproduced"), (41, 9, "not reproduced"), (46, 5, "not comparable")],
+)
+def test_counts_are_judged_where_both_tests_have_as_many_images_of_the_class(tmp_path, right, wrong, verdict):
+    counts = [("NORMAL.NORMAL", 40), ("NORMAL.PNEUMONIA", 10), ("PNEUMONIA.NORMAL", wrong)]
+    more = [(f"test.confusion.{name}", count) for name, count in counts]
+    accuracy = ("test.accuracy", f"{(40 + right) / (50 + right + wrong):.4f}")
+    found = row(tmp_path, "test.confusion.PNEUMONIA.PNEUMONIA", right, *more, accuracy)
+    assert found.verdict == verdict
+    if verdict == "not comparable":
+        assert found.reason == "other test size: our test has 50 images of PNEUMONIA, the paper's 51"
 
 
 def test_the_demo_profile_is_never_judged(tmp_path):
-    assert verdict(tmp_path, ACCURACY, profile="demo") == "not comparable (demo profile)"
+    demo = VALUES.model_copy(update={"profile": "demo"})
+    found = row(tmp_path, "test.test_images", "100", values=demo)
+    assert (found.verdict, found.reason) == ("not comparable", "the demo profile: synthetic images, smaller settings")
 
 
-def test_the_difference_is_ours_less_the_papers(tmp_path):
+def test_a_contradiction_comes_before_everything(tmp_path):
+    values = VALUES.model_copy(update={"profile": "demo"})
+    found = row(tmp_path, "train.best_epoch", "21", ("train.epochs", "20"), values=values)
+    assert (found.verdict, found.reason) == ("contradictory", "best epoch 21 of epochs 20")
+
+
+def test_missing_data_come_after_contradictions_and_before_the_rest(tmp_path):
+    ours(tmp_path, "lungcare_cnn5")
+    numbers = [("train.best_epoch", "21"), ("train.epochs", "20"), ("time.seconds", "0:00:12")]
+    study = papers(numbers, "lungcare", "lungcare_cnn5", [("setting.model.filters", "32")])
+    verdicts = compare.compare(study, VALUES, tmp_path).cells.set_index("metric").verdict
+    assert verdicts.to_dict() == {
+        "setting.model.filters": "reproduced",
+        "train.best_epoch": "contradictory",
+        "train.epochs": "contradictory",
+        "time.seconds": "data unavailable",
+        "test.accuracy": "data unavailable",
+    }
+
+
+def test_several_contradictions_are_all_given(tmp_path):
+    supports = [(f"test.classes.{name}.support", "50") for name in ("NORMAL", "PNEUMONIA")]
+    wrong = [("test.test_images", "100"), ("test.macro.f1", "0.10"), ("test.accuracy", "0.99")]
+    intervals = INTERVALS | {"macro": {"recall": None, "f1": None}}
+    test = TEST | {"macro": {"recall": 0.86, "f1": 0.86}}
+    found = row(tmp_path, "test.macro.recall", "0.80", *supports, *wrong, test=test, intervals=intervals)
+    assert found.verdict == "contradictory"
+    assert found.reason.count("; ") == 2  # one of them within the first reason
+
+
+# ---- settings and counts of the data
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "verdict"),
+    [
+        ("setting.augment.rotation", "20", "reproduced"),
+        ("setting.augment.rotation", "21", "not reproduced"),
+        ("setting.view.size", "224", "reproduced"),
+        ("setting.train.learning_rate", "1e-3", "reproduced"),
+        ("setting.train.learning_rate", "0.00101", "not reproduced"),
+    ],
+)
+def test_a_setting_is_that_of_params_yaml(tmp_path, metric, value, verdict):
     ours(tmp_path)
-    row = compare.compare(load(tmp_path, [ACCURACY]), tmp_path, "demo").iloc[0]
-    assert (row.run, row.metric, row.paper, row.ours, row.place) == (
-        "a_run",
-        "test.accuracy",
-        0.9,
-        0.86,
-        "Table 1",
-    )
-    assert row.difference == pytest.approx(-0.04)
+    found = compare.compare(papers([], of_study=[(metric, value)]), VALUES, tmp_path).cells.iloc[0]
+    assert (found.run, found.metric, found.verdict) == ("smatika", metric, verdict)
 
 
-@pytest.mark.parametrize("file", ["a_run.json", "a_run/train.json", "a_run/time.json"])
+def test_a_setting_of_a_run_is_its_own(tmp_path):
+    ours(tmp_path, "lungcare_b8_s480")
+    numbers = [("setting.train.batch_size", "8"), ("setting.view.size", "480"), ("setting.model.layers", "4")]
+    cells = compare.compare(papers(numbers, "lungcare", "lungcare_b8_s480"), VALUES, tmp_path).cells
+    assert list(cells.verdict[:3]) == ["reproduced"] * 3
+
+
+def test_an_item_of_a_list_is_a_setting(tmp_path):
+    ours(tmp_path, "covid_hybrid_resnet50_lstm")
+    numbers = [(f"setting.model.recurrent_units.{place}", units) for place, units in enumerate((32, 16, 9))]
+    cells = compare.compare(papers(numbers, "covid_hybrid", "covid_hybrid_resnet50_lstm"), VALUES, tmp_path).cells
+    assert list(cells.verdict[:3]) == ["reproduced", "reproduced", "not reproduced"]
+
+
+@pytest.mark.parametrize("metric", ["setting.train.speed", "setting.model.recurrent_units.0", "setting.augment.zoom.0"])
+def test_a_setting_that_params_yaml_lacks_is_named(tmp_path, metric):
+    with pytest.raises(RontgenError, match=f"{metric}: expected one value in params.yaml, received"):
+        row(tmp_path, metric, "1")
+
+
+def test_a_setting_in_which_the_runs_differ_is_none_of_the_study(tmp_path):
+    study = PAPERS.studies["lungcare"]
+    study = study.model_copy(update={"cells": [cell("setting.view.size", "240")]})
+    with pytest.raises(RontgenError, match=r"setting\.view\.size: expected one value"):
+        compare.compare(Papers(archives={}, studies={"lungcare": study}), VALUES, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "verdict", "ours_"),
+    [
+        ("data.images.PNEUMONIA", 4273, "reproduced", 4273),
+        ("data.images.PNEUMONIA", 4265, "reproduced", 4265),
+        ("data.images.PNEUMONIA", 4264, "not comparable", 4273),
+        ("data.images", 5840, "reproduced", 5840),
+        ("data.train.NORMAL", 1341, "reproduced", 1341),
+        ("data.train.NORMAL", 1340, "not reproduced", 1341),
+        ("data.smote.NORMAL", 10, "not comparable", None),
+        ("data.share.train", 0.9, "not reproduced", 0.8585),
+    ],
+)
+def test_counts_of_the_data_are_those_of_the_archive(tmp_path, metric, value, verdict, ours_):
+    ours(tmp_path)
+    found = compare.compare(papers([], of_study=[(metric, value)]), VALUES, tmp_path).cells.iloc[0]
+    assert found.verdict == verdict
+    assert found.ours == pytest.approx(ours_, abs=1e-4) if ours_ else found.ours != found.ours
+
+
+# ---- the frame
+
+
+def test_a_row_holds_both_numbers_and_both_intervals(tmp_path):
+    found = row(tmp_path, "test.accuracy", "0.90", ("test.test_images", "100"))
+    assert (found.study, found.run, found.place, found.paper) == ("smatika", RUN, "x", "0.90")
+    assert (found.paper_low, found.paper_high) == exact_interval(90, 100)
+    assert (found.ours, found.low, found.high) == (0.86, 0.79, 0.925)
+    assert found.difference == pytest.approx(-0.04)
+
+
+@pytest.mark.parametrize("file", [f"{RUN}.json", f"{RUN}/intervals.json", f"{RUN}/train.json", f"{RUN}/time.json"])
 def test_a_missing_metrics_file_names_the_run_the_file_and_the_command(tmp_path, file):
-    cells = [ACCURACY, "metric: train.epochs, value: 2, place: x", "metric: time.seconds, value: 2, place: x"]
-    papers = load(tmp_path, cells)
     ours(tmp_path)
     (tmp_path / file).unlink()
-    with pytest.raises(RontgenError, match=f"^a_run: .*{file} not found: run `dvc repro paper_evaluate@a_run` first$"):
-        compare.compare(papers, tmp_path, "demo")
+    with pytest.raises(RontgenError, match=f"^{RUN}: .*{file} not found: run `dvc repro paper_evaluate@{RUN}` first$"):
+        compare.compare(papers([("train.epochs", "2"), ("time.seconds", "2")]), VALUES, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("metric", "stage"),
-    [
-        ("test.classes.COVID.recall", "evaluate"),
-        ("test.roc_auc", "evaluate"),
-        ("train.best.train_loss", "train"),
-    ],
+    [("test.classes.PNEUMONIA.f1", "evaluate"), ("test.roc_auc", "evaluate"), ("train.best.train_loss", "train")],
 )
 def test_a_number_that_our_metrics_lack_is_named(tmp_path, metric, stage):
-    with pytest.raises(RontgenError, match=f"^a_run: our metrics have None for {metric}.*paper_{stage}@a_run`$"):
-        verdict(tmp_path, f"metric: {metric}, value: 1, place: x")
+    with pytest.raises(RontgenError, match=f"^{RUN}: our metrics have None for {metric}.*paper_{stage}@{RUN}`$"):
+        row(tmp_path, metric, "1")
 
 
-# ---- tables and figure
+def test_an_accuracy_without_its_interval_is_an_error(tmp_path):
+    with pytest.raises(
+        RontgenError, match=f"^{RUN}: .*intervals.json has none for test.accuracy.*paper_evaluate@{RUN}"
+    ):
+        row(tmp_path, "test.accuracy", "0.9", intervals={})
 
 
-@pytest.fixture
-def frame(tmp_path):
-    cells = [
-        "metric: test.accuracy, value: 0.86, place: Table 1, note: a note",
-        "metric: test.log_loss, value: 0.30004, place: x",
-        *count_cells(49, 1),
-        "metric: time.seconds, value: 0:00:10, place: x",
-    ]
-    ours(tmp_path)
-    return compare.compare(load(tmp_path, cells), tmp_path, "paper")
+def test_a_run_that_params_yaml_lacks_is_named(tmp_path):
+    with pytest.raises(RontgenError, match="expected runs of smatika_resnet50v2, smatika_vgg16, received 'a_run'"):
+        compare.compare(papers([], run="a_run"), VALUES, tmp_path)
 
 
-def test_the_table_has_whole_counts_and_four_decimals(tmp_path, frame):
-    compare.write_tables(frame, tmp_path / "out")
-    assert (tmp_path / "out/comparison.csv").read_text() == (
-        "run,metric,paper,ours,difference,verdict,place,note\n"
-        "a_run,test.accuracy,0.8600,0.8600,0.0000,holds,Table 1,a note\n"
-        "a_run,test.log_loss,0.3000,0.3000,0.0000,no verdict,x,\n"
-        "a_run,test.confusion.PNEUMONIA.NORMAL,1,4,3,does not hold,x,\n"
-        "a_run,test.confusion.PNEUMONIA.PNEUMONIA,49,46,-3,does not hold,x,\n"
-    )
-
-
-def test_times_have_a_table_of_their_own(tmp_path, frame):
-    compare.write_tables(frame, tmp_path / "out")
-    assert (tmp_path / "out/comparison_time.csv").read_text().splitlines()[1:] == [
-        "a_run,time.seconds,10.0000,12.3457,2.3457,no verdict,x,"
-    ]
-    assert "time." not in (tmp_path / "out/comparison.md").read_text()
-
-
-def test_the_markdown_has_a_table_per_run_and_counts_what_holds(tmp_path, frame):
-    compare.write_tables(frame, tmp_path / "out")
-    text = (tmp_path / "out/comparison.md").read_text()
-    assert "1 of 3 published numbers that can be judged hold; 4 are compared." in text
-    assert "## a_run\n\n| metric | paper | ours | difference | verdict | place | note |\n| --- |" in text
-    assert "| test.accuracy | 0.8600 | 0.8600 | 0.0000 | holds | Table 1 | a note |" in text
-
-
-def test_the_headline_has_a_row_per_run(frame):
-    lines = compare.headline(frame).splitlines()
-    assert lines[2].split() == ["a_run", "0.8600", "0.8600", "+0.0000", "1", "of", "3", "4", "holds"]
-    assert lines[-1] == "1 of 3 published numbers that can be judged hold; 4 are compared."
-
-
-def test_the_demo_headline_is_aligned_narrow_and_says_that_nothing_is_comparable(tmp_path):
-    cells = ["metric: test.accuracy, value: 0.9, place: x"]
-    papers = {}
-    for run in PUBLISHED:
-        ours(tmp_path, run)
-        papers |= load(tmp_path, cells, run)
-    lines = compare.headline(compare.compare(papers, tmp_path, "demo")).splitlines()
-    assert len(lines) == 2 + 21 + 2
-    assert max(map(len, lines)) <= 110
-    assert len({line.index("not comparable") for line in lines[2:-2]}) == 1
-    assert lines[-1].startswith("No row is comparable: the demo profile's images are synthetic")
-
-
-def test_the_figure_is_the_same_every_time(tmp_path, frame):
-    for name in ("one.png", "two.png"):
-        compare.draw(frame, tmp_path / name)
-    image = (tmp_path / "one.png").read_bytes()
-    assert image.startswith(b"\x89PNG")
-    assert image == (tmp_path / "two.png").read_bytes()
-    assert b"tEXt" not in image
+def test_a_study_that_params_yaml_lacks_is_named(tmp_path):
+    with pytest.raises(RontgenError, match=r"expected studies of smatika, .*received 'a_study'"):
+        compare.compare(papers([], study="a_study"), VALUES, tmp_path)

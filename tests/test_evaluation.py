@@ -1,10 +1,14 @@
 """Metrics against hand-worked cases and the papers' own counts."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from rontgen import evaluation
+from rontgen.errors import RontgenError
 
 
 def table(confusion, classes):
@@ -13,7 +17,16 @@ def table(confusion, classes):
     low = 0.1 / (len(classes) - 1)
     probabilities = np.array([[0.9 if name == predicted else low for name in classes] for _, predicted in rows])
     names = np.array([true for true, _ in rows], dtype=object)
-    return evaluation.prediction_table(np.arange(len(rows)).astype(str), names, classes, probabilities)
+    ids, patients = np.arange(len(rows)).astype(str), np.full(len(rows), "", dtype=object)
+    return evaluation.prediction_table(ids, patients, names, classes, probabilities)
+
+
+def scored(names, scores):
+    """A prediction table of classes a and b; scores: the probability of b."""
+    scores = np.array(scores)
+    ids, patients = np.arange(len(scores)).astype(str), np.full(len(scores), "", dtype=object)
+    probabilities = np.stack([1 - scores, scores], axis=1)
+    return evaluation.prediction_table(ids, patients, np.array(list(names), dtype=object), ["a", "b"], probabilities)
 
 
 @pytest.fixture
@@ -57,19 +70,124 @@ def test_a_class_never_predicted_has_precision_zero():
 
 
 def test_auc_and_log_loss_come_from_probabilities():
-    probabilities = np.array([[0.8, 0.2], [0.4, 0.6], [0.3, 0.7], [0.1, 0.9]])
-    names = np.array(["a", "a", "b", "b"], dtype=object)
-    predictions = evaluation.prediction_table(np.array(list("1234")), names, ["a", "b"], probabilities)
-    metrics = evaluation.metrics(predictions, ["a", "b"])
+    metrics = evaluation.metrics(scored("aabb", [0.2, 0.6, 0.7, 0.9]), ["a", "b"])
     assert metrics["roc_auc"] == 1.0
     assert metrics["log_loss"] == pytest.approx(-np.mean(np.log([0.8, 0.4, 0.7, 0.9])))
 
 
+def test_average_precision_is_the_mean_precision_at_each_image_of_the_class():
+    metrics = evaluation.metrics(scored("baba", [0.9, 0.8, 0.7, 0.1]), ["a", "b"])
+    assert metrics["average_precision"] == pytest.approx((1 / 1 + 2 / 3) / 2)
+
+
+def test_average_precision_of_several_classes_is_their_mean():
+    classes = ["a", "b", "c"]
+    predictions = table({("a", "a"): 2, ("b", "a"): 2, ("b", "b"): 1, ("c", "c"): 3}, classes)
+    each = []
+    for name in classes:
+        rest = predictions.assign(**{"class": np.where(predictions["class"] == name, "x", "w"), "w": 0.0})
+        rest["x"], rest["w"] = predictions[name], 1 - predictions[name]
+        rest["predicted"] = np.where(rest["x"] > 0.5, "x", "w")
+        each.append(evaluation.metrics(rest, ["w", "x"])["average_precision"])
+    assert evaluation.metrics(predictions, classes)["average_precision"] == pytest.approx(np.mean(each))
+
+
+def test_brier_score_is_the_squared_error_of_the_positive_classs_probability():
+    metrics = evaluation.metrics(scored("ab", [0.2, 0.4]), ["a", "b"])
+    assert metrics["brier_score"] == pytest.approx((0.2**2 + 0.6**2) / 2)
+
+
+def test_calibration_error_is_the_gap_of_each_bin_weighted_by_its_images():
+    # confidences 0.9 and 0.88, in one bin, one of them right; 0.65 and 0.65, both wrong
+    metrics = evaluation.metrics(scored("baab", [0.9, 0.88, 0.65, 0.35]), ["a", "b"])
+    assert metrics["expected_calibration_error"] == pytest.approx(0.5 * (0.89 - 0.5) + 0.5 * (0.65 - 0))
+
+
+def test_calibration_error_follows_from_the_table():
+    random = np.random.default_rng(0)
+    predictions = scored(random.choice(["a", "b"], 200), random.uniform(size=200).round(2))
+    calibration = evaluation.calibration_table(predictions, ["a", "b"])
+    gaps = (calibration["accuracy"] - calibration["confidence"]).abs()
+    error = evaluation.metrics(predictions, ["a", "b"])["expected_calibration_error"]
+    assert calibration["images"].sum() == 200
+    assert (gaps * calibration["images"]).sum() / 200 == pytest.approx(error)
+
+
+def test_calibration_has_a_row_for_each_bin_with_images():
+    calibration = evaluation.calibration_table(scored("bbba", [0.92, 0.96, 0.94, 0.3]), ["a", "b"])
+    assert calibration[["low", "high", "images"]].to_numpy().tolist() == [[0.6, 0.7, 1], [0.9, 1.0, 3]]
+    assert calibration["confidence"].tolist() == pytest.approx([0.7, 0.94])
+
+
+def test_accuracy_of_a_bin_has_the_exact_interval():
+    calibration = evaluation.calibration_table(scored("bbbba", [0.92, 0.96, 0.94, 0.95, 0.93]), ["a", "b"])
+    interval = proportion_confint(4, 5, method="beta")
+    assert calibration[["accuracy_low", "accuracy_high"]].iloc[0].tolist() == pytest.approx(interval)
+
+
+def test_a_bin_holds_its_upper_edge():
+    confidence, bins = evaluation.confidence_bins(np.array([[0.4, 0.6], [0.3, 0.7], [0.0, 1.0], [0.39, 0.61]]))
+    assert bins.tolist() == [5, 6, 9, 6]
+    assert confidence.tolist() == [0.6, 0.7, 1.0, 0.61]
+
+
+def test_precision_recall_of_two_classes_is_the_positive_ones_by_falling_threshold():
+    curve = evaluation.precision_recall_table(scored("baba", [0.9, 0.8, 0.7, 0.1]), ["a", "b"])
+    assert set(curve["class"]) == {"b"}
+    assert curve["threshold"].tolist() == [0.9, 0.8, 0.7, 0.1]
+    assert curve["recall"].tolist() == [0.5, 0.5, 1.0, 1.0]
+    assert curve["precision"].tolist() == pytest.approx([1, 1 / 2, 2 / 3, 2 / 4])
+
+
+def test_average_precision_is_the_area_of_the_curves_steps():
+    random = np.random.default_rng(1)
+    predictions = scored(random.choice(["a", "b"], 100), random.uniform(size=100).round(1))
+    curve = evaluation.precision_recall_table(predictions, ["a", "b"])
+    area = (np.diff(curve["recall"], prepend=0) * curve["precision"]).sum()
+    assert area == pytest.approx(evaluation.metrics(predictions, ["a", "b"])["average_precision"])
+
+
+def test_several_classes_have_a_curve_each():
+    predictions = table({("a", "a"): 2, ("b", "b"): 1, ("c", "a"): 3}, ["a", "b", "c"])
+    assert set(evaluation.precision_recall_table(predictions, ["a", "b", "c"])["class"]) == {"a", "b", "c"}
+
+
 def test_probability_of_one_half_is_the_second_class():
+    assert scored("a", [0.5])["predicted"].tolist() == ["b"]
+
+
+def test_columns_of_a_prediction_table():
     predictions = evaluation.prediction_table(
-        np.array(["1"]), np.array(["a"], dtype=object), ["a", "b"], np.array([[0.5, 0.5]])
+        np.array(["1", "2"]), np.array(["p", ""]), np.array(["a", "b"]), ["a", "b"], np.array([[0.7, 0.3], [0.6, 0.4]])
     )
-    assert predictions["predicted"].tolist() == ["b"]
+    assert predictions.columns.tolist() == ["id", "patient", "class", "predicted", "a", "b"]
+    assert predictions["patient"].tolist() == ["p", ""]
+    assert predictions["predicted"].tolist() == ["a", "a"]
+
+
+def test_a_prediction_table_survives_its_csv(tmp_path):
+    predictions = scored("ab", [1 / 3, 2 / 3]).assign(id=["0123", "1e55"], patient=["", "007"])
+    predictions.to_csv(tmp_path / "x.csv", index=False)
+    read = evaluation.read_predictions(tmp_path / "x.csv", "x.csv", "dvc repro evaluate")
+    pd.testing.assert_frame_equal(read, predictions, check_dtype=False, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,class,predicted,a,b\n1,a,a,0.6,0.4\n", "from before predictions had a column of patients"),
+        ("", "expected a prediction table"),
+        ("id,patient,class,predicted,a\n1,,a,a,1\n", "expected columns id, patient, class, predicted"),
+        ("id,patient,class,predicted,a,b\n", "in every row"),
+        ("id,patient,class,predicted,a,b\n1,,a,a,0.6,0.4\n2,,a,a\n", "in every row"),
+        ("id,patient,class,predicted,a,b\n1,,a,a,0.6,1.4\n", "in every row"),
+        ("id,patient,class,predicted,a,b\n1,,a,c,0.6,0.4\n", "in every row"),
+        ("id,patient,class,predicted,a,b\n1,,a,a,0.6,0.4\n1,,a,a,0.6,0.4\n", "expected each image once"),
+    ],
+)
+def test_a_file_that_is_no_prediction_table_is_refused(text, message):
+    with pytest.raises(RontgenError, match=f"x.csv.*{message}.*`dvc repro evaluate`"):
+        evaluation.read_predictions(io.StringIO(text), "x.csv", "dvc repro evaluate")
 
 
 def test_one_sigmoid_unit_becomes_two_columns():

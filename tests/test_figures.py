@@ -1,21 +1,79 @@
-"""Figures are written whole, are the same every time, and keep a class's colour."""
+"""Figures of a run are written whole, are the same every time, hold what they were given, and cut nothing off."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 
 from rontgen import figures, params
 
-ROC = pd.DataFrame(
-    {"class": "PNEUMONIA", "false_positive_rate": [0, 0.2, 1], "true_positive_rate": [0, 0.9, 1], "threshold": 0.5}
+CLASSES = ["NORMAL", "PNEUMONIA", "PNEUMOTHORAX", "TUBERCULOSIS"]
+INTERVAL = {"low": 0.951, "high": 0.975}
+GRID = np.linspace(0, 1, 101)
+
+
+def curves(x, y, values):
+    points = {x: np.linspace(0, 1, 5), y: values, "threshold": 0.5}
+    return pd.concat([pd.DataFrame({"class": name, **points}) for name in CLASSES], ignore_index=True)
+
+
+def bands(x, low, high):
+    """Of each class another upper limit, lower by 0.01 from class to class."""
+    return pd.concat(
+        [
+            pd.DataFrame({"class": name, x: GRID, "low": low, "high": high - 0.01 * index})
+            for index, name in enumerate(CLASSES)
+        ]
+    )
+
+
+ROC = curves("false_positive_rate", "true_positive_rate", [0, 0.8, 0.9, 0.95, 1])
+ROC_BAND = bands("false_positive_rate", np.sqrt(GRID) * 0.9, np.sqrt(GRID))
+PRECISION_RECALL = curves("recall", "precision", [1, 1, 0.9, 0.7, 0.3])
+PRECISION_RECALL_BAND = bands("recall", 0.9 - 0.7 * GRID, 1 - 0.6 * GRID)
+PREVALENCE = {"NORMAL": 0.4, "PNEUMONIA": 0.3, "PNEUMOTHORAX": 0.2, "TUBERCULOSIS": 0.1}
+CALIBRATION = pd.DataFrame(
+    {
+        "low": [0.2, 0.5, 0.9],
+        "high": [0.3, 0.6, 1.0],
+        "images": [2, 30, 1200],
+        "confidence": [0.27, 0.55, 0.97],
+        "accuracy": [0.5, 0.4, 0.95],
+        "accuracy_low": [0.01, 0.25, 0.93],
+        "accuracy_high": [0.99, 0.6, 0.97],
+    }
 )
 HISTORY = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.6, 0.4], "validation_loss": [0.7, 0.5]}).assign(
     train_accuracy=[0.6, 0.8], validation_accuracy=[0.5, 0.7]
 )
+CONFUSION = {true: {name: 1200 * (true == name) + 3 for name in CLASSES} for true in CLASSES}
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 16, 12), dtype=np.uint8)
+HEAT = np.stack([np.zeros((16, 12)), np.eye(16, 12), np.full((16, 12), 0.5)]).astype(np.float32)
+CAPTIONS = ["NORMAL, 0.98", "PNEUMOTHORAX, taken for TUBERCULOSIS, 0.98", "PNEUMONIA, 0.51"]
+
 DRAW = {
-    "confusion": lambda path: figures.confusion_matrix({"A": {"A": 3, "B": 0}, "B": {"A": 1, "B": 0}}, "run", path),
-    "roc": lambda path: figures.roc(ROC, 0.9, "run", path),
-    "history": lambda path: figures.history(HISTORY, 2, "run", path),
+    "confusion": lambda path: figures.confusion_matrix(CONFUSION, "lungcare_b16_s640", path),
+    "roc": lambda path: figures.roc(ROC, ROC_BAND, 0.964, INTERVAL, "lungcare_b16_s640", path),
+    "precision_recall": lambda path: figures.precision_recall(
+        PRECISION_RECALL, PRECISION_RECALL_BAND, 0.964, INTERVAL, PREVALENCE, "lungcare_b16_s640", path
+    ),
+    "calibration": lambda path: figures.calibration(CALIBRATION, 0.0612, 0.034, "lungcare_b16_s640", path),
+    "history": lambda path: figures.history(HISTORY, 2, "lungcare_b16_s640", path),
+    "heatmaps": lambda path: figures.heatmaps(IMAGES, HEAT, CAPTIONS, "input gradient", "lungcare_b16_s640", path),
 }
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """Draw a figure of DRAW and return it instead of writing it."""
+
+    def draw(name):
+        kept = []
+        monkeypatch.setattr(figures, "save", lambda figure, path: kept.append(figure))
+        DRAW[name](tmp_path / "figure.png")
+        return kept[0]
+
+    return draw
 
 
 @pytest.mark.parametrize("name", DRAW)
@@ -26,7 +84,85 @@ def test_a_figure_is_the_same_every_time(name, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
-def test_every_class_of_every_dataset_has_its_own_colour():
+@pytest.mark.parametrize("name", DRAW)
+def test_nothing_is_cut_off_or_under_the_legend(name, drawn):
+    figure = drawn(name)
+    figure.draw_without_rendering()
+    box, inches = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(box.x0, box.y0) >= -0.01
+    assert (box.max <= inches + 0.01).all()
+    for legend in figure.legends:
+        assert not any(legend.get_window_extent().overlaps(axes.get_tightbbox()) for axes in figure.axes)
+
+
+def test_every_class_of_every_dataset_has_its_own_colour_and_marker():
     classes = {name for dataset in params.load().datasets.values() for name in dataset.classes}
-    assert classes == set(figures.CLASS_COLORS)
-    assert len(set(figures.CLASS_COLORS.values())) == len(classes)
+    for cue in (figures.CLASS_COLORS, figures.CLASS_MARKERS):
+        assert classes == set(cue)
+        assert len(set(cue.values())) == len(classes)
+
+
+@pytest.mark.parametrize("name", ["roc", "precision_recall"])
+def test_curves_and_bands_have_the_colours_of_their_classes(name, drawn):
+    (axes,) = drawn(name).axes
+    lines = {line.get_label(): to_hex(line.get_color()).upper() for line in axes.lines}
+    assert {name: lines[name] for name in CLASSES} == {name: figures.CLASS_COLORS[name] for name in CLASSES}
+    bands = [to_hex(band.get_facecolor()[0]).upper() for band in axes.collections]
+    assert bands == [figures.CLASS_COLORS[name] for name in CLASSES]
+
+
+@pytest.mark.parametrize(("name", "measure"), [("roc", "ROC-AUC"), ("precision_recall", "average precision")])
+def test_the_title_has_the_measure_with_its_interval(name, measure, drawn):
+    title = drawn(name).axes[0].get_title()
+    assert title == f"lungcare_b16_s640\n{measure} 0.964 (0.951–0.975)"
+
+
+def test_the_band_lies_between_its_limits(drawn):
+    for index, band in enumerate(drawn("roc").axes[0].collections):
+        corners = band.get_paths()[0].vertices
+        at_half = corners[np.isclose(corners[:, 0], 0.5), 1]
+        np.testing.assert_allclose(sorted(set(at_half)), [np.sqrt(0.5) * 0.9, np.sqrt(0.5) - 0.01 * index])
+
+
+def test_each_class_has_its_prevalence_as_a_dotted_line(drawn):
+    (axes,) = drawn("precision_recall").axes
+    dotted = {to_hex(line.get_color()).upper(): line.get_ydata() for line in axes.lines if line.get_linestyle() == ":"}
+    for name, share in PREVALENCE.items():
+        assert list(dotted[figures.CLASS_COLORS[name]]) == [share, share]
+
+
+def test_precision_is_that_of_the_recall_it_reaches(drawn):
+    # Between two recalls the precision is that of the higher one: the area under the steps is the average precision
+    curve = next(line for line in drawn("precision_recall").axes[0].lines if line.get_label() == "NORMAL")
+    assert curve.get_drawstyle() == "steps-pre"
+    assert curve.get_xdata()[0] == 0
+
+
+def test_calibration_shows_the_bins_with_their_intervals(drawn):
+    top, bottom = drawn("calibration").axes
+    assert top.get_title() == "lungcare_b16_s640\nBrier score 0.061, ECE 0.034"
+    (bars,) = top.containers
+    segments = bars.lines[2][0].get_segments()
+    np.testing.assert_allclose([segment[:, 1] for segment in segments], CALIBRATION[["accuracy_low", "accuracy_high"]])
+    np.testing.assert_allclose([segment[0, 0] for segment in segments], CALIBRATION["confidence"])
+    heights = {round(bar.get_x(), 1): bar.get_height() for bar in bottom.patches}
+    assert heights == {0.2: 2, 0.5: 30, 0.9: 1200}
+
+
+def test_each_image_is_beside_its_heatmap_and_an_empty_one_is_said(drawn):
+    pairs = drawn("heatmaps").axes[:3]
+    for axes, image, heat, caption in zip(pairs, IMAGES, HEAT, CAPTIONS, strict=True):
+        plain, under, over = axes.images
+        np.testing.assert_array_equal(plain.get_array(), image)
+        np.testing.assert_array_equal(under.get_array(), image)
+        np.testing.assert_array_equal(over.get_array(), heat)
+        assert under.get_extent() == over.get_extent()
+        right_of_plain, left_of_over = plain.get_extent()[1], over.get_extent()[0]
+        assert right_of_plain < left_of_over
+        assert axes.get_title() == caption
+    assert [len(axes.texts) for axes in pairs] == [1, 0, 0]
+
+
+def test_where_there_is_no_heat_the_image_is_seen():
+    assert figures.HEAT(0.0)[3] == 0
+    assert figures.HEAT(1.0)[3] == 0.75

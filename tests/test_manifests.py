@@ -1,6 +1,9 @@
+import dataclasses
 import hashlib
 import re
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from rontgen import manifests, splits
@@ -100,6 +103,27 @@ def test_the_audit_counts_patients_that_subsets_share(raw, write_zip):
     write_zip(members, f"data/raw/lungs/{CHEST}")
     _, audit = manifests.build(lungs(check_counts=False))
     assert audit["shared"]["patients"] == {"train_validation": 1, "train_test": 1, "validation_test": 1}
+
+
+def test_a_leakfree_study_keeps_near_duplicates_together(raw):
+    images, _, _ = manifests.list_images(lungs())
+    # four patients' images were found alike, and the last of all did not decode
+    alike = images["patient"].isin(["IM-0000", "IM-0001", "person0", "person1"])
+    near = pd.Series(range(1, len(images) + 1)).mask(alike, 0)
+    folder = Path("data/fingerprints/lungs")
+    folder.mkdir(parents=True)
+    images[["archive", "member"]].assign(near=near)[:-1].to_csv(folder / "images.csv", index=False)
+    study = dataclasses.replace(lungs(group_by="patient", deduplicate=True), name="lungcare_leakfree")
+    manifest = manifests.build(study)[0]
+    kept = manifest[manifest["patient"].isin(images.loc[alike, "patient"])]
+    assert (len(kept), kept["subset"].nunique()) == (4, 1)
+    assert images["member"].iloc[-1] in manifest["member"].tolist()
+
+
+def test_a_leakfree_study_names_the_fingerprints_it_lacks(raw):
+    study = dataclasses.replace(lungs(), name="lungcare_leakfree")
+    with pytest.raises(RontgenError, match=r"images\.csv not found: run `dvc repro fingerprint@lungs` first$"):
+        manifests.build(study)
 
 
 def test_other_counts_than_expected_are_refused(raw):

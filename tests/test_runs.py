@@ -1,3 +1,4 @@
+import dataclasses
 import re
 from pathlib import Path
 
@@ -146,13 +147,43 @@ def test_paths_of_a_reported_run_are_those_of_its_parts(profile):
     assert run.command == "dvc repro paper_train@lungcare_b8_s640"
 
 
+@pytest.mark.parametrize("study", ["smatika", "jitet", "lungcare", "covid_hybrid", "pirngadi"])
+def test_the_twin_of_a_study_parts_no_patient_and_keeps_no_copy(profile, shipped, study):
+    profile("paper")
+    own, twin = runs.load_study(study), runs.load_study(f"{study}_leakfree")
+    assert (own.is_leakfree, twin.is_leakfree) == (False, True)
+    changed = {"group_by": "patient", "deduplicate": True, "on_shortage": "shrink"}
+    assert twin.split == own.split.model_copy(update=changed)
+    assert (twin.dataset, twin.max_per_class, twin.check_counts) == (own.dataset, own.max_per_class, own.check_counts)
+
+
+def test_the_twin_of_a_run_differs_in_its_split_alone(profile):
+    profile("demo")
+    run, twin = runs.load_run("lungcare_b8_s640"), runs.load_run("lungcare_b8_s640_leakfree")
+    assert twin.view.study == runs.load_study("lungcare_leakfree")
+    assert (twin.view.size, twin.view.balance) == (run.view.size, run.view.balance)
+    changes = {"name": run.name, "view": run.view}
+    assert dataclasses.replace(twin, **changes) == run
+
+
+def test_paths_and_commands_of_a_twin(profile):
+    profile("demo")
+    run = runs.load_run("lungcare_b8_s640_leakfree")
+    assert run.model_file == Path("models/lungcare_b8_s640_leakfree.keras")
+    assert run.view.preprocessed == Path("data/preprocessed/lungcare_640_leakfree")
+    assert run.view.study.manifest == Path("data/split/lungcare_leakfree.csv")
+    assert run.view.study.fingerprints == Path("data/fingerprints/lungs")
+    assert run.view.study.command == "dvc repro leakfree_split@lungcare"
+    assert run.command == "dvc repro leakfree_train@lungcare_b8_s640"
+
+
 @pytest.mark.parametrize(
     ("load", "name", "message"),
     [
         (runs.load_dataset, "xray", "--dataset: expected one of pneumonia, covid, lungs, received 'xray'"),
-        (runs.load_study, "lungs", "--study: expected active or one of smatika, jitet, lungcare, covid_hybrid, "),
-        (runs.load_view, "lungcare", "--view: expected active or one of smatika_224, jitet_224, lungcare_240, "),
-        (runs.load_run, "cnn4", "--run: expected active or one of smatika_resnet50v2, smatika_vgg16, "),
+        (runs.load_study, "lungs", "--study: expected active, one of smatika, jitet, lungcare, covid_hybrid, "),
+        (runs.load_view, "lungcare", "--view: expected active, one of smatika_224, jitet_224, lungcare_240, "),
+        (runs.load_run, "cnn4", "--run: expected active, one of smatika_resnet50v2, smatika_vgg16, "),
     ],
 )
 def test_an_unknown_name_lists_the_known_ones(profile, load, name, message):

@@ -224,6 +224,23 @@ def test_one_image_under_two_patients_makes_them_one(policy, deduplicate):
         )
 
 
+@given(images(), any_split(), MAXIMA, st.integers(1, 9))
+def test_near_duplicates_are_never_in_two_subsets(frame, chosen, maxima, clusters):
+    frame = frame.assign(near=np.arange(len(frame)) % (len(frame) // clusters + 1))
+    try:
+        manifest = splits.assign(frame, CLASSES, chosen, maxima).manifest
+    except RontgenError:
+        return  # too few that can be parted
+    near = manifest.merge(frame[["archive", "member", "near"]], on=["archive", "member"])
+    assert (near.groupby("near")["subset"].nunique() == 1).all()
+
+
+def test_near_duplicates_join_patients_and_copies_in_one_group():
+    frame = table([("SICK", "a", 1), ("SICK", "a", 2), ("SICK", "b", 3), ("SICK", "c", 3), ("SICK", "d", 4)])
+    groups = splits._groups(frame.assign(near=[0, 1, 1, 2, 3]), "patient")
+    assert groups.tolist() == [0, 0, 0, 0, 1]
+
+
 def test_a_patient_with_images_of_two_classes_is_kept_together():
     both = [(name, f"p{patient}", f"{name}{patient}") for patient in range(20) for name in CLASSES[:2]]
     manifest = splits.assign(table(both), CLASSES[:2], split(group_by="patient")).manifest

@@ -20,6 +20,11 @@ STAGES = [
     ("train", ["--run", "lungcare_b8_s240"], "dvc repro paper_split@lungcare"),
     ("evaluate", ["--run", "smatika_vgg16"], "dvc repro paper_train@smatika_vgg16"),
     ("compare", [], "dvc repro paper_evaluate@smatika_resnet50v2"),
+    ("fingerprint", ["--dataset", "covid"], "dvc repro download@covid"),
+    ("shortcuts", ["--dataset", "covid"], "dvc repro fingerprint@covid"),
+    ("leakage", [], "dvc repro fingerprint@pneumonia"),
+    ("optimism", [], "dvc repro paper_evaluate@smatika_resnet50v2"),
+    ("cards", [], "dvc repro leakage"),
 ]
 
 
@@ -71,7 +76,7 @@ def test_a_misspelt_key_is_named(project, script, arguments, command):
 
 
 def test_an_unknown_run_is_named(project):
-    assert_one_line(run(project, "train", "--run", "smatika_vgg19"), "expected active or one of smatika_resnet50v2")
+    assert_one_line(run(project, "train", "--run", "smatika_vgg19"), "expected active, one of smatika_resnet50v2")
 
 
 def test_an_archive_put_there_by_hand_is_used(project):

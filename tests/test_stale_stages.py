@@ -48,21 +48,42 @@ def runs_with(model):
 
 
 def stages(kind, names):
-    return {kind if name == "active" else f"paper_{kind}@{name}" for name in names}
+    """The stages of the active run, of reported ones, and of their leak-free twins."""
+    reported = [name for name in names if name != "active"]
+    own = {kind if name == "active" else f"paper_{kind}@{name}" for name in names}
+    return own | {f"leakfree_{kind}@{name}" for name in reported}
 
 
 DOWNLOADS = {f"download@{dataset}" for dataset in PARAMS["datasets"]}
+FINGERPRINTS = {f"fingerprint@{dataset}" for dataset in PARAMS["datasets"]}
+SHORTCUTS = {f"shortcuts@{dataset}" for dataset in PARAMS["datasets"]}
 SPLITS = stages("split", ["active", *STUDIES])
 PREPROCESSES = stages("preprocess", ["active", *VIEWS])
 BALANCES = stages("balance", ["active", *VIEWS])
 TRAINS = stages("train", ["active", *REPORTED])
 EVALUATES = stages("evaluate", ["active", *REPORTED])
-ALL = DOWNLOADS | SPLITS | PREPROCESSES | BALANCES | TRAINS | EVALUATES | {"compare"}
+EVIDENCE = {"leakage", "optimism", "compare", "cards"}
+OF_THE_ACTIVE_RUN = {"split", "preprocess", "balance", "train", "evaluate"}
+ALL = DOWNLOADS | FINGERPRINTS | SHORTCUTS | SPLITS | PREPROCESSES | BALANCES | TRAINS | EVALUATES | EVIDENCE
+# Stages of a second or two that end the pipeline and read something of every entry: they declare whole sections
+WHOLE_SECTIONS = {
+    "leakage": ("dataset", "datasets", "studies"),
+    "optimism": ("reported",),
+    "compare": ("datasets", "models", "studies", "views", "reported"),
+    "cards": tuple(key if key != "profiles" else "profiles.demo" for key in PARAMS),
+}
+
+
+def of_whole_sections(key):
+    return {
+        stage for stage, sections in WHOLE_SECTIONS.items() if f"{key}.".startswith(tuple(f"{s}." for s in sections))
+    }
 
 
 def rules():
-    """Pattern of keys, and the stages that a change of one runs again directly. The first pattern that fits counts."""
-    yield "profile", ALL - BALANCES
+    """Pattern of keys, and the stages that a change of one runs again directly. The first pattern that fits counts.
+    Those of WHOLE_SECTIONS come on top."""
+    yield "profile", ALL - BALANCES - SHORTCUTS - {"leakage"}
     # the active run
     yield "dataset", {"split", "preprocess", "train", "evaluate"}
     yield "split.seed", {"split", "balance"}  # SMOTE's too
@@ -77,17 +98,19 @@ def rules():
     yield "profiles.demo.threads", TRAINS | EVALUATES
     yield "profiles.demo.download.*", DOWNLOADS
     yield "profiles.demo.split.*", SPLITS
+    yield "profiles.demo.preprocess.max_unreadable", PREPROCESSES | FINGERPRINTS
     yield "profiles.demo.preprocess.*", PREPROCESSES
     yield "profiles.demo.train.*", TRAINS
     yield "profiles.paper.*", set()
     for dataset in PARAMS["datasets"]:
         studies = studies_of(dataset)
-        splits = stages("split", studies)
-        yield f"datasets.{dataset}.archives.*", splits | {f"download@{dataset}"}
+        splits, fingerprint = stages("split", studies), {f"fingerprint@{dataset}"}
+        yield f"datasets.{dataset}.archives.*", splits | fingerprint | {f"download@{dataset}"}
         runs = runs_of(*studies)
-        yield f"datasets.{dataset}.classes", splits | stages("train", runs) | stages("evaluate", runs)
+        users = stages("train", runs) | stages("evaluate", runs)
+        yield f"datasets.{dataset}.classes", splits | users | {f"shortcuts@{dataset}"}
         # counts: acted on in the paper profile alone, but the templates cannot tell
-        yield f"datasets.{dataset}.*", splits
+        yield f"datasets.{dataset}.*", splits | fingerprint
     for model in PARAMS["models"]:
         yield f"models.{model}.*", stages("train", runs_with(model))
     for study in STUDIES:
@@ -119,38 +142,59 @@ def modules():
     """Each file of code and of published numbers, and the stages that a change of it runs again directly."""
     for name, group in {
         "download": DOWNLOADS,
+        "fingerprint": FINGERPRINTS,
+        "shortcuts": SHORTCUTS,
         "split": SPLITS,
         "preprocess": PREPROCESSES,
         "balance": BALANCES,
         "train": TRAINS,
         "evaluate": EVALUATES,
+        "leakage": {"leakage"},
+        "optimism": {"optimism"},
         "compare": {"compare"},
+        "cards": {"cards"},
     }.items():
         yield f"stages/{name}.py", group
-    manifest_readers = PREPROCESSES | BALANCES | TRAINS | EVALUATES
+    manifest_readers = PREPROCESSES | BALANCES | TRAINS | EVALUATES | {"leakage"}
+    prints = FINGERPRINTS | SHORTCUTS | {"leakage"}
+    drawn = {stage for stage in BALANCES | EVALUATES if not stage.startswith("leakfree_")}
     for name, group in {
         "__init__": set(),  # holds a docstring alone
-        "archives": DOWNLOADS | SPLITS | PREPROCESSES,
+        "archives": DOWNLOADS | SPLITS | PREPROCESSES | prints,
+        "arithmetic": {"compare"},
         "augment": TRAINS,
         "balance": BALANCES,
         "batches": TRAINS,
         "callbacks": TRAINS,
+        "cards": {"cards"},
+        "claims": {"compare"},
         "compare": {"compare"},
+        "data_figures": drawn & BALANCES,
         "datasets": manifest_readers,
+        "diff": set(),
         "errors": ALL,
-        "evaluation": EVALUATES,
-        "figures": EVALUATES,
+        "evaluation": EVALUATES | SHORTCUTS | {"optimism"},
+        "figures": drawn | SHORTCUTS | {"leakage"},
         "files": ALL,
-        "images": PREPROCESSES,
+        "fingerprints": prints,
+        "gradcam": drawn & EVALUATES,
+        "holdings": {"compare"},
+        "images": PREPROCESSES | prints,
+        "intervals": EVALUATES | SHORTCUTS | {"optimism"},
         "kaggle_source": DOWNLOADS,
-        "layouts": SPLITS,
-        "manifests": SPLITS,
+        "layouts": SPLITS | FINGERPRINTS,
+        "leakage": {"leakage"},
+        "manifests": SPLITS | FINGERPRINTS,
         "model_files": EVALUATES,
+        "optimism": {"optimism"},
+        "papers": {"compare"},
         "params": ALL,
         "phantom": DOWNLOADS,
+        "report": set(),
         "reproducibility": TRAINS | EVALUATES,
         "runs": ALL - {"compare"},
-        "splits": SPLITS,
+        "shortcuts": SHORTCUTS,
+        "splits": SPLITS | FINGERPRINTS,
         "synthetic": DOWNLOADS,
         "training": TRAINS,
         "models/__init__": TRAINS,
@@ -162,31 +206,54 @@ def modules():
         runs = ["active"] + [run for run in REPORTED if REPORTED[run]["family"] == family]
         yield f"src/rontgen/models/{family}.py", stages("train", runs)
     yield "papers.yaml", {"compare"}
+    yield "requirements.txt", {"cards"}
 
 
 def expected_parents(stage):
     """The stages whose outputs a stage reads, as the head of dvc.yaml draws them."""
-    if stage == "compare":
-        return stages("train", REPORTED) & TRAINED_NUMBERS | stages("evaluate", REPORTED)
-    kind, _, name = stage.removeprefix("paper_").partition("@")
+    reported = stages("evaluate", REPORTED)
+    papers = {evaluate for evaluate in reported if evaluate.startswith("paper_")}
+    last = {
+        "leakage": FINGERPRINTS | SPLITS,
+        "optimism": reported,
+        "compare": papers | TRAINED_NUMBERS,
+        "cards": SHORTCUTS
+        | EVIDENCE - {"cards"}
+        | {s for s in ALL for kind in CARDS_READ if s in (kind, f"paper_{kind}") or s.startswith(f"paper_{kind}@")},
+    }
+    if stage in last:
+        return last[stage]
+    group, _, name = stage.partition("@")
+    twin, kind = group.startswith("leakfree_"), group.removeprefix("paper_").removeprefix("leakfree_")
     name = name or "active"
+
+    def alike(kind, name):
+        """The stage of this kind that belongs to the same pipeline."""
+        return {f"leakfree_{kind}@{name}"} if twin else stages(kind, [name]) - {f"leakfree_{kind}@{name}"}
+
     if kind == "download":
         return set()
+    if kind == "fingerprint":
+        return {f"download@{name}"}
+    if kind == "shortcuts":
+        return {f"fingerprint@{name}"}
     if kind == "split":
-        return {f"download@{dataset}" for dataset in PARAMS["datasets"] if name in studies_of(dataset)}
+        datasets = [dataset for dataset in PARAMS["datasets"] if name in studies_of(dataset)]
+        return {f"{parent}@{dataset}" for dataset in datasets for parent in ["download", "fingerprint"][: 1 + twin]}
     view = name if kind in ("preprocess", "balance") or name == "active" else REPORTED[name]["view"]
     study = "active" if view == "active" else VIEWS[view]["study"]
-    split, preprocess = stages("split", [study]), stages("preprocess", [view])
+    split, preprocess = alike("split", study), alike("preprocess", view)
     return {
         "preprocess": split | {f"download@{dataset}" for dataset in PARAMS["datasets"] if study in studies_of(dataset)},
         "balance": split | preprocess,
-        "train": split | preprocess | stages("balance", [view]),
-        "evaluate": split | preprocess | stages("train", [name]),
+        "train": split | preprocess | alike("balance", view),
+        "evaluate": split | preprocess | alike("train", name),
     }[kind]
 
 
 # Runs of which a paper publishes numbers of the training: epochs, losses, times
-TRAINED_NUMBERS = stages("train", [run for run in REPORTED if REPORTED[run]["study"] != "lungcare" or "_b" in run])
+TRAINED_NUMBERS = {f"paper_train@{run}" for run in REPORTED if REPORTED[run]["study"] != "lungcare" or "_b" in run}
+CARDS_READ = ("split", "preprocess", "train", "evaluate")
 
 
 def leaves(value, key=""):
@@ -254,6 +321,7 @@ def test_every_key_of_params_has_its_stages(index):
     for key in KEYS:
         expected = next((group for pattern, group in table if fnmatch.fnmatchcase(key, pattern)), None)
         assert expected is not None, f"no rule for {key}"
+        expected = expected | of_whole_sections(key)
         found = index.stale_by_key(key)
         if found != expected:
             wrong[key] = {"should, do not": sorted(expected - found), "do, should not": sorted(found - expected)}
@@ -267,7 +335,7 @@ def test_every_rule_is_of_a_key():
 def test_every_module_and_script_has_its_stages(index):
     code = [path.relative_to(ROOT).as_posix() for folder in ("src", "stages") for path in (ROOT / folder).rglob("*.py")]
     expected = dict(modules())
-    assert sorted(expected) == sorted([*code, "papers.yaml"])
+    assert sorted(expected) == sorted([*code, "papers.yaml", "requirements.txt"])
     assert {path: index.stale_by_file(path) for path in expected} == expected
 
 
@@ -277,21 +345,21 @@ def test_stages_read_from_the_stages_that_they_should(index):
     assert parents == {stage: expected_parents(stage) for stage in ALL}
 
 
-def test_a_corrected_published_number_runs_compare_alone(index):
-    assert index.with_all_below(index.stale_by_file("papers.yaml")) == {"compare"}
+def test_a_corrected_published_number_trains_nothing(index):
+    assert index.with_all_below(index.stale_by_file("papers.yaml")) == {"compare", "cards"}
 
 
 @pytest.mark.parametrize("run", REPORTED)
 def test_a_model_s_entry_retrains_only_the_runs_that_use_it(index, run):
     model = REPORTED[run]["model"]
     users = runs_with(model)
-    expected = stages("train", users) | stages("evaluate", users) | {"compare"}
+    expected = stages("train", users) | stages("evaluate", users) | EVIDENCE - {"leakage"}
     assert index.with_all_below(index.stale_by_key(f"models.{model}")) == expected
 
 
 @pytest.mark.parametrize("key", ["dataset", "split", "image", "balance", "model", "augment", "train"])
 def test_a_key_of_the_active_run_touches_no_reported_run(index, key):
-    assert index.with_all_below(index.stale_by_key(key)) <= {"split", "preprocess", "balance", "train", "evaluate"}
+    assert index.with_all_below(index.stale_by_key(key)) <= OF_THE_ACTIVE_RUN | {"leakage", "cards"}
 
 
 # ---- the computation above against DVC itself
@@ -318,7 +386,7 @@ def project(tmp_path_factory, index):
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / ".dvc").mkdir()
-    for name in (".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml", "papers.yaml"):
+    for name in (".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml", "papers.yaml", "requirements.txt"):
         shutil.copy(ROOT / name, folder / name)
     for stage in index.stages:
         for out in stage.outs:

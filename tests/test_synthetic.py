@@ -13,6 +13,7 @@ from PIL import Image
 
 from rontgen import phantom, synthetic
 from rontgen.errors import RontgenError
+from rontgen.layouts import chest_xray_patient
 
 SIZE = 32
 IMAGES = "chest_xray/(train|val|test)/(NORMAL|PNEUMONIA)/"
@@ -90,6 +91,28 @@ def test_chest_xray_repeats_some_images_under_other_names_once_across_train_and_
     assert sum(len({name.split("/")[1] for name in group}) == 2 for group in repeated) == 1
 
 
+def test_chest_xray_has_smaller_copies_under_other_patients_names_and_all_else_stays(archives, tmp_path, monkeypatch):
+    monkeypatch.setattr(synthetic, "NEAR_DUPLICATES", {})
+    without = written("chest_xray", tmp_path / "without.zip")
+    members = archives["chest_xray"]
+    assert list(members) == list(without)
+    changed = {name for name in of_class(members, IMAGES + "[^/]+") if members[name] != without[name]}
+    assert len(changed) == 5
+    assert {name.split("/")[1] for name in changed} == {"train", "test"}
+    originals = {name: image(content) for name, content in of_class(members, IMAGES + r"[^/]+").items()}
+    for name in changed:
+        copy = originals[name]
+        pixels = np.asarray(copy.resize((SIZE, SIZE)), dtype=float).ravel()
+        agreement = {
+            other: np.corrcoef(pixels, np.asarray(picture.resize((SIZE, SIZE)), dtype=float).ravel())[0, 1]
+            for other, picture in originals.items()
+            if other != name
+        }
+        source = max(agreement, key=agreement.get)
+        assert copy.size == tuple(round(side * 0.75) for side in originals[source].size)
+        assert chest_xray_patient(Path(source).name) != chest_xray_patient(Path(name).name)
+
+
 @pytest.mark.parametrize("label", ["NORMAL", "PNEUMONIA"])
 def test_chest_xray_has_several_images_of_many_patients_and_few_of_them_in_two_folders(archives, label):
     folders = {}
@@ -107,6 +130,7 @@ def test_chest_xray_files_of_one_patient_show_one_anatomy(tmp_path, monkeypatch)
         return phantom.Radiograph(shade, shade > 255, shade > 255)
 
     monkeypatch.setattr(synthetic, "DUPLICATES", {})
+    monkeypatch.setattr(synthetic, "NEAR_DUPLICATES", {})
     monkeypatch.setattr(phantom, "draw", anatomy_as_brightness)
     shades = {}
     for name, content in written("chest_xray", tmp_path / "shades.zip").items():
@@ -143,6 +167,24 @@ def test_covid_radiography_masks_show_the_darker_lungs(archives):
         pixels = np.asarray(image(content))
         lungs = np.asarray(image(members[name.replace("/images/", "/masks/")]).resize((SIZE, SIZE))) > 127
         assert pixels[lungs].mean() < pixels[~lungs].mean() - 20
+
+
+def test_covid_radiography_repeats_normal_images_of_chest_xray_as_square_pngs(archives, tmp_path, monkeypatch):
+    with_copies = archives["covid_radiography"]
+    monkeypatch.setattr(synthetic, "COPIES_IN_COVID", 0)
+    without = written("covid_radiography", tmp_path / "without.zip")
+    changed = {name for name in with_copies if with_copies[name] != without[name]}
+    copies = {f"Normal-{index}.png" for index in range(1, 37)}
+    assert {name.rpartition("/")[2] for name in changed if "/images/" in name} == copies
+    normal = of_class(archives["chest_xray"], r"chest_xray/train/NORMAL/[^/]+")
+    squared = [np.asarray(image(content).resize((SIZE, SIZE)), dtype=float).ravel() for content in normal.values()]
+    sources = set()
+    for name in copies:
+        pixels = np.asarray(image(with_copies[f"COVID-19_Radiography_Dataset/Normal/images/{name}"]), dtype=float)
+        agreement = [np.corrcoef(pixels.ravel(), other)[0, 1] for other in squared]
+        assert max(agreement) > 0.97
+        sources.add(int(np.argmax(agreement)))
+    assert len(sources) == 36
 
 
 @pytest.mark.parametrize("label", ["Normal", "Tuberculosis"])

@@ -25,6 +25,12 @@ def build(study: Study) -> tuple[pd.DataFrame, dict]:
     cannot meet the policy.
     """
     images, found, left_out = list_images(study)
+    if study.is_leakfree:
+        command = f"dvc repro fingerprint@{study.dataset_name}"
+        fingerprints = pd.read_csv(require(study.fingerprints / "images.csv", command))
+        images = images.merge(fingerprints[["archive", "member", "near"]], "left", ["archive", "member"])
+        # one that did not decode has no fingerprint, and is near none
+        images["near"] = images["near"].fillna(pd.Series(-1 - images.index))
     assignment = splits.assign(images, study.dataset.classes, study.split, study.max_per_class)
     manifest = assignment.manifest
     counts = manifest.groupby(["subset", "class"]).size()

@@ -1,7 +1,7 @@
 """What a stage works on: a study, a view of it, or a run, with the profile applied, and where their files lie.
 
 `active` names the one described by the top-level keys of params.yaml; any other name is an entry of `studies`,
-`views` or `reported`.
+`views` or `reported`, or one with `_leakfree` after it: its twin, the same but for a split that leaks nothing.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from rontgen.errors import RontgenError
 from rontgen.params import Augment, Counts, Dataset, DownloadProfile, Model, Params, Split, StudyImage, Train
 
 ACTIVE = "active"
+LEAKFREE = "_leakfree"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,14 @@ class Study:
     split: Split
     max_per_class: Counts | None
     check_counts: bool
+
+    @property
+    def is_leakfree(self) -> bool:
+        return self.name.endswith(LEAKFREE)
+
+    @property
+    def fingerprints(self) -> Path:
+        return Path("data/fingerprints", self.dataset_name)
 
     @property
     def raw(self) -> Path:
@@ -39,7 +48,7 @@ class Study:
 
     @property
     def command(self) -> str:
-        return _command("split", self.name)
+        return stage_command("split", self.name)
 
 
 @dataclass(frozen=True)
@@ -65,12 +74,16 @@ class View:
         return Path("data/balanced", self.name)
 
     @property
+    def balance_plots(self) -> Path:
+        return Path("plots/balance", self.name)
+
+    @property
     def command(self) -> str:
-        return _command("preprocess", self.name)
+        return stage_command("preprocess", self.name)
 
     @property
     def balance_command(self) -> str:
-        return _command("balance", self.name)
+        return stage_command("balance", self.name)
 
 
 @dataclass(frozen=True)
@@ -129,8 +142,16 @@ class Run:
         return Path("metrics", self.name, "time.json")
 
     @property
+    def intervals(self) -> Path:
+        return Path("metrics", self.name, "intervals.json")
+
+    @property
+    def gradcam(self) -> Path:
+        return Path("plots/gradcam", f"{self.name}.png")
+
+    @property
     def command(self) -> str:
-        return _command("train", self.name)
+        return stage_command("train", self.name)
 
 
 def load_dataset(name: str) -> tuple[Dataset, DownloadProfile]:
@@ -154,13 +175,14 @@ def load_view(name: str) -> View:
 def load_run(name: str) -> Run:
     """The reported run of that name, or the active one. Raises RontgenError for a name that params.yaml lacks."""
     values = params.load()
+    base = name.removesuffix(LEAKFREE)
     if name == ACTIVE:
         view, image, model_name = _view(values, ACTIVE), values.image, values.model
         augment, train = values.augment, values.train
     else:
-        row = _entry(values.reported, name, "run")
+        row = _entry(values.reported, base, "run")
         study = values.studies[row.study]
-        view, image, model_name = _view(values, row.view), study.image, row.model
+        view, image, model_name = _view(values, row.view + name.removeprefix(base)), study.image, row.model
         augment, train = study.augment, study.train.model_copy(update=row.train.model_dump(exclude_none=True))
     profile = values.profiles[values.profile].train
     if augment is not None:
@@ -187,14 +209,27 @@ def require(path: Path, command: str) -> Path:
     return path
 
 
+def stage_command(stage: str, name: str) -> str:
+    """The dvc command that runs one stage of the active run, of a reported one or of its leak-free twin."""
+    if name == ACTIVE:
+        return f"dvc repro {stage}"
+    base = name.removesuffix(LEAKFREE)
+    return f"dvc repro {'paper' if base == name else 'leakfree'}_{stage}@{base}"
+
+
 def _study(values: Params, name: str) -> Study:
-    study = values if name == ACTIVE else _entry(values.studies, name, "study")
+    base = name.removesuffix(LEAKFREE)
+    study = values if name == ACTIVE else _entry(values.studies, base, "study")
     dataset = values.datasets[study.dataset]
+    split = study.split
+    if base != name:
+        # fewer images can be had: a copy, or another image of a patient, cannot stand on two sides
+        split = split.model_copy(update={"group_by": "patient", "deduplicate": True, "on_shortage": "shrink"})
     return Study(
         name=name,
         dataset_name=study.dataset,
         dataset=dataset,
-        split=study.split,
+        split=split,
         max_per_class=values.profiles[values.profile].split.max_per_class,
         check_counts=dataset.check_counts and values.profile == "paper",
     )
@@ -204,8 +239,10 @@ def _view(values: Params, name: str) -> View:
     if name == ACTIVE:
         study, size, balance = ACTIVE, values.image.size, values.balance
     else:
-        view = _entry(values.views, name, "view")
+        base = name.removesuffix(LEAKFREE)
+        view = _entry(values.views, base, "view")
         study, size, balance = view.study, view.size, values.studies[view.study].balance
+        study += name.removeprefix(base)
     profile = values.profiles[values.profile].preprocess
     return View(
         name=name,
@@ -218,7 +255,10 @@ def _view(values: Params, name: str) -> View:
 
 def _entry(section: dict, name: str, kind: str):
     if name not in section:
-        raise RontgenError(f"--{kind}: expected {ACTIVE} or one of {', '.join(section)}, received {name!r}")
+        raise RontgenError(
+            f"--{kind}: expected {ACTIVE}, one of {', '.join(section)}, or one of these with {LEAKFREE} after it, "
+            f"received {name!r}"
+        )
     return section[name]
 
 
@@ -233,8 +273,3 @@ def _with_fewer_epochs(train: Train, cap: int | None) -> Train:
 
 def _at_most(value: int, cap: int | None) -> int:
     return value if cap is None else min(value, cap)
-
-
-def _command(stage: str, name: str) -> str:
-    """The dvc command that runs one stage of the active run or of a reported one."""
-    return f"dvc repro {stage}" if name == ACTIVE else f"dvc repro paper_{stage}@{name}"

@@ -25,10 +25,12 @@ def assign(images: pd.DataFrame, classes: list[str], split: Split, max_per_class
     """Give each image its subset.
 
     images: columns archive, member, class, patient ("" where unknown), folder (train | val | test, or "") and
-    sha256, in any order: the result does not depend on it. max_per_class: at most this many images of the
-    largest class in a subset; the other classes shrink with it.
+    sha256, in any order: the result does not depend on it; a column near, where there is one, is equal for near
+    duplicates. max_per_class: at most this many images of the largest class in a subset; the other classes shrink
+    with it.
 
-    Bit-identical images never sit in two subsets, whatever the policy; with `group_by: patient` nor does a patient.
+    Bit-identical images never sit in two subsets, whatever the policy, nor do near duplicates where they are known;
+    with `group_by: patient` nor does a patient.
     Raises RontgenError where the policy cannot be met.
     """
     images = images.sort_values(["archive", "member"]).reset_index(drop=True)
@@ -82,14 +84,20 @@ def _official_folders(images: pd.DataFrame, keep) -> pd.DataFrame:
 
 def _groups(images: pd.DataFrame, group_by: str) -> np.ndarray:
     """A number for each image: equal for images that may not be parted. int array (N,)."""
-    sha = pd.factorize(images["sha256"])[0]
-    if group_by == "none":
-        return sha
-    unknown = images["patient"] == ""
-    patient = pd.factorize(images["patient"].where(~unknown, images["sha256"]))[0]
-    nodes = sha.max(initial=-1) + 1
-    edges = coo_array((np.ones(len(sha)), (sha, patient + nodes)), shape=(2 * len(sha) + 2,) * 2)
-    return connected_components(edges, directed=False)[1][sha]
+    keys = [images["sha256"]]
+    if group_by == "patient":
+        keys.append(images["patient"].where(images["patient"] != "", images["sha256"]))
+    if "near" in images:
+        keys.append(images["near"])
+    # images first, then the values of each key, in one graph
+    codes, size = [], len(images)
+    for key in keys:
+        numbers, values = pd.factorize(key)
+        codes.append(numbers + size)
+        size += len(values)
+    places = np.tile(np.arange(len(images)), len(keys))
+    edges = coo_array((np.ones(len(places)), (places, np.concatenate(codes))), shape=(size, size))
+    return connected_components(edges, directed=False)[1][: len(images)]
 
 
 def _proportional(images: pd.DataFrame, classes: list[str], split: Split, random) -> np.ndarray:

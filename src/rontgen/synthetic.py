@@ -4,7 +4,8 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,18 @@ DUPLICATES = {
     ("PNEUMONIA", "train", 100): ("train", 60),
     ("PNEUMONIA", "test", 80): ("train", 5),
 }
+# chest_xray: likewise, but the earlier image is made smaller and compressed again, under another patient's name.
+NEAR_DUPLICATES = {
+    ("NORMAL", "train", 180): ("train", 40),
+    ("NORMAL", "test", 30): ("train", 75),
+    ("PNEUMONIA", "train", 290): ("train", 33),
+    ("PNEUMONIA", "train", 200): ("train", 150),
+    ("PNEUMONIA", "test", 40): ("train", 90),
+}
+_NEAR_SCALE, _NEAR_QUALITY = 0.75, 60
+# covid_radiography: its first Normal images are the first NORMAL images of chest_xray's train folder, as square PNG. Of
+# Kaggle's 10,192, 1,341 are: the same share.
+COPIES_IN_COVID = 36
 # chest_xray: patients of each class with images in train and in test.
 STRADDLING = 4
 
@@ -78,6 +91,7 @@ class _Drawing:
     mode: str = "L"  # L | RGB
     square: bool = True
     mask: str = ""  # lungs | sign: that region, white on black, and not the image
+    copy: str = ""  # smaller | square: the image made again from the one drawn
 
 
 _Plan = Iterator[tuple[str, _Drawing | bytes]]
@@ -125,8 +139,13 @@ def _encode(drawing: _Drawing, image_size: int, seed: int) -> bytes:
         image = Image.fromarray(drawn.lungs).convert("L").resize((side, side), Image.Resampling.NEAREST)
     elif drawing.mask == "sign":
         image = Image.fromarray(drawn.sign).convert("L")
+    if drawing.copy == "smaller":
+        image = image.resize((round(width * _NEAR_SCALE), round(height * _NEAR_SCALE)), Image.Resampling.LANCZOS)
+    elif drawing.copy == "square" and not drawing.mask:
+        image = image.resize((image_size, image_size), Image.Resampling.BICUBIC)
     file = io.BytesIO()
-    options = {"quality": 90} if drawing.encoding == "JPEG" else {"compress_level": 6}
+    quality = _NEAR_QUALITY if drawing.copy else 90
+    options = {"quality": quality} if drawing.encoding == "JPEG" else {"compress_level": 6}
     image.convert(drawing.mode).save(file, drawing.encoding, **options)
     return file.getvalue()
 
@@ -140,6 +159,8 @@ def _chest_xray(seed: int) -> _Plan:
         placed = {}
         for folder, position, name, patient, instance in _chest_xray_names(label, seed):
             drawing = _Drawing("chest_xray", label, patient, instance, "JPEG", square=False)
+            if source := placed.get(NEAR_DUPLICATES.get((label, folder, position))):
+                drawing = replace(source, copy="smaller")
             placed[folder, position] = placed.get(DUPLICATES.get((label, folder, position)), drawing)
             images[f"{folder}/{label}/{name}"] = placed[folder, position]
     members = sorted(images)
@@ -184,10 +205,15 @@ def _chest_xray_names(label: str, seed: int) -> Iterator[tuple[str, int, str, in
 def _covid_radiography(seed: int) -> _Plan:
     root = "COVID-19_Radiography_Dataset"
     yield f"{root}/README.md.txt", b"Drawn phantoms in the layout of the COVID-19 Radiography Database.\n"
+    copied = list(islice(_chest_xray_names("NORMAL", seed), COPIES_IN_COVID))
     for label, count in IMAGES["covid_radiography"].items():
         for kind, mask in (("images", ""), ("masks", "lungs")):
             for index in range(1, count + 1):
                 drawing = _Drawing("covid_radiography", label, index, 1, mask=mask)
+                if label == "Normal" and index <= len(copied):
+                    *_, patient, instance = copied[index - 1]
+                    source = _Drawing("chest_xray", "NORMAL", patient, instance, square=False, mask=mask)
+                    drawing = replace(source, copy="square")
                 yield f"{root}/{label}/{kind}/{label}-{index}.png", drawing
 
 

@@ -1,0 +1,176 @@
+"""All of the evidence on one page: `python -m rontgen.report` writes report.html, which needs no other file.
+
+Figures are inlined, so that the page can be mailed or kept; a figure that is not there is named on the page with the
+command that makes it. The same files at the same commit make the same bytes.
+"""
+
+import argparse
+import base64
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from rontgen import cards, errors, params, runs
+from rontgen.cards import read_json, with_interval
+from rontgen.errors import RontgenError
+from rontgen.files import replacing
+from rontgen.params import SUBSETS, Params
+from rontgen.runs import ACTIVE, Run, View
+
+COMMAND = "make repro"  # makes all that the page needs
+CLAIMS_JSON = Path("metrics/claims.json")
+
+# What is drawn of each run and view: the file's name, and what a reader who cannot see it is told
+RUN_FIGURES = {
+    "confusion_matrix": "confusion matrix, images by true and predicted class",
+    "roc": "ROC curve with its 95% band",
+    "precision_recall": "precision-recall curve with its 95% band",
+    "calibration": "reliability diagram, accuracy by confidence",
+    "history": "loss and accuracy by epoch",
+}
+VIEW_FIGURES = {
+    "class_counts": "images by class and subset, real and synthetic",
+    "contact_sheet": "some images of each class and subset",
+    "smote": "synthetic images between their two parents",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A PNG of the page: its text for who cannot see it, and the command that makes it."""
+
+    path: Path
+    text: str
+    command: str
+
+    @property
+    def data(self) -> str | None:
+        """The PNG as base64; None where it is not there."""
+        return base64.b64encode(self.path.read_bytes()).decode() if self.path.exists() else None
+
+
+def write(output: Path) -> None:
+    """Write the page. Raises RontgenError, naming `make repro`, where a file or number that it needs is missing."""
+    values = gather(params.load())
+    try:
+        page = _template().render(values)
+    except (jinja2.UndefinedError, KeyError) as error:
+        raise RontgenError(f"a number of the page is missing, {error}: run `{COMMAND}`") from error
+    with replacing(output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def gather(values: Params) -> dict:
+    """All that the page says, by the names that its template uses."""
+    claims = cards.read_claims(COMMAND)
+    names = [ACTIVE, *values.reported]
+    return {
+        "profile": values.profile,
+        "commit": commit(),
+        "claims": claims,
+        "verdicts": read_json(CLAIMS_JSON, COMMAND)["verdicts"],
+        "headlines": read_json(CLAIMS_JSON, COMMAND)["headlines"],
+        "contradictions": cards.contradictions(claims),
+        "leakage": read_json(cards.LEAKAGE, COMMAND),
+        "optimism": read_json(cards.OPTIMISM, COMMAND),
+        "shortcuts": {name: read_json(Path("metrics/shortcuts", f"{name}.json"), COMMAND) for name in values.datasets},
+        "views": [_view(runs.load_view(name)) for name in [ACTIVE, *values.views]],
+        "runs": [_run(runs.load_run(name), claims) for name in names],
+        "subsets": SUBSETS,
+        "figure": {
+            "claims": Figure(Path("plots/claims.png"), "accuracy of each run, paper and ours", "dvc repro compare"),
+            "leakage": Figure(Path("plots/leakage.png"), "share of test images that leak", "dvc repro leakage"),
+            "examples": Figure(Path("plots/leakage_examples.png"), "pairs of near duplicates", "dvc repro leakage"),
+            "optimism": Figure(Path("plots/optimism.png"), "optimism of each run's accuracy", "dvc repro optimism"),
+            "shortcuts": {
+                name: Figure(
+                    Path("plots/shortcuts", f"{name}.png"),
+                    f"{name}: image sizes by class, and ROC-AUC without the lungs",
+                    f"dvc repro shortcuts@{name}",
+                )
+                for name in values.datasets
+            },
+        },
+    }
+
+
+def commit() -> str:
+    """The commit that is checked out, with `+ changes` where tracked files differ from it."""
+    command = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty= + changes"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown: no git repository"
+
+
+def _view(view: View) -> dict:
+    drawn = [name for name in VIEW_FIGURES if name != "smote" or view.balance == "smote"]
+    return {
+        "view": view,
+        "audit": read_json(view.study.audit, COMMAND),
+        "figures": [
+            Figure(view.balance_plots / f"{name}.png", f"{view.name}: {VIEW_FIGURES[name]}", view.balance_command)
+            for name in drawn
+        ],
+    }
+
+
+def _run(run: Run, claims: pd.DataFrame) -> dict:
+    evaluate = runs.stage_command("evaluate", run.name)
+    card = runs.require(cards.FOLDER / f"{run.name}.md", COMMAND).read_text(encoding="utf-8")
+    of_accuracy = claims[(claims["run"] == run.name) & (claims["metric"] == "test.accuracy")]
+    return {
+        "run": run,
+        "metrics": read_json(run.metrics, COMMAND),
+        "intervals": read_json(run.intervals, COMMAND),
+        "published": of_accuracy.to_dict("records"),
+        "figures": [
+            Figure(run.plots / f"{name}.png", f"{run.name}: {text}", evaluate) for name, text in RUN_FIGURES.items()
+        ],
+        "heatmaps": Figure(
+            run.gradcam, f"{run.name}: where it looks, in its surest answers, right and wrong", evaluate
+        ),
+        "card": _html(card),
+    }
+
+
+def _html(markdown: str) -> Markup:
+    """A card as HTML, its headings three levels lower, for the page has three above them; HTML in it stays text."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(markdown)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{int(token.tag[1]) + 3}"
+    html = parser.renderer.render(tokens, parser.options, {})
+    html = html.replace("<table>", '<div class="wide" tabindex="0"><table>').replace("</table>", "</table></div>")
+    return Markup(html)
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rontgen"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"rate": cards.rate, "number": cards.number}
+    environment.globals["with_interval"] = with_interval
+    return environment.get_template("report.html.j2")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m rontgen.report", description=__doc__.partition("\n")[0])
+    parser.add_argument("--output", type=Path, default=Path("report.html"), help="the page to write (report.html)")
+    output = parser.parse_args().output
+    write(output)
+    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    errors.run(main)

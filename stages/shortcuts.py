@@ -1,0 +1,26 @@
+"""Stage shortcuts: how far the class of a dataset's images can be told without looking at the lungs."""
+
+import argparse
+from pathlib import Path
+
+from rontgen import errors, fingerprints, runs, shortcuts
+from rontgen.files import write_json
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True, help="a key of `datasets` in params.yaml")
+    name = parser.parse_args().dataset
+    classes = runs.load_dataset(name)[0].classes
+    prints = fingerprints.read(name)
+
+    found = shortcuts.probe(prints, classes)
+
+    write_json(found, Path("metrics/shortcuts", f"{name}.json"))
+    shortcuts.draw(found["probes"], prints.images, name, Path("plots/shortcuts", f"{name}.png"))
+    for probe, result in found["probes"].items():
+        print(f"{probe}: ROC-AUC {result['roc_auc']:.3f} ({result['low']:.3f} to {result['high']:.3f})")
+
+
+if __name__ == "__main__":
+    errors.run(main)

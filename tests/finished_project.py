@@ -1,0 +1,116 @@
+"""A folder in which every stage seems to have run: params.yaml and the files that cards and the report read."""
+
+import json
+from contextlib import chdir
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from rontgen import evaluation, intervals, params, runs
+
+ROOT = Path(__file__).parents[1]
+
+REQUIREMENTS = """keras==3.15.1 \\
+    --hash=sha256:0
+tensorflow==2.21.0 \\
+    --hash=sha256:0
+numpy==2.4.6 ; python_full_version < '3.12' \\
+    --hash=sha256:0
+numpy==2.5.5 ; python_full_version >= '3.12' \\
+    --hash=sha256:0
+scikit-learn==1.9.1
+imbalanced-learn==0.14.2
+pillow==13.0.0
+dvc==3.67.1
+"""
+RUNS = ("smatika_resnet50v2", "smatika_vgg16", "lungcare_cnn4", "lungcare_b8_s480", "pirngadi_simple_rnn")
+A_SUM, ANOTHER = "precision | recall give 0.9703", "a sum; with 250 images the two are one"
+CLAIMS = f"""run,metric,place,paper,paper_low,paper_high,ours,low,high,difference,verdict,reason
+smatika,setting.view.size,Section 3,224,,,224,,,0,reproduced,our setting is the same
+smatika_vgg16,test.accuracy,Section 4,0.92,0.8484,0.9648,0.5,0.4,0.6,-0.42,not reproduced,outside our 95% interval
+smatika_resnet50v2,test.classes.PNEUMONIA.f1,Section 4,0.9705,,,0.9,0.8,1,-0.07,contradictory,{A_SUM}
+smatika_resnet50v2,test.accuracy,Section 4,0.97,0.9148,0.9938,0.9,0.8,1,-0.07,contradictory,{ANOTHER}; {A_SUM}
+"""
+VERDICTS = {"contradictory": 2, "data unavailable": 0, "not comparable": 0, "reproduced": 1, "not reproduced": 1}
+AGAINST = {"smatika_vgg16": {"correct": 92, "fisher_p": 0.21341, "least_mcnemar_p": 0.0625}}
+HEADLINE = {"best": "smatika_resnet50v2", "test_images": 100, "correct": 97, "against": AGAINST}
+
+
+def make(folder: Path) -> Path:
+    """Write a finished project with RUNS alone into `folder`."""
+    values = params.load(ROOT / "params.yaml").model_dump(exclude_unset=True)
+    values["reported"] = {name: values["reported"][name] for name in RUNS}
+    (folder / "params.yaml").write_text(json.dumps(values))  # which is YAML too
+    with chdir(folder):
+        write_results()
+    (folder / "requirements.txt").write_text(REQUIREMENTS)
+    return folder
+
+
+def write_results() -> None:
+    """Write what the stages write, for the params.yaml of the working directory."""
+    values = params.load()
+    for number, name in enumerate([runs.ACTIVE, *values.reported]):
+        run = runs.load_run(name)
+        metrics, bounds = measured(tuple(run.classes), number % 2)
+        write_json(run.metrics, metrics | {"parameters": 14846273, "model_megabytes": 59.6})
+        write_json(run.intervals, bounds)
+        write_json(run.train_metrics, {"epochs": 4, "best_epoch": 2, "train_images": 20, "validation_images": 4})
+        write_json(run.time_metrics, {"seconds": 12.5, "images_per_second": 1.6, "device": "cpu"})
+    for name in [runs.ACTIVE, *values.views]:
+        view = runs.load_view(name)
+        write_json(view.preprocess_metrics, {"images": 30, "size": view.size, "unreadable": 1})
+    for name in [runs.ACTIVE, *values.studies]:
+        study = runs.load_study(name)
+        write_json(study.audit, audit(study.dataset))
+    for name in values.datasets:
+        probe = {"roc_auc": 0.75, "low": 0.7, "high": 0.8, "accuracy": 0.6, "majority_accuracy": 0.5}
+        write_json(Path("metrics/shortcuts", f"{name}.json"), {"images": 30, "probes": {"size": probe}})
+    write_json(Path("metrics/leakage.json"), leakage(values))
+    found = {"paper_style": 0.9, "leakfree": 0.8, "optimism": 0.1, "low": 0.02, "high": 0.18}
+    write_json(Path("metrics/optimism.json"), {name: {"accuracy": found} for name in values.reported})
+    Path("metrics/claims.csv").write_text(CLAIMS)
+    claims = {"verdicts": {"all": VERDICTS, "smatika": VERDICTS}, "headlines": {"smatika": HEADLINE}}
+    write_json(Path("metrics/claims.json"), claims)
+
+
+def write_json(path: Path, values: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values))
+
+
+@cache
+def measured(classes: tuple[str, ...], seed: int) -> tuple[dict, dict]:
+    """Metrics and intervals of made-up predictions, twelve images of each class."""
+    random = np.random.default_rng(seed)
+    names = np.repeat(classes, 12)
+    scores = random.random((len(names), len(classes))) + 0.4 * np.repeat(np.eye(len(classes)), 12, axis=0)
+    probabilities = scores / scores.sum(axis=1, keepdims=True)
+    ids = np.array([f"image{number}" for number in range(len(names))])
+    table = evaluation.prediction_table(ids, np.full(len(ids), ""), names, list(classes), probabilities)
+    return evaluation.metrics(table, list(classes)), intervals.of(table, list(classes), resamples=50)
+
+
+def audit(dataset) -> dict:
+    pairs = ("train_validation", "train_test", "validation_test")
+    return {
+        "images": {subset: dict.fromkeys(dataset.classes, 12) for subset in params.SUBSETS},
+        "found": {archive: dict.fromkeys(labels, 1234) for archive, labels in dataset.labels.items()},
+        "left_out": {archive: {"nested copies": 706, "masks": 0} for archive in dataset.archives},
+        "dropped": {"duplicates": 31, "same image under two labels": 0},
+        "repeated": 0,
+        "shared": {"images": dict.fromkeys(pairs, 0), "patients": dict.fromkeys(pairs, 17)},
+    }
+
+
+def leakage(values) -> dict:
+    dataset = {"images": 5856, "exact_duplicates": 32, "near_duplicates": 9, "label_conflicts": 2}
+    kinds = {"images": 24, "exact": 0, "near": 3, "patient": 5, "any": 7}
+    split = {f"{subset}_{kind}": count for subset in ("test", "validation") for kind, count in kinds.items()}
+    names = [runs.ACTIVE, *values.studies, *(name + runs.LEAKFREE for name in values.studies)]
+    return {
+        "datasets": dict.fromkeys(values.datasets, dataset),
+        "splits": dict.fromkeys(names, split | {"share": 7 / 24}),
+        "across": {"pneumonia covid": {"exact": 0, "near": 1341}},
+    }

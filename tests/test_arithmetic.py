@@ -1,0 +1,303 @@
+import itertools
+import math
+from decimal import ROUND_HALF_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rontgen import arithmetic, params
+from rontgen.arithmetic import SCORES
+from rontgen.papers import Cell, Published, load_papers
+
+ROOT = Path(__file__).parents[1]
+CLASSES = ("NORMAL", "PNEUMONIA", "PNEUMOTHORAX", "TUBERCULOSIS")
+
+
+def paper(numbers, classes=CLASSES[:2]):
+    """What a paper prints about one run: {metric: the printed number}."""
+    cells = {metric: Cell(metric=metric, value=str(value), place="x") for metric, value in numbers.items()}
+    return Published("a_study", "a_run", tuple(classes), cells)
+
+
+def reasons(numbers, classes=CLASSES[:2]):
+    return [violation.reason for violation in arithmetic.violations(paper(numbers, classes))]
+
+
+def blamed(numbers, classes=CLASSES[:2]):
+    return {cell for violation in arithmetic.violations(paper(numbers, classes)) for cell in violation.cells}
+
+
+def counts(matrix):
+    return {f"test.confusion.{true}.{name}": count for true, row in matrix.items() for name, count in row.items()}
+
+
+def rates(matrix):
+    """Every rate of a confusion matrix as an exact fraction, by metric; a rate of no images is 0."""
+
+    def share(part, whole):
+        return Fraction(part, whole) if whole else Fraction(0)
+
+    supports = {true: sum(row.values()) for true, row in matrix.items()}
+    images = sum(supports.values())
+    found = {"test.accuracy": share(sum(matrix[name][name] for name in matrix), images)}
+    for name in matrix:
+        hits, taken = matrix[name][name], sum(row[name] for row in matrix.values())
+        values = share(hits, taken), share(hits, supports[name]), share(2 * hits, supports[name] + taken)
+        found |= {f"test.classes.{name}.{score}": value for score, value in zip(SCORES, values, strict=True)}
+    for score in SCORES:
+        of_classes = {name: found[f"test.classes.{name}.{score}"] for name in matrix}
+        found[f"test.macro.{score}"] = sum(of_classes.values()) / len(matrix)
+        found[f"test.weighted.{score}"] = sum(supports[name] * value for name, value in of_classes.items()) / images
+    return found
+
+
+def sizes(matrix):
+    supports = {f"test.classes.{true}.support": sum(row.values()) for true, row in matrix.items()}
+    return supports | {"test.test_images": sum(supports.values())}
+
+
+def rounded(value, digits, rule):
+    unit = Decimal(1).scaleb(-digits)
+    floor, rest = divmod(value / Fraction(unit), 1)
+    halfway_up = {ROUND_HALF_UP: True, ROUND_HALF_DOWN: False, ROUND_HALF_EVEN: floor % 2 == 1}[rule]
+    up = halfway_up if rest == Fraction(1, 2) else rest > Fraction(1, 2)
+    return (int(floor) + up) * unit
+
+
+@st.composite
+def matrices(draw):
+    classes = CLASSES[: draw(st.integers(2, 4))]
+    equal = draw(st.one_of(st.none(), st.integers(1, 60)))
+    matrix = {}
+    for true in classes:
+        size = equal or draw(st.integers(1, 60))
+        # often mostly right, as what is published is
+        hits = draw(st.one_of(st.integers(0, size), st.integers(size - size // 5, size)))
+        cuts = sorted(draw(st.integers(0, size - hits)) for _ in classes[2:])
+        wrong = [high - low for low, high in itertools.pairwise([0, *cuts, size - hits])]
+        others = iter(wrong)
+        matrix[true] = {name: hits if name == true else next(others) for name in classes}
+    return matrix
+
+
+digits = st.integers(2, 4)
+rules = st.sampled_from([ROUND_HALF_UP, ROUND_HALF_DOWN, ROUND_HALF_EVEN])
+
+
+@given(matrices(), digits, rules, st.data())
+def test_a_consistent_paper_violates_nothing_whatever_of_it_is_printed(matrix, digits, rule, data):
+    numbers = {metric: rounded(value, digits, rule) for metric, value in rates(matrix).items()}
+    numbers |= counts(matrix) | sizes(matrix)
+    left_out = data.draw(st.sets(st.sampled_from(sorted(numbers))))
+    if data.draw(st.booleans()):
+        left_out |= set(counts(matrix))
+    numbers = {metric: value for metric, value in numbers.items() if metric not in left_out}
+    assert reasons(numbers, tuple(matrix)) == []
+
+
+@given(matrices(), digits, rules, st.data())
+def test_a_rate_changed_beyond_rounding_is_found_and_blamed(matrix, digits, rule, data):
+    printed = {metric: rounded(value, digits, rule) for metric, value in rates(matrix).items()}
+    metric = data.draw(st.sampled_from(sorted(printed)))
+    step = 2 * Decimal(1).scaleb(-digits)
+    printed[metric] += step if printed[metric] < Decimal("0.5") else -step
+    found = blamed(printed | counts(matrix) | sizes(matrix), tuple(matrix))
+    assert ("a_run", metric) in found
+    assert not found & {("a_run", count) for count in counts(matrix)}
+
+
+@given(matrices(), st.data())
+def test_a_count_changed_by_one_is_found(matrix, data):
+    numbers = counts(matrix) | sizes(matrix) | {"test.accuracy": "0.5"}
+    metric = data.draw(st.sampled_from(sorted(counts(matrix))))
+    numbers[metric] += 1
+    assert ("a_run", metric) in blamed(numbers, tuple(matrix))
+
+
+# ---- one relation each
+
+MATRIX = {"NORMAL": {"NORMAL": 48, "PNEUMONIA": 2}, "PNEUMONIA": {"NORMAL": 1, "PNEUMONIA": 49}}
+EQUAL = {f"test.classes.{name}.support": 250 for name in CLASSES} | {"test.test_images": 1000}
+
+
+def test_the_sum_of_a_rate_of_the_counts_is_shown():
+    (reason,) = reasons(counts(MATRIX) | {"test.classes.PNEUMONIA.f1": "0.9705"})
+    assert reason == (
+        "the confusion matrix gives PNEUMONIA f1 2·49/(2·49 + 2 + 1) = 0.970297, "
+        "and PNEUMONIA f1 0.9705 is 0.97045-0.97055"
+    )
+
+
+def test_a_number_of_images_that_the_counts_deny_blames_the_counts_too():
+    assert blamed(counts(MATRIX) | {"test.test_images": 101}) == {
+        ("a_run", metric) for metric in [*counts(MATRIX), "test.test_images"]
+    }
+
+
+def test_the_weighted_mean_of_the_counts_has_its_weights():
+    matrix = {"NORMAL": {"NORMAL": 9, "PNEUMONIA": 1}, "PNEUMONIA": {"NORMAL": 0, "PNEUMONIA": 30}}
+    (reason,) = reasons(counts(matrix) | {"test.weighted.recall": "0.96"})
+    assert "weighted recall (10·0.9 + 30·1)/40 = 0.975" in reason
+
+
+def test_f1_is_the_harmonic_mean():
+    numbers = {"test.classes.NORMAL.precision": "0.80", "test.classes.NORMAL.recall": "0.60"}
+    assert reasons(numbers | {"test.classes.NORMAL.f1": "0.69"}) == []
+    (reason,) = reasons(numbers | {"test.classes.NORMAL.f1": "0.70"})
+    assert "their harmonic mean is 0.680612-0.690816, and NORMAL f1 0.70" in reason
+    assert len(reasons(numbers | {"test.classes.NORMAL.f1": "0.67"})) == 1
+    assert blamed(numbers | {"test.classes.NORMAL.f1": "0.70"}) == {
+        ("a_run", f"test.classes.NORMAL.{score}") for score in SCORES
+    }
+
+
+def test_the_macro_mean_weighs_classes_alike_and_the_weighted_one_by_support():
+    numbers = {"test.classes.NORMAL.f1": "0.60", "test.classes.PNEUMONIA.f1": "0.90"}
+    numbers |= {"test.classes.NORMAL.support": 10, "test.classes.PNEUMONIA.support": 20}
+    assert reasons(numbers | {"test.macro.f1": "0.75", "test.weighted.f1": "0.80"}) == []
+    macro, weighted = reasons(numbers | {"test.macro.f1": "0.80", "test.weighted.f1": "0.75"})
+    assert "with the same weight their mean is 0.745-0.755, and macro f1 0.80" in macro
+    assert "with weights 10, 20 their mean is 0.795-0.805, and weighted f1 0.75" in weighted
+
+
+def test_the_accuracy_is_the_recall_of_classes_by_support():
+    numbers = {"test.classes.NORMAL.recall": "0.60", "test.classes.PNEUMONIA.recall": "0.90"}
+    numbers |= {"test.classes.NORMAL.support": 10, "test.classes.PNEUMONIA.support": 20}
+    assert reasons(numbers | {"test.accuracy": "0.80"}) == []
+    assert "and accuracy 0.75" in reasons(numbers | {"test.accuracy": "0.75"})[0]
+
+
+@pytest.mark.parametrize(("recall", "expected"), [("0.90", 0), ("0.9", 0), ("0.80", 1), ("0.89", 1), ("0.91", 1)])
+def test_with_equal_classes_accuracy_and_macro_recall_are_one_number(recall, expected):
+    numbers = EQUAL | {"test.accuracy": "0.90", "test.macro.recall": recall}
+    found = reasons(numbers, CLASSES)
+    assert len(found) == expected
+    for reason in found:
+        assert reason.startswith("accuracy 0.90 is 0.895-0.905, macro recall 0.")
+        assert reason.endswith("; with 250 images of each class the two are one number")
+
+
+def test_with_other_classes_macro_recall_may_differ_and_weighted_may_not():
+    numbers = EQUAL | {"test.classes.NORMAL.support": 251, "test.test_images": 1001, "test.accuracy": "0.90"}
+    assert reasons(numbers | {"test.macro.recall": "0.80"}, CLASSES) == []
+    (reason,) = reasons(numbers | {"test.weighted.recall": "0.80"}, CLASSES)
+    assert reason.endswith("; the two are one number")
+
+
+@pytest.mark.parametrize(
+    ("score", "value", "expected"),
+    [
+        ("precision", "0.80", 1),
+        ("precision", "0.89", 1),
+        ("precision", "0.90", 0),
+        ("f1", "0.89", 1),
+        ("f1", "0.90", 0),
+    ],
+)
+def test_many_right_answers_leave_no_room_for_a_low_average(score, value, expected):
+    found = reasons(EQUAL | {"test.accuracy": "0.91", f"test.macro.{score}": value}, CLASSES)
+    assert len(found) == expected
+    for reason in found:
+        assert f"macro {score} is then at least (3·√250 + √155)²/(4·1000) = 0.8965" in reason
+
+
+def test_the_bound_is_below_every_matrix_there_is():
+    """All matrices of three classes with three images each."""
+    rows = [row for row in itertools.product(range(4), repeat=3) if sum(row) == 3]
+    least = {}
+    for matrix in itertools.product(rows, repeat=3):
+        right = sum(matrix[index][index] for index in range(3))
+        taken = [sum(row[index] for row in matrix) for index in range(3)]
+        precision = sum(matrix[i][i] / taken[i] for i in range(3) if taken[i]) / 3
+        f1 = sum(2 * matrix[i][i] / (3 + taken[i]) for i in range(3)) / 3
+        worst = least.setdefault(right, [1.0, 1.0])
+        least[right] = [min(worst[0], precision), min(worst[1], f1)]
+    for right, worst in least.items():
+        full, rest = divmod(right, 3)
+        bound = (full * math.sqrt(3) + math.sqrt(rest)) ** 2 / 27
+        assert min(worst) >= bound - 1e-12
+        numbers = {f"test.classes.{name}.support": 3 for name in CLASSES[:3]} | {"test.test_images": 9}
+        numbers |= {"test.accuracy": f"{right / 9:.6f}", "test.macro.precision": f"{worst[0]:.6f}"}
+        assert reasons(numbers | {"test.macro.f1": f"{worst[1]:.6f}"}, CLASSES[:3]) == []
+
+
+@pytest.mark.parametrize(("value", "expected"), [("0.97", []), ("0.9747", []), ("0.9741", ["accuracy"])])
+def test_an_accuracy_is_a_whole_number_of_images(value, expected):
+    found = reasons({"test.test_images": 592, "test.accuracy": value})
+    assert [reason.split()[0] for reason in found] == expected
+    for reason in found:
+        assert reason.endswith("but of 592 images 576 are 0.972973 and 577 are 0.974662")
+
+
+def test_a_validation_accuracy_is_a_whole_number_of_the_images_published():
+    numbers = {"data.share.validation": "0.1", "data.images": 1000, "train.kept.validation_accuracy": "0.8600"}
+    assert reasons(numbers) == []
+    assert len(reasons(numbers | {"train.kept.validation_accuracy": "0.8650"})) == 1
+
+
+def test_every_image_is_predicted_once():
+    numbers = {f"test.classes.{name}.support": 50 for name in CLASSES[:2]}
+    for name in CLASSES[:2]:
+        numbers |= {f"test.classes.{name}.recall": "0.90", f"test.classes.{name}.precision": "0.90"}
+    assert reasons(numbers) == []
+    for precision in ("0.70", "1.00"):
+        numbers |= {f"test.classes.{name}.precision": precision for name in CLASSES[:2]}
+        (reason,) = reasons(numbers)
+        assert "and there are 100 images" in reason
+
+
+def test_the_best_epoch_is_one_of_the_epochs():
+    assert reasons({"train.best_epoch": 20, "train.epochs": 20}) == []
+    assert reasons({"train.best_epoch": 21, "train.epochs": 20}) == ["best epoch 21 of epochs 20"]
+
+
+@pytest.mark.parametrize("part", ["images", "selected", "train", "validation", "test", "augmented", "smote"])
+def test_a_total_is_the_sum_of_its_classes(part):
+    numbers = {f"data.{part}.NORMAL": 3, f"data.{part}.PNEUMONIA": 4}
+    assert reasons(numbers | {f"data.{part}": 7}) == []
+    (reason,) = reasons(numbers | {f"data.{part}": 8})
+    assert "make 3 + 4 = 7, and " in reason
+    assert blamed(numbers | {f"data.{part}": 8}) == {("a_study", metric) for metric in [*numbers, f"data.{part}"]}
+
+
+def test_the_test_images_are_those_of_the_data_and_of_the_supports():
+    numbers = {"data.test": 7, "test.test_images": 8}
+    assert blamed(numbers) == {("a_study", "data.test"), ("a_run", "test.test_images")}
+    numbers = {"data.test.NORMAL": 3, "test.classes.NORMAL.support": 4}
+    assert blamed(numbers) == {("a_study", "data.test.NORMAL"), ("a_run", "test.classes.NORMAL.support")}
+    numbers = {"test.classes.NORMAL.support": 4, "test.classes.PNEUMONIA.support": 4, "test.test_images": 9}
+    assert blamed(numbers) == {("a_run", metric) for metric in numbers}
+
+
+def test_the_subsets_are_no_more_than_the_whole():
+    numbers = {"data.train.NORMAL": 8, "data.validation.NORMAL": 1, "data.test.NORMAL": 1}
+    assert reasons(numbers | {"data.images.NORMAL": 10}) == []
+    assert "make 8 + 1 + 1, more than NORMAL images 9" in reasons(numbers | {"data.images.NORMAL": 9})[0]
+
+
+# ---- the five papers
+
+IMPOSSIBLE = {  # of lungcare's Table 3, what cannot be true beside the rest of its row
+    "lungcare_b8_s240": {"test.accuracy", "test.macro.recall", "test.macro.precision", "test.macro.f1"},
+    "lungcare_b8_s480": {"test.accuracy", "test.macro.recall", "test.macro.precision", "test.macro.f1"},
+    "lungcare_b8_s640": {"test.accuracy", "test.macro.recall", "test.macro.precision", "test.macro.f1"},
+    "lungcare_b16_s480": {"test.accuracy", "test.macro.recall"},
+    "lungcare_b16_s640": {"test.accuracy", "test.macro.recall"},
+    "lungcare_b32_s240": {"test.accuracy", "test.macro.recall", "test.macro.precision", "test.macro.f1"},
+    "lungcare_b32_s640": {"test.accuracy", "test.macro.recall"},
+}
+
+
+def test_these_runs_contradict_themselves_and_no_others():
+    values, papers = params.load(ROOT / "params.yaml"), load_papers(ROOT / "papers.yaml")
+    found = {}
+    for name, study in papers.studies.items():
+        for run in study.runs:
+            classes = values.datasets[values.studies[name].dataset].classes
+            for violation in arithmetic.violations(Published.of(name, run, study, classes)):
+                for owner, metric in violation.cells:
+                    found.setdefault(owner, set()).add(metric)
+    assert found == IMPOSSIBLE | {"smatika_resnet50v2": {"test.classes.PNEUMONIA.f1"}}

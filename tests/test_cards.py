@@ -1,0 +1,221 @@
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+import finished_project
+from rontgen import cards, params
+from rontgen.errors import RontgenError
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return finished_project.make(tmp_path_factory.mktemp("finished"))
+
+
+@pytest.fixture
+def project(finished, change_params, tmp_path):
+    """The working directory: a finished project, of which a test may change any file."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+
+
+def written(name="smatika_vgg16"):
+    cards.write_cards()
+    return Path("cards", f"{name}.md").read_text()
+
+
+def change(path, **values):
+    path = Path(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_a_card_for_each_run_and_a_list_of_them(project):
+    names = ["active", *params.load().reported]
+    listed = written("README")
+    assert {path.stem for path in Path("cards").iterdir()} == {*names, "README"}
+    assert all(f"[{name}]({name}.md)" in listed for name in names)
+
+
+def test_a_card_has_the_headings_of_the_model_card_paper(project):
+    assert re.findall(r"^## (.*)", written(), re.MULTILINE) == [
+        "Model details",
+        "Intended use",
+        "Factors",
+        "Metrics",
+        "Evaluation data",
+        "Training data",
+        "Quantitative analyses",
+        "Ethical considerations",
+        "Caveats and recommendations",
+    ]
+
+
+@pytest.mark.parametrize("name", ["active", "smatika_vgg16", "lungcare_cnn4"])
+def test_every_interval_is_shown(project, name):
+    card = written(name)
+    bounds = json.loads(Path("metrics", name, "intervals.json").read_text())
+
+    def leaves(values):
+        if "low" in values:
+            yield values
+        else:
+            for inner in values.values():
+                yield from leaves(inner)
+
+    for bound in leaves({key: value for key, value in bounds.items() if key != "confusion"}):
+        assert f"({bound['low']:.4f}–{bound['high']:.4f})" in card
+    for bound in leaves(bounds["confusion"]):
+        assert f"({bound['low']:.1f}–{bound['high']:.1f})" in card
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "text"),
+    [
+        ("metrics/smatika_vgg16.json", {"accuracy": 0.123456}, "| accuracy | 0.1235 ("),
+        ("metrics/smatika_vgg16.json", {"parameters": 7654321}, "7,654,321 parameters"),
+        ("metrics/smatika_vgg16/train.json", {"best_epoch": 3}, "epoch 3 kept"),
+        ("metrics/smatika_vgg16/time.json", {"device": "NVIDIA H100"}, "Trained on: NVIDIA H100, with 2 threads"),
+        ("metrics/preprocess/smatika_224.json", {"unreadable": 5}, "Unreadable images left out: 5"),
+        ("metrics/split/smatika.json", {"dropped": {"duplicates": 77}}, "duplicates: 77 images"),
+        ("metrics/shortcuts/pneumonia.json", {"images": 4321}, "on all 4,321 images"),
+    ],
+)
+def test_a_card_says_what_the_files_say(project, path, values, text):
+    assert text not in written()
+    change(path, **values)
+    assert text in written()
+
+
+def test_leaks_and_optimism_are_those_of_the_files(project):
+    card = written()
+    assert "Bit-identical copies: 32 of 5,856 images" in card
+    assert "datasets pneumonia and covid, in different archives: 0 bit-identical and 1,341 near" in card
+    assert "| test | 24 | 0 | 3 | 5 | 7 |" in card
+    assert "29.2% of the test images leak" in card
+    assert "| accuracy | 0.9000 | 0.8000 | 0.1000 (0.0200–0.1800) |" in card
+    assert "Take its accuracy without leaks, 0.8000" in card
+
+
+def test_verdicts_are_counted_and_contradictions_shown(project):
+    card = written("smatika_resnet50v2")
+    assert "| contradictory | 2 | 0 |" in card
+    assert "| reproduced | 0 | 1 |" in card
+    assert card.count("precision \\| recall give 0.9703") == 1
+    assert "test.classes.PNEUMONIA.f1 0.9705 (Section 4), test.accuracy 0.97 (Section 4)\n  - precision" in card
+    assert "0.9703\n  - a sum; with 250 images the two are one\n" in card
+    assert "No publication has numbers for this run" in written("active")
+
+
+def test_settings_are_those_of_the_run_with_the_profile_applied(project):
+    card = written("lungcare_b8_s480")
+    assert "| train.batch_size | 8 |" in card
+    assert "| train.epochs | 4 |" in card
+    assert "| image.size | 69 |" in card
+    assert "| split.on_shortage | shrink |" in card
+    assert "| models.cnn4.layers | 4 |" in card
+
+
+def test_both_pinned_versions_of_a_package_are_given(project):
+    card = written()
+    assert "| keras | 3.15.1 |" in card
+    assert "| numpy | 2.4.6 where python_full_version < '3.12', 2.5.5 where python_full_version >= '3.12' |" in card
+
+
+def test_a_card_is_no_licence_to_diagnose(project):
+    assert written().count("This is no medical device and must not be used for diagnosis") == 2
+
+
+def test_a_card_of_the_demo_profile_warns_at_its_top(project, change_params):
+    warning = "the images are drawn phantoms, and no number in this card says anything about patients"
+    assert written().index(warning) < 150
+    change_params({"profile": "paper"})
+    assert "phantom" not in written()
+
+
+def test_a_model_no_better_than_the_largest_class_is_called_so(project):
+    assert "not shown to be better" not in written()
+    change("metrics/smatika_vgg16.json", majority_accuracy=0.99)
+    assert "not shown to be better than naming the largest class" in written()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("smatika_vgg16", "chose the epoch kept"), ("pirngadi_simple_rnn", "chose nothing")]
+)
+def test_what_the_validation_images_were_for(project, name, text):
+    assert text in written(name)
+
+
+def test_images_made_by_smote_are_counted(project):
+    change("metrics/pirngadi_simple_rnn/train.json", train_images=31)
+    assert "saw 31 training\nimages, 7 of them made by SMOTE from training images" in written("pirngadi_simple_rnn")
+    assert "made by SMOTE" not in written("smatika_vgg16")
+
+
+def test_what_time_it_took_changes_nothing(project):
+    before = {path.name: (cards.write_cards(), path.read_bytes()) for path in sorted(Path("cards").glob("*"))}
+    change("metrics/smatika_vgg16/time.json", seconds=99.9, images_per_second=0.1)
+    assert before == {path.name: (cards.write_cards(), path.read_bytes()) for path in sorted(Path("cards").glob("*"))}
+
+
+def test_a_class_name_cannot_break_a_table_or_become_html(project):
+    path = Path("params.yaml")
+    path.write_text(path.read_text().replace("PNEUMONIA", "P|<b>*x*"))
+    finished_project.write_results()
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(written())
+    assert "<td>P|&lt;b&gt;*x*</td>" in html
+    assert "<b>" not in html and "<em>" not in html
+
+
+def test_tables_have_as_many_cells_in_each_row(project):
+    for name in ("active", "lungcare_cnn4"):
+        for table in re.findall(r"(?:^\|.*\n)+", written(name), re.MULTILINE):
+            widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+            assert len(widths) == 1, table
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        ("metrics/smatika_vgg16.json", "dvc repro paper_evaluate@smatika_vgg16"),
+        ("metrics/smatika_vgg16/intervals.json", "dvc repro paper_evaluate@smatika_vgg16"),
+        ("metrics/active/train.json", "dvc repro train"),
+        ("metrics/leakage.json", "dvc repro leakage"),
+        ("metrics/claims.csv", "dvc repro compare"),
+        ("metrics/shortcuts/lungs.json", "dvc repro shortcuts@lungs"),
+    ],
+)
+def test_a_missing_file_is_named_with_its_command(project, path, command):
+    Path(path).unlink()
+    with pytest.raises(RontgenError, match=f"{path} not found: run `{command}` first"):
+        cards.write_cards()
+    assert not Path("cards").exists()
+
+
+@pytest.mark.parametrize("number", ["brier_score", "parameters"])
+def test_a_missing_number_is_named_with_its_run(project, number):
+    path = Path("metrics/smatika_vgg16.json")
+    values = json.loads(path.read_text())
+    del values[number]
+    path.write_text(json.dumps(values))
+    with pytest.raises(RontgenError, match=rf"smatika_vgg16: .*{number}.*run `dvc repro cards`"):
+        cards.write_cards()
+
+
+def test_a_damaged_file_is_named(project):
+    Path("metrics/optimism.json").write_text("{")
+    with pytest.raises(RontgenError, match=r"metrics/optimism.json: expected JSON, .* `dvc repro optimism` again"):
+        cards.write_cards()
+
+
+def test_the_card_of_a_run_that_is_no_more_is_removed(project):
+    Path("cards").mkdir()
+    Path("cards/smatika_vgg19.md").write_text("old")
+    cards.write_cards()
+    assert not Path("cards/smatika_vgg19.md").exists()
+
+
+def test_every_study_has_its_paper(project):
+    assert set(cards.PAPERS) == set(params.load().studies)

@@ -1,0 +1,120 @@
+"""Figures of data: the numbers and images that they were given, the same every time, none cut off."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+
+from rontgen import data_figures, figures, phantom
+
+CLASSES = ["NORMAL", "PNEUMONIA", "PNEUMOTHORAX", "TUBERCULOSIS"]
+COUNTS = pd.DataFrame(
+    [("train", name, 1072 * (index + 1), 1072 * (3 - index)) for index, name in enumerate(CLASSES)]
+    + [("validation", name, 134, 0) for name in CLASSES],
+    columns=["subset", "class", "real", "synthetic"],
+)
+IMAGES = np.random.default_rng(0).integers(0, 256, (9, 10, 8), dtype=np.uint8)
+ROWS = [(IMAGES[0], IMAGES[1], IMAGES[2], 0.374, "PNEUMONIA"), (IMAGES[3], IMAGES[4], IMAGES[5], 0.5, "NORMAL")]
+SHEET = {("train", "NORMAL"): IMAGES, ("validation", "PNEUMOTHORAX"): IMAGES[:2], ("test", "COVID"): IMAGES[:0]}
+DRAW = {
+    "class_counts": lambda path: data_figures.class_counts(COUNTS, "lungcare, 640 px", path),
+    "smote_examples": lambda path: data_figures.smote_examples(ROWS, "lungcare, 640 px", path),
+    "contact_sheet": lambda path: data_figures.contact_sheet(SHEET, "lungcare, 640 px", path),
+}
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """Draw a figure of DRAW and return it instead of writing it."""
+
+    def draw(name):
+        kept = []
+        monkeypatch.setattr(data_figures, "save", lambda figure, path: kept.append(figure))
+        DRAW[name](tmp_path / "figure.png")
+        return kept[0]
+
+    return draw
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_a_figure_is_the_same_every_time(name, tmp_path):
+    for copy in ("a.png", "b.png"):
+        DRAW[name](tmp_path / copy)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_nothing_is_cut_off(name, drawn):
+    figure = drawn(name)
+    figure.draw_without_rendering()
+    box = figure.get_tightbbox()
+    assert min(box.x0, box.y0) >= -0.01
+    assert (box.max <= figure.get_size_inches() + 0.01).all()
+
+
+def test_bars_hold_the_real_images_and_hatched_on_them_the_synthetic(drawn):
+    (axes,) = drawn("class_counts").axes
+    for index, name in enumerate(CLASSES):
+        real, synthetic = axes.containers[2 * index : 2 * index + 2]
+        assert [bar.get_height() for bar in real] == [1072 * (index + 1), 134]
+        assert [(bar.get_y(), bar.get_height()) for bar in synthetic] == [
+            (1072 * (index + 1), 1072 * (3 - index)),
+            (134, 0),
+        ]
+        assert {bar.get_hatch() for bar in synthetic} == {"///"}
+        assert {to_hex(bar.get_facecolor()).upper() for bar in real} == {figures.CLASS_COLORS[name]}
+    texts = [text.get_text() for text in axes.texts]
+    assert texts[:2] == ["1,072\n+3,216", "134"]
+    assert texts[-2:] == ["4,288", "134"]
+
+
+def test_numbers_on_bars_lie_within_the_axes_and_apart(drawn):
+    figure = drawn("class_counts")
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert all(axes.bbox.y1 > box.y1 for box in boxes)
+    assert not any(box.overlaps(other) for index, box in enumerate(boxes) for other in boxes[:index])
+
+
+def test_no_legend_of_synthetic_images_where_there_are_none(monkeypatch, tmp_path):
+    kept = []
+    monkeypatch.setattr(data_figures, "save", lambda figure, path: kept.append(figure))
+    data_figures.class_counts(COUNTS.assign(synthetic=0), "lungcare, 640 px", tmp_path / "figure.png")
+    assert [text.get_text() for text in kept[0].axes[0].get_legend().get_texts()] == CLASSES
+
+
+def test_a_synthetic_image_lies_between_its_parents(drawn):
+    axes = drawn("smote_examples").axes
+    for place, image in zip(axes, IMAGES, strict=False):
+        np.testing.assert_array_equal(place.images[0].get_array(), image)
+    assert [place.get_xlabel() for place in axes[:3]] == [
+        "first parent, PNEUMONIA",
+        "first + 0.37 × (second − first)",
+        "second parent",
+    ]
+
+
+def test_a_row_of_the_sheet_has_its_label_its_colour_and_at_most_eight_images(drawn):
+    (axes,) = drawn("contact_sheet").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "train / NORMAL",
+        "validation / PNEUMOTHORAX",
+        "test / COVID",
+    ]
+    sheet = axes.images[0].get_array()
+    for row, (tick, (_, name), shown) in enumerate(zip(axes.get_yticks(), SHEET, (8, 2, 0), strict=True)):
+        top = row * 11
+        assert top < tick < top + 10
+        np.testing.assert_array_equal(sheet[top, 0], np.rint(255 * np.array(to_rgb(figures.CLASS_COLORS[name]))))
+        for column in range(8):
+            tile = sheet[top : top + 10, 3 + column * 9 : 11 + column * 9]
+            np.testing.assert_array_equal(tile, IMAGES[column][..., None].repeat(3, 2) if column < shown else 255)
+
+
+def test_a_sheet_of_large_images_stays_below_a_megabyte(tmp_path):
+    streams = np.random.default_rng(0).spawn(8)
+    drawings = np.stack([phantom.draw("normal", stream, stream, 240, 200).image for stream in streams])
+    sheet = {(subset, name): drawings for subset in ("train", "validation", "test") for name in CLASSES}
+    data_figures.contact_sheet(sheet, "lungcare, 640 px", tmp_path / "sheet.png")
+    assert 200_000 < (tmp_path / "sheet.png").stat().st_size < 1_000_000

@@ -1,0 +1,142 @@
+from pathlib import Path
+
+import pytest
+
+from rontgen import holdings, params
+from rontgen.arithmetic import CONTRADICTORY, UNAVAILABLE
+from rontgen.papers import Cell, Papers, PublishedStudy, load_papers
+
+ROOT = Path(__file__).parents[1]
+VALUES = params.load(ROOT / "params.yaml")
+PAPERS = load_papers(ROOT / "papers.yaml")
+PNEUMONIA, SMATIKA = VALUES.datasets["pneumonia"], VALUES.studies["smatika"]
+
+
+def cell(metric, value):
+    return Cell(metric=metric, value=str(value), place="x")
+
+
+def found(settings=SMATIKA, tested=None, **numbers):
+    """Violations of a study of the pneumonia archive; numbers without their `data.`, `_` for `.`."""
+    cells = [cell("data." + name.replace("_", "."), value) for name, value in numbers.items()]
+    run = [cell("test.accuracy", "0.9"), *([cell("test.test_images", tested)] if tested else [])]
+    study = PublishedStudy(cells=cells, runs={"a_run": run})
+    papers = Papers(archives=PAPERS.archives, studies={"a_study": study})
+    return holdings.violations(papers, "a_study", PNEUMONIA, settings)
+
+
+def of_study(name):
+    study = VALUES.studies[name]
+    return holdings.violations(PAPERS, name, VALUES.datasets[study.dataset], study)
+
+
+@pytest.mark.parametrize(
+    ("images", "verdict", "working"),
+    [
+        (1583, None, ""),
+        (500, None, ""),
+        (1584, UNAVAILABLE, "NORMAL images 1584, and the public archives hold 1583"),
+        (3166, CONTRADICTORY, "2 × 1583:"),
+        (4749, CONTRADICTORY, "3 × 1583:"),
+        (3174, CONTRADICTORY, "2 × 1583 + 8 (its part val once more)"),
+        (3400, CONTRADICTORY, "2 × 1583 + 234 (its part test once more)"),
+        (1817, CONTRADICTORY, "1 × 1583 + 234 (its part test once more)"),
+        (3175, UNAVAILABLE, "hold 1583"),
+    ],
+)
+def test_more_images_than_there_are_were_counted_twice_or_cannot_be_had(images, verdict, working):
+    violations = found(images_NORMAL=images)
+    assert [violation.verdict for violation in violations] == ([verdict] if verdict else [])
+    for violation in violations:
+        assert violation.cells == (("a_study", "data.images.NORMAL"),)
+        assert working in violation.reason
+
+
+def test_a_total_is_held_against_all_of_the_archive():
+    assert found(images=5856) == []
+    (violation,) = found(images=5857)
+    assert violation.verdict == UNAVAILABLE
+    assert "1583 + 4273 = 5856" in violation.reason
+
+
+def test_smote_makes_no_class_larger_than_the_largest_it_is_given():
+    numbers = {"train_NORMAL": 1341, "train_PNEUMONIA": 3875, "test_NORMAL": 234, "test_PNEUMONIA": 390}
+    assert found(**numbers, smote_NORMAL=3875, smote_PNEUMONIA=3875) == []
+    (violation,) = found(**numbers, smote_NORMAL=4265, smote_PNEUMONIA=4265)
+    assert "4265 = 3875 + 390, training and test images together" in violation.reason
+    assert set(violation.cells) == {("a_study", "data.smote.NORMAL"), ("a_study", "data.smote.PNEUMONIA")}
+    (violation,) = found(**numbers, smote_NORMAL=4000, smote_PNEUMONIA=4000)
+    assert "together" not in violation.reason
+
+
+@pytest.mark.parametrize(("tested", "violated"), [(584, False), (586, False), (587, False), (583, True), (588, True)])
+def test_a_subset_is_its_share_of_the_archive_but_for_the_cut(tested, violated):
+    violations = found(share_test="0.1", tested=tested)
+    assert bool(violations) == violated
+    for violation in violations:
+        assert set(violation.cells) == {("a_study", "data.share.test"), ("a_run", "test.test_images")}
+        assert "of 1583 + 4273 = 5856 images is 585.6" in violation.reason
+
+
+def test_a_share_is_of_the_images_selected_where_they_are_published():
+    assert found(share_test="0.1", tested=100, images=2000, selected=1000) == []
+    assert found(share_test="0.1", tested=200, images=2000) == []
+    assert len(found(share_test="0.1", tested=100, images=2000)) == 1
+
+
+def test_a_class_too_small_makes_all_that_needs_it_unavailable():
+    counts = SMATIKA.split.counts.model_copy(update={"train": 1360})
+    split = SMATIKA.split.model_copy(update={"counts": counts})
+    (violation,) = found(SMATIKA.model_copy(update={"split": split}), images_NORMAL=100)
+    assert violation.verdict == UNAVAILABLE
+    assert set(violation.cells) == {("a_study", "data.images.NORMAL"), ("a_run", "test.accuracy")}
+    assert "1360 + 174 + 50 = 1584 distinct images of each class" in violation.reason
+    assert violation.reason.endswith("hold 1583 of NORMAL")
+
+
+def test_an_archive_of_no_parts_is_whole():
+    assert holdings.of_archives(PNEUMONIA, {}) == {
+        "NORMAL": {"all": 1583},
+        "PNEUMONIA": {"all": 4273},
+        None: {"all": 5856},
+    }
+
+
+def test_parts_make_sums():
+    assert holdings.sums_of_parts({"train": 1, "val": 2, "test": 4}) == set(range(1, 8))
+
+
+# ---- the five papers
+
+
+def test_the_nested_copies_of_lungcare_are_found():
+    reasons = {violation.cells: violation.reason for violation in of_study("lungcare")}
+    assert "8546 are 2 × 4273:" in reasons[(("lungcare", "data.images.PNEUMONIA"),)]
+    assert "3174 are 2 × 1583 + 8 (its part val once more)" in reasons[(("lungcare", "data.images.NORMAL"),)]
+    assert "2752, and the public archives hold 700" in reasons[(("lungcare", "data.images.TUBERCULOSIS"),)]
+
+
+def test_every_result_of_lungcare_needs_images_that_are_not_to_be_had():
+    (shortage,) = [violation for violation in of_study("lungcare") if "distinct" in violation.reason]
+    assert shortage.verdict == UNAVAILABLE
+    assert "700 of TUBERCULOSIS" in shortage.reason
+    results = {
+        (run, cell.metric)
+        for run, cells in PAPERS.studies["lungcare"].runs.items()
+        for cell in cells
+        if not cell.metric.startswith("setting.")
+    }
+    assert results < set(shortage.cells)
+
+
+@pytest.mark.parametrize(
+    ("study", "metrics"),
+    [
+        ("smatika", set()),
+        ("jitet", {"data.share.test", "test.test_images"}),
+        ("covid_hybrid", set()),
+        ("pirngadi", {"data.smote.NORMAL", "data.smote.PNEUMONIA"}),
+    ],
+)
+def test_what_the_archives_contradict_in_the_other_studies(study, metrics):
+    assert {metric for violation in of_study(study) for _, metric in violation.cells} == metrics

@@ -1,0 +1,377 @@
+"""Intervals against statsmodels, SciPy, scikit-learn with weights, and cases worked by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import bootstrap
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, precision_recall_curve, roc_auc_score
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+from rontgen import evaluation, intervals
+from rontgen.errors import RontgenError
+
+TWO, FOUR = ["NORMAL", "PNEUMONIA"], ["A", "B", "C", "D"]
+
+
+def predictions_of(images, classes, seed=0, skill=1.5, decimals=None, patients=None):
+    """A prediction table whose probabilities tell something; with few decimals, of many ties."""
+    random = np.random.default_rng(seed)
+    truth = np.arange(images) % len(classes)
+    logits = random.normal(size=(images, len(classes)))
+    logits[np.arange(images), truth] += skill
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    if decimals is not None:
+        probabilities = probabilities.round(decimals)
+        probabilities[:, 0] = 1 - probabilities[:, 1:].sum(axis=1)
+        probabilities = probabilities.clip(0, 1)
+    ids = np.arange(images).astype(str)
+    owners = np.full(images, "", dtype=object) if patients is None else patients
+    return evaluation.prediction_table(ids, owners, np.array(classes, dtype=object)[truth], classes, probabilities)
+
+
+def decided(truth, predicted, patients=None):
+    """A prediction table of classes a and b, all of probability 0.9."""
+    scores = np.where(np.array(list(predicted)) == "b", 0.9, 0.1)
+    owners = np.full(len(scores), "", dtype=object) if patients is None else np.array(patients, dtype=object)
+    ids, probabilities = np.arange(len(scores)).astype(str), np.stack([1 - scores, scores], axis=1)
+    return evaluation.prediction_table(ids, owners, np.array(list(truth), dtype=object), ["a", "b"], probabilities)
+
+
+def place(nested, key):
+    for name in key:
+        nested = nested[name]
+    return nested
+
+
+def weights_of(images, resamples=5, seed=3):
+    return np.random.default_rng(seed).integers(0, 4, size=(images, resamples)).astype(float)
+
+
+@pytest.mark.parametrize("decimals", [None, 1, 0])
+@pytest.mark.parametrize("classes", [TWO, FOUR])
+def test_metrics_of_equal_weights_are_those_of_evaluation(classes, decimals):
+    predictions = predictions_of(203, classes, decimals=decimals)
+    expected = evaluation.metrics(predictions, classes)
+    for key, value in intervals.Sample(predictions, classes).point().items():
+        assert value == pytest.approx(place(expected, key), abs=1e-12, rel=1e-12), key
+
+
+@pytest.mark.parametrize("classes", [TWO, FOUR])
+def test_every_metric_that_weights_can_change_has_an_interval(classes):
+    predictions = predictions_of(60, classes)
+    expected = evaluation.metrics(predictions, classes)
+    for name in ("test_images", "majority_accuracy"):
+        del expected[name]
+    for name in classes:
+        del expected["classes"][name]["support"]
+
+    def leaves(nested, ends):
+        if not isinstance(nested, dict) or set(nested) == ends:
+            return None
+        return {name: leaves(value, ends) for name, value in nested.items()}
+
+    assert leaves(intervals.of(predictions, classes, resamples=20), {"low", "high"}) == leaves(expected, None)
+
+
+@pytest.mark.parametrize("decimals", [None, 1])
+@pytest.mark.parametrize("classes", [TWO, FOUR])
+def test_weights_count_as_scikit_learns_sample_weight(classes, decimals):
+    predictions = predictions_of(80, classes, decimals=decimals)
+    weights = weights_of(80)
+    metrics = intervals.Sample(predictions, classes).metrics(weights)
+    truth = pd.Index(classes).get_indexer(predictions["class"])
+    probabilities = predictions[classes].to_numpy()
+    for resample, weight in enumerate(weights.T):
+        arguments = {"sample_weight": weight, "labels": range(len(classes))}
+        areas = [
+            [score(truth == classes.index(name), predictions[name], sample_weight=weight) for name in curves]
+            for score in (roc_auc_score, average_precision_score)
+            for curves in [evaluation.positive_classes(classes)]
+        ]
+        assert metrics["roc_auc",][resample] == pytest.approx(np.mean(areas[0]), abs=1e-12)
+        assert metrics["average_precision",][resample] == pytest.approx(np.mean(areas[1]), abs=1e-12)
+        assert metrics["log_loss",][resample] == pytest.approx(log_loss(truth, probabilities, **arguments), abs=1e-12)
+        expected = brier_score_loss(truth, probabilities, **arguments)
+        assert metrics["brier_score",][resample] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("classes", [TWO, FOUR])
+def test_a_weight_is_a_number_of_repeats(classes):
+    predictions = predictions_of(50, classes, decimals=1)
+    weights = weights_of(50, resamples=1)
+    repeated = predictions.loc[predictions.index.repeat(weights[:, 0].astype(int))]
+    expected = evaluation.metrics(repeated, classes)
+    for key, values in intervals.Sample(predictions, classes).metrics(weights).items():
+        value = place(expected, key)
+        if key[0] == "confusion":  # a share of the class, times its images
+            images = predictions["class"].value_counts()[key[1]]
+            value *= images / repeated["class"].value_counts()[key[1]]
+        assert values[0] == pytest.approx(value, abs=1e-12), key
+
+
+def test_a_patient_is_drawn_as_one():
+    predictions = decided("aabbb", "abbba", ["p", "p", "q", "", ""])
+    sample = intervals.Sample(predictions, ["a", "b"])
+    assert sample.units == 4
+    metrics = sample.metrics(np.array([[2.0], [0.0], [1.0], [1.0]]))  # p twice, each image without patient once
+    assert metrics["accuracy",][0] == pytest.approx((2 * 1 + 1) / (2 * 2 + 2))
+
+
+def test_unknown_patients_are_each_their_own_also_as_missing_values():
+    predictions = decided("aabb", "abba").assign(patient=np.nan)
+    assert intervals.Sample(predictions, ["a", "b"]).units == 4
+
+
+def test_intervals_by_patient_are_wider_than_by_image_where_a_patients_images_are_alike():
+    alone = predictions_of(200, TWO, skill=1)
+    grouped = pd.concat([alone] * 4, ignore_index=True).assign(patient=np.tile(np.arange(200).astype(str), 4))
+    widths = []
+    for predictions in (alone, grouped, grouped.assign(patient="")):
+        interval = intervals.of(predictions, TWO)["accuracy"]
+        widths.append(interval["high"] - interval["low"])
+    assert widths[1] == pytest.approx(widths[0], rel=0.1)
+    assert widths[2] == pytest.approx(widths[0] / 2, rel=0.1)
+
+
+def test_accuracys_interval_is_scipys_bootstrap():
+    predictions = predictions_of(300, TWO, skill=1)
+    right = (predictions["class"] == predictions["predicted"]).to_numpy(float)
+    expected = bootstrap((right,), np.mean, n_resamples=5000, method="percentile", random_state=0).confidence_interval
+    ours = intervals.of(predictions, TWO)["accuracy"]
+    assert [ours["low"], ours["high"]] == pytest.approx([expected.low, expected.high], abs=0.008)
+
+
+def test_the_interval_of_the_auc_is_scipys_bootstrap():
+    predictions = predictions_of(120, TWO, skill=1)
+    truth, scores = predictions["class"] == "PNEUMONIA", predictions["PNEUMONIA"].to_numpy()
+    expected = bootstrap(
+        (truth.to_numpy(), scores),
+        roc_auc_score,
+        n_resamples=500,
+        method="percentile",
+        paired=True,
+        vectorized=False,
+        random_state=0,
+    ).confidence_interval
+    ours = intervals.of(predictions, TWO)["roc_auc"]
+    assert [ours["low"], ours["high"]] == pytest.approx([expected.low, expected.high], abs=0.02)
+
+
+def test_a_confusion_count_is_resampled_as_a_share_of_its_class():
+    found = intervals.of(decided("a" * 40 + "b" * 60, "a" * 30 + "b" * 70), ["a", "b"])
+    recall, count = found["classes"]["a"]["recall"], found["confusion"]["a"]["a"]
+    assert count == pytest.approx({"low": 40 * recall["low"], "high": 40 * recall["high"]})
+    assert count["low"] < 30 < count["high"]
+
+
+def test_a_share_that_never_changes_has_the_exact_interval():
+    found = intervals.of(decided("a" * 48 + "b" * 52, "a" * 48 + "b" * 52), ["a", "b"], resamples=50)
+    of_all, of_a, of_b = (proportion_confint(images, images, method="beta") for images in (100, 48, 52))
+    for key, interval in [
+        (("accuracy",), of_all),
+        (("weighted", "recall"), of_all),
+        (("sensitivity",), of_b),
+        (("specificity",), of_a),
+        (("classes", "a", "recall"), of_a),
+        (("classes", "a", "precision"), of_a),
+        (("confusion", "a", "a"), (48 * of_a[0], 48)),
+        (("confusion", "a", "b"), (0, 48 * (1 - of_a[0]))),
+    ]:
+        assert list(place(found, key).values()) == pytest.approx(interval), key
+
+
+def test_the_exact_interval_counts_patients():
+    predictions = decided("aaaabbbb", "aaaabbbb", list("ppqqrrst"))
+    low, high = proportion_confint(5, 5, method="beta")
+    assert intervals.of(predictions, ["a", "b"], resamples=20)["accuracy"] == pytest.approx({"low": low, "high": high})
+
+
+def test_a_class_never_predicted_has_a_precision_of_which_nothing_is_known():
+    found = intervals.of(decided("aaabb", "aaaaa"), ["a", "b"], resamples=50)
+    assert found["classes"]["b"]["precision"] == {"low": 0.0, "high": 1.0}
+
+
+def test_resamples_without_an_image_of_a_class_are_left_out_of_its_metrics():
+    predictions = decided("a" * 9 + "b", "a" * 8 + "bb")  # four resamples in ten have no b
+    found = intervals.of(predictions, ["a", "b"])
+    values = pd.json_normalize(found).to_numpy()
+    assert np.isfinite(values.astype(float)).all()
+    assert found["roc_auc"]["low"] > 0.7
+
+
+def test_a_resample_without_an_image_of_a_class_has_no_metric_of_it():
+    metrics = intervals.Sample(decided("aabb", "abbb"), ["a", "b"]).metrics(np.array([[1.0], [1.0], [0.0], [0.0]]))
+    undefined = {key for key, values in metrics.items() if np.isnan(values[0])}
+    assert undefined == {("roc_auc",), ("average_precision",), ("sensitivity",)} | {
+        (*place, name)
+        for place in [("macro",), ("classes", "b"), ("confusion", "b")]
+        for name in (["a", "b"] if place[0] == "confusion" else ["precision", "recall", "f1"])
+    }
+    assert metrics["weighted", "recall"][0] == metrics["accuracy",][0] == 0.5
+
+
+def test_a_class_without_images_is_refused():
+    with pytest.raises(RontgenError, match="none of b"):
+        intervals.of(decided("aa", "ab"), ["a", "b"])
+
+
+def test_the_seed_decides():
+    predictions = predictions_of(90, FOUR)
+    found = intervals.of(predictions, FOUR, resamples=200)
+    assert intervals.of(predictions, FOUR, resamples=200) == found
+    assert intervals.of(predictions, FOUR, seed=1, resamples=200) != found
+
+
+def test_blocks_do_not_change_what_is_drawn(monkeypatch):
+    sample = intervals.Sample(predictions_of(31, TWO), TWO)
+    whole = np.concatenate(list(sample.draws(np.random.default_rng(0), 20)), axis=1)
+    monkeypatch.setattr(intervals, "BLOCK", 100)
+    blocks = list(sample.draws(np.random.default_rng(0), 20))
+    assert [block.shape for block in blocks] == [(31, 3)] * 6 + [(31, 2)]
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), whole)
+    assert (whole.sum(axis=0) == 31).all()
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (1, 10), (3, 10), (10, 10), (447, 453)])
+def test_exact_is_clopper_and_pearsons(successes, trials):
+    assert intervals.exact(successes, trials) == pytest.approx(proportion_confint(successes, trials, method="beta"))
+
+
+def test_exact_of_no_trials_is_everything():
+    assert intervals.exact(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("classes", [TWO, FOUR])
+def test_the_roc_band_holds_the_curve_and_narrows_to_its_ends(classes):
+    predictions = predictions_of(300, classes)
+    band = intervals.roc_band(predictions, classes, resamples=300)
+    assert band.columns.tolist() == ["class", "false_positive_rate", "low", "high"]
+    curves = evaluation.roc_table(predictions, classes)
+    assert band["class"].unique().tolist() == curves["class"].unique().tolist()
+    for name, part in band.groupby("class"):
+        curve = curves[curves["class"] == name]
+        rate = np.interp(part["false_positive_rate"], curve["false_positive_rate"], curve["true_positive_rate"])
+        assert ((part["low"] <= rate) & (rate <= part["high"])).mean() > 0.95
+        assert part[["low", "high"]].iloc[-1].tolist() == [1, 1]
+        assert part["false_positive_rate"].tolist() == [hundredth / 100 for hundredth in range(101)]
+
+
+def test_the_roc_band_of_scores_in_order_is_the_corner():
+    band = intervals.roc_band(decided("aabb", "aabb"), ["a", "b"], resamples=50)
+    assert band["low"].tolist() == band["high"].tolist() == [1.0] * 101
+
+
+def test_the_roc_band_of_one_score_is_the_diagonal():
+    predictions = decided("aabb", "bbbb")
+    band = intervals.roc_band(predictions, ["a", "b"], resamples=50)
+    np.testing.assert_allclose(band[["low", "high"]], np.stack([intervals.GRID] * 2, axis=1), atol=1e-12)
+
+
+def weighted_once(monkeypatch, weights):
+    """Make every band of one resample, of these weights."""
+    monkeypatch.setattr(intervals.Sample, "draws", lambda *_: iter([weights]))
+
+
+def test_a_precision_recall_band_is_scikit_learns_curve_by_steps(monkeypatch):
+    predictions = predictions_of(60, TWO, decimals=1)
+    weights = weights_of(60, resamples=1)
+    top = predictions["PNEUMONIA"] == predictions["PNEUMONIA"].max()
+    weights[top] = 0  # the highest score is not drawn
+    weighted_once(monkeypatch, weights)
+    band = intervals.precision_recall_band(predictions, TWO)
+    precision, recall, _ = precision_recall_curve(
+        predictions["class"] == "PNEUMONIA", predictions["PNEUMONIA"], sample_weight=weights[:, 0]
+    )
+    precision, recall = precision[-2::-1], recall[-2::-1]
+    expected = [precision[np.flatnonzero(recall >= point)[0]] for point in band["recall"]]
+    np.testing.assert_allclose(band["low"], expected, atol=1e-12)
+    np.testing.assert_allclose(band["high"], expected, atol=1e-12)
+
+
+def test_a_precision_recall_band_holds_the_prevalence_at_the_end():
+    predictions = predictions_of(400, FOUR, skill=0)
+    band = intervals.precision_recall_band(predictions, FOUR, resamples=200)
+    end = band[band["recall"] == 1]
+    assert end["class"].tolist() == FOUR
+    assert (end["low"] < 0.26).all() and (end["high"] > 0.24).all()
+
+
+def test_a_paired_difference_is_second_minus_first():
+    first, second = predictions_of(150, TWO, skill=1), predictions_of(150, TWO, seed=1, skill=3)
+    found = intervals.paired_difference(first, second, TWO, resamples=300)
+    metrics = [evaluation.metrics(predictions, TWO) for predictions in (first, second)]
+    assert set(found) == set(intervals.COMPARED)
+    for name, key in intervals.COMPARED.items():
+        assert found[name]["difference"] == pytest.approx(place(metrics[1], key) - place(metrics[0], key))
+    assert found["accuracy"]["low"] > 0 and found["log_loss"]["high"] < 0
+
+
+def test_a_paired_difference_of_accuracy_is_the_mean_of_the_images_differences():
+    first, second = predictions_of(300, TWO, skill=1), predictions_of(300, TWO, skill=1.3)
+    gains = (second["predicted"] == second["class"]).astype(float) - (first["predicted"] == first["class"])
+    expected = bootstrap((gains,), np.mean, n_resamples=5000, method="percentile", random_state=0).confidence_interval
+    ours = intervals.paired_difference(first, second, TWO)["accuracy"]
+    assert [ours["low"], ours["high"]] == pytest.approx([expected.low, expected.high], abs=0.006)
+
+
+def test_runs_are_paired_by_image_whatever_their_order():
+    first, second = predictions_of(80, TWO), predictions_of(80, TWO, seed=1)
+    shuffled = second.sample(frac=1, random_state=0)
+    for compare in (lambda *runs: intervals.paired_difference(*runs, TWO, resamples=50), intervals.mcnemar):
+        assert compare(first, shuffled) == compare(first, second)
+
+
+def test_a_run_does_not_differ_from_itself():
+    predictions = predictions_of(80, FOUR)
+    for found in intervals.paired_difference(predictions, predictions, FOUR, resamples=50).values():
+        assert found == {"difference": 0, "low": 0, "high": 0}
+    assert intervals.mcnemar(predictions, predictions)["p_value"] == 1.0
+
+
+def test_other_images_are_refused_with_their_numbers():
+    first = predictions_of(10, TWO)
+    with pytest.raises(RontgenError, match="8 shared, 2 only in the first and 0 only in the second"):
+        intervals.mcnemar(first, first.iloc[:8])
+    with pytest.raises(RontgenError, match="0 shared, 10 only in the first and 10 only in the second"):
+        intervals.paired_difference(first, first.assign(id=first["id"] + "x"), TWO)
+
+
+def test_other_true_classes_are_refused():
+    first = predictions_of(10, TWO)
+    with pytest.raises(RontgenError, match="other ones for 5 of 10 images"):
+        intervals.mcnemar(first, first.assign(**{"class": "NORMAL"}))
+
+
+def test_an_unpaired_difference_is_first_minus_second():
+    first, second = predictions_of(150, FOUR, skill=3), predictions_of(90, FOUR, seed=1, skill=1)
+    found = intervals.unpaired_difference(first, second, FOUR, resamples=300)
+    metrics = [evaluation.metrics(predictions, FOUR) for predictions in (first, second)]
+    assert set(found) == {"accuracy", "roc_auc", "macro_f1"}
+    assert found["accuracy"]["difference"] == pytest.approx(metrics[0]["accuracy"] - metrics[1]["accuracy"])
+    assert found["macro_f1"]["difference"] == pytest.approx(metrics[0]["macro"]["f1"] - metrics[1]["macro"]["f1"])
+    assert 0 < found["roc_auc"]["low"] < found["roc_auc"]["difference"] < found["roc_auc"]["high"]
+
+
+def test_the_two_sets_of_an_unpaired_difference_are_drawn_apart():
+    predictions = predictions_of(200, TWO, skill=1)
+    found = intervals.unpaired_difference(predictions, predictions, TWO)["accuracy"]
+    accuracy = evaluation.metrics(predictions, TWO)["accuracy"]
+    deviation = np.sqrt(2 * accuracy * (1 - accuracy) / 200)
+    assert found["difference"] == 0
+    assert [found["low"], found["high"]] == pytest.approx([-1.96 * deviation, 1.96 * deviation], rel=0.1)
+
+
+def test_mcnemar_is_the_exact_one_of_statsmodels():
+    truth = "a" * 60
+    first = decided(truth + "b", "a" * 40 + "b" * 20 + "b")
+    second = decided(truth + "b", "a" * 35 + "b" * 5 + "a" * 14 + "b" * 6 + "b")
+    found = intervals.mcnemar(first, second)
+    expected = statsmodels_mcnemar([[36, 5], [14, 6]], exact=True)
+    assert (found["only_first_right"], found["only_second_right"]) == (5, 14)
+    assert found["p_value"] == pytest.approx(expected.pvalue)
+
+
+def test_mcnemar_by_hand():
+    found = intervals.mcnemar(decided("aaab", "bbbb"), decided("aaab", "aaab"))
+    assert found == {"only_first_right": 0, "only_second_right": 3, "p_value": pytest.approx(2 / 2**3)}

@@ -1,0 +1,227 @@
+"""The leakage audit: every planted copy is counted, none is made up, and the figures come out the same each time."""
+
+import io
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from rontgen import fingerprints, layouts, leakage, synthetic
+from rontgen.archives import Archive
+from rontgen.fingerprints import Fingerprints
+
+SIZE = 96
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Fingerprints of two drawn archives, with the faults that are planted in them."""
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        counts = {"COVID": 10, "Lung_Opacity": 1, "Normal": 50, "Viral Pneumonia": 1}
+        patch.setitem(synthetic.IMAGES, "covid_radiography", counts)
+        return {
+            "pneumonia": fingerprint("chest_xray", folder, ("NORMAL", "PNEUMONIA")),
+            "covid": fingerprint("covid_radiography", folder, ("Normal", "COVID")),
+        }
+
+
+def fingerprint(layout, folder, labels):
+    path = folder / f"{layout}.zip"
+    synthetic.write_archive(layout, path, SIZE, 7)
+    with Archive(path) as archive:
+        records = [record for record in layouts.read(layout, archive).records if record.label in labels]
+        images = pd.DataFrame(
+            {
+                "archive": path.name,
+                "member": [record.member for record in records],
+                "class": [record.label.upper() for record in records],
+                "patient": [record.patient for record in records],
+                "folder": [record.folder for record in records],
+                "sha256": [str(archive.read(record.member)) for record in records],
+            }
+        )
+    return fingerprints.take(images, folder, 0)
+
+
+@pytest.fixture(scope="module")
+def everything(demo):
+    return leakage.gather(demo)
+
+
+@pytest.fixture(scope="module")
+def pairs(everything):
+    return leakage.find_pairs(everything)
+
+
+def prints(rows, archive="a.zip"):
+    """Fingerprints of images given as (member, sha256, class), as find_near is not asked of them."""
+    images = pd.DataFrame(rows, columns=["member", "sha256", "class"])
+    images = images.assign(archive=archive, patient="", near=0, width=80, height=80)
+    return Fingerprints(images, np.zeros((len(rows), 80, 80), np.uint8), images[["archive", "member"]].head(0))
+
+
+def pair(first, second, kind="near"):
+    return {"first": first, "second": second, "distance": 2, "agreement": 0.99, "kind": kind}
+
+
+def manifest(rows):
+    return pd.DataFrame(rows, columns=["subset", "sha256", "patient"])
+
+
+def test_every_planted_copy_is_found_and_no_other(demo, everything, pairs):
+    found = leakage.audit(demo, everything.images, pairs, {})
+    assert found["datasets"] == {
+        "pneumonia": {
+            "images": 706,
+            "unreadable": 0,
+            "exact_duplicates": len(synthetic.DUPLICATES),
+            "near_duplicates": len(synthetic.NEAR_DUPLICATES),
+            "label_conflicts": 0,
+        },
+        "covid": {"images": 60, "unreadable": 0, "exact_duplicates": 0, "near_duplicates": 0, "label_conflicts": 0},
+    }
+    # one of the images that the second archive repeats stands twice in the first
+    assert found["across"] == {"pneumonia covid": {"exact": 0, "near": synthetic.COPIES_IN_COVID + 1}}
+
+
+def test_a_near_pair_within_the_archive_is_of_two_patients_and_one_size_smaller(everything, pairs):
+    table = leakage.pair_table(pairs, everything.images)
+    near = table[(table["kind"] == "near") & (table["archive"] == table["other_archive"])]
+    assert len(near) == len(synthetic.NEAR_DUPLICATES)
+    assert (near["patient"] != near["other_patient"]).all()
+    widths = everything.images.set_index("member")["width"]
+    ratios = [widths[a] / widths[b] for a, b in zip(near["member"], near["other_member"], strict=True)]
+    assert all(min(ratio, 1 / ratio) == pytest.approx(0.75, abs=0.01) for ratio in ratios)
+
+
+def test_the_copies_in_the_second_archive_are_the_ones_planted(everything, pairs):
+    table = leakage.pair_table(pairs, everything.images)
+    across = table[table["archive"] != table["other_archive"]]
+    numbers = {int(re.search(r"Normal-(\d+)\.png", member)[1]) for member in across["other_member"]}
+    assert numbers == set(range(1, synthetic.COPIES_IN_COVID + 1))
+    assert set(across["kind"]) == {"near"}
+
+
+def test_an_archive_that_two_datasets_share_is_taken_once(demo):
+    assert len(leakage.gather(demo | {"lungs": demo["pneumonia"]}).images) == 766
+
+
+def test_of_a_dataset_later_copies_and_pairs_of_two_classes_are_counted():
+    data = prints(
+        [("1", "a", "NORMAL"), ("2", "b", "NORMAL"), ("3", "a", "COVID"), ("4", "c", "COVID"), ("5", "d", "NORMAL")]
+    )
+    # b and c are near a
+    found = leakage.audit({"x": data}, data.images, pd.DataFrame([pair(0, 1), pair(0, 3)]), {})
+    assert found["datasets"]["x"] == {
+        "images": 5,
+        "unreadable": 0,
+        "exact_duplicates": 1,
+        "near_duplicates": 2,
+        "label_conflicts": 2,
+    }
+
+
+def test_a_pair_of_another_dataset_is_not_counted():
+    one, other = prints([("1", "a", "NORMAL"), ("2", "b", "NORMAL")]), prints([("1", "c", "COVID")], "b.zip")
+    everything = leakage.gather({"one": one, "other": other})
+    found = leakage.audit({"one": one, "other": other}, everything.images, pd.DataFrame([pair(1, 2)]), {})
+    assert found["datasets"]["one"]["near_duplicates"] == found["datasets"]["other"]["near_duplicates"] == 0
+    assert found["across"] == {"one other": {"exact": 0, "near": 1}}
+
+
+def test_across_datasets_only_copies_in_another_archive_count():
+    shared = prints([("1", "a", "NORMAL"), ("2", "b", "NORMAL")])
+    both = prints([("9", "a", "NORMAL"), ("8", "z", "NORMAL")], "b.zip")
+    images = pd.concat([shared.images, both.images], ignore_index=True)
+    more = Fingerprints(images, np.zeros((4, 80, 80), np.uint8), shared.unreadable)
+    sets = {"shared": shared, "more": more}
+    found = leakage.audit(sets, leakage.gather(sets).images, pd.DataFrame([pair(1, 3)]), {})
+    assert found["across"]["shared more"] == {"exact": 1, "near": 1}
+
+
+def test_a_split_counts_each_kind_of_leak_and_each_image_once():
+    images = pd.DataFrame({"sha256": list("abcdefgh")})
+    rows = [
+        ("train", "a", "p1"),
+        ("train", "b", ""),
+        ("validation", "c", "p2"),
+        ("validation", "b", "p1"),  # exact and patient
+        ("test", "a", "p1"),  # exact and patient
+        ("test", "d", ""),  # near b
+        ("test", "e", "p2"),  # patient, of validation
+        ("test", "f", ""),  # near g, which is in no other subset
+        ("test", "g", ""),
+        ("test", "h", "p3"),
+    ]
+    found = leakage.audit({}, images, pd.DataFrame([pair(3, 1), pair(5, 6)]), {"study": manifest(rows)})
+    assert found["splits"]["study"] == {
+        "test_images": 6,
+        "test_exact": 1,
+        "test_near": 1,
+        "test_patient": 2,
+        "test_any": 3,
+        "validation_images": 2,
+        "validation_exact": 1,
+        "validation_near": 0,
+        "validation_patient": 1,
+        "validation_any": 1,
+        "share": 0.5,
+    }
+
+
+def test_a_near_copy_is_found_from_either_side_and_an_exact_pair_is_not_near():
+    images = pd.DataFrame({"sha256": ["a", "b", "a"]})
+    pairs = pd.DataFrame([pair(0, 1), pair(0, 2, "exact")])
+    for trained, tested in (("a", "b"), ("b", "a")):
+        split = manifest([("train", trained, ""), ("test", tested, "")])
+        found = leakage.audit({}, images, pairs, {"study": split})["splits"]["study"]
+        assert (found["test_exact"], found["test_near"]) == (0, 1)
+    split = manifest([("train", "a", ""), ("test", "a", "")])
+    found = leakage.audit({}, images, pairs, {"study": split})["splits"]["study"]
+    assert (found["test_exact"], found["test_near"]) == (1, 0)
+
+
+def split_counts(images, exact, near, patient):
+    counts = {"test_exact": exact, "test_near": near, "test_patient": patient}
+    return {"test_images": images, **counts, "test_any": max(counts.values())}
+
+
+def assert_same_picture(draw, path):
+    draw(path)
+    first = path.read_bytes()
+    draw(path)
+    assert path.read_bytes() == first
+    return Image.open(io.BytesIO(first))
+
+
+def test_the_figure_of_splits_is_the_same_each_time(tmp_path):
+    splits = {"smatika": split_counts(100, 1, 2, 40), "smatika_leakfree": split_counts(90, 0, 0, 0)}
+    image = assert_same_picture(lambda path: leakage.draw_splits(splits, path), tmp_path / "leakage.png")
+    assert image.size[0] == 900
+
+
+def test_the_figure_of_splits_shows_the_kinds_that_leak(tmp_path):
+    leakage.draw_splits({"a": split_counts(100, 0, 50, 0)}, tmp_path / "leakage.png")
+    with Image.open(tmp_path / "leakage.png") as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
+    shown = {kind for kind, color in leakage.KIND_COLORS.items() if (pixels == rgb(color)).all(axis=1).sum() > 1000}
+    assert shown == {"near"}
+
+
+def rgb(color):
+    return [int(color[place : place + 2], 16) for place in (1, 3, 5)]
+
+
+def test_the_figure_of_examples_is_the_same_each_time(everything, pairs, tmp_path):
+    image = assert_same_picture(
+        lambda path: leakage.draw_examples(pairs, everything, path), tmp_path / "leakage_examples.png"
+    )
+    assert image.size[0] == 900
+
+
+def test_the_figure_of_examples_is_drawn_where_there_are_none(everything, pairs, tmp_path):
+    leakage.draw_examples(pairs.head(0), everything, tmp_path / "leakage_examples.png")
+    assert (tmp_path / "leakage_examples.png").exists()

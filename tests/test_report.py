@@ -1,0 +1,235 @@
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import finished_project
+from rontgen import cards, params, report
+from rontgen.errors import RontgenError
+
+VOID = {"meta", "img", "br", "hr"}
+# The smallest PNG there is: one gray pixel
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b550000000a49444154789c63600000000200"
+    "0148afa4710000000049454e44ae426082"
+)
+
+
+class Page(HTMLParser):
+    """The tags of a page with their attributes, and its text; fails where a tag is not closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def attributes(self, tag, name):
+        return [attributes[name] for found, attributes in self.tags if found == tag and name in attributes]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = finished_project.make(tmp_path_factory.mktemp("finished"))
+    with finished_project.chdir(folder):
+        cards.write_cards()
+    return folder
+
+
+@pytest.fixture
+def project(finished, change_params, tmp_path):
+    """The working directory: a finished project with its cards, of which a test may change any file."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+
+
+def written():
+    report.write(Path("report.html"))
+    return Path("report.html").read_text()
+
+
+def draw(path):
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_bytes(PNG)
+
+
+def test_the_page_is_whole_html_that_asks_for_nothing_outside(project):
+    draw("plots/claims.png")
+    page = Page(written())
+    names = {name for _, attributes in page.tags for name in attributes}
+    links = [attributes[name] for _, attributes in page.tags for name in ("src", "href") if name in attributes]
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in links)
+    assert not names & {"srcset", "style", "onload", "onclick", "background"}
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    assert "url(" not in page.text and "@import" not in page.text
+
+
+def test_every_link_of_the_page_has_its_target_once(project):
+    page = Page(written())
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {link.removeprefix("#") for link in page.attributes("a", "href")}
+    assert {"reading", "ledger", "leakage", "run-active"} <= targets <= set(ids)
+
+
+def test_headings_skip_no_level(project):
+    levels = [int(tag[1]) for tag, _ in Page(written()).tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_every_run_is_listed_and_folded_with_its_card(project):
+    text = written()
+    page = Page(text)
+    for name in ["active", *params.load().reported]:
+        assert f'<a href="#run-{name}">' in text
+        assert f"<h4>Model card: {name}</h4>" in text
+    folded = sum(tag == "details" for tag, _ in page.tags)
+    assert folded == sum(tag == "summary" for tag, _ in page.tags)
+    assert folded == 1 + 1 + len(params.load().views) + 1 + len(params.load().reported) + 1
+    assert not page.attributes("details", "open")
+
+
+def test_a_figure_is_inlined_with_its_text(project):
+    draw("plots/smatika_vgg16/roc.png")
+    (attributes,) = [attributes for tag, attributes in Page(written()).tags if tag == "img"]
+    assert attributes["src"].startswith("data:image/png;base64,iVBORw0KGgo")
+    assert attributes["alt"] == "smatika_vgg16: ROC curve with its 95% band"
+
+
+def test_a_missing_figure_is_named_with_its_command(project):
+    def missing(path):
+        return re.search(rf"Not there: [^<]*\({re.escape(path)}\)\. Run <code>([^<]*)</code>", written())
+
+    assert missing("plots/claims.png")[1] == "dvc repro compare"
+    assert missing("plots/shortcuts/lungs.png")[1] == "dvc repro shortcuts@lungs"
+    assert missing("plots/balance/pirngadi_150/smote.png")[1] == "dvc repro paper_balance@pirngadi_150"
+    assert missing("plots/gradcam/active.png")[1] == "dvc repro evaluate"
+    assert missing("plots/balance/smatika_224/smote.png") is None
+    draw("plots/claims.png")
+    assert missing("plots/claims.png") is None
+
+
+def test_verdicts_headlines_and_contradictions_are_shown(project):
+    text = written()
+    counts = "".join(f'<td class="number">{number}</td>' for number in (2, 0, 0, 1, 1, 4))
+    assert f'<tr><th scope="row">smatika</th>{counts}</tr>' in text
+    assert '<td class="number">0.0625</td><td>no, whatever the pairing</td>' in text
+    assert text.partition('id="ledger"')[0].count("<li>precision | recall give 0.9703</li>") == 1
+    assert "<code>test.accuracy</code> 0.97 (Section 4)" in text
+
+
+def test_the_ledger_has_every_claim(project):
+    ledger = Page(written()).text.partition("Show all 4 numbers")[2].partition("Leakage")[0]
+    for claim in cards.read_claims("").to_dict("records"):
+        assert all(claim[column] in ledger for column in ("run", "metric", "paper", "ours", "verdict", "reason"))
+    assert "0.92 (0.8484–0.9648)0.5 (0.4–0.6)-0.42not reproduced" in ledger
+
+
+def test_leaks_optimism_and_shortcuts_are_shown(project):
+    text = written()
+    assert '<td class="number">7</td><td class="number">29.2%</td>' in text
+    assert '<td class="number">0.1000 (0.0200–0.1800)</td>' in text
+    assert '<td class="number">0.7500 (0.7000–0.8000)</td>' in text
+
+
+def test_a_class_name_stays_text(project):
+    path = Path("params.yaml")
+    path.write_text(path.read_text().replace("PNEUMONIA", "<script>P&"))
+    finished_project.write_results()
+    cards.write_cards()
+    page = Page(written())
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert "<script>P&" in page.text
+
+
+def test_html_in_a_card_stays_text(project):
+    path = Path("cards/active.md")
+    path.write_text(path.read_text() + '\n<img src="https://example.org/">\n\n[a](javascript:alert)\n')
+    page = Page(written())
+    assert "img" not in {tag for tag, _ in page.tags}
+    assert all(link.startswith("#") for link in page.attributes("a", "href"))
+
+
+def test_the_demo_is_called_a_demo(project, change_params):
+    warning = "the images are drawn phantoms, and no result of ours on this page says anything about"
+    assert warning in written()
+    path = Path("params.yaml")
+    path.write_text(path.read_text().replace('"profile": "demo"', '"profile": "paper"'))
+    assert warning not in written()
+
+
+def test_the_same_files_make_the_same_bytes(project):
+    assert written() == written()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "metrics/claims.csv",
+        "metrics/claims.json",
+        "metrics/leakage.json",
+        "metrics/smatika_vgg16.json",
+        "cards/active.md",
+    ],
+)
+def test_a_missing_file_is_named(project, path):
+    Path(path).unlink()
+    with pytest.raises(RontgenError, match=f"{path} not found: run `make repro` first"):
+        report.write(Path("report.html"))
+    assert not Path("report.html").exists()
+
+
+@pytest.mark.parametrize("number", ["accuracy", "test_images"])
+def test_a_missing_number_is_named(project, number):
+    path = Path("metrics/active.json")
+    path.write_text(path.read_text().replace(f'"{number}"', '"other"', 1))
+    with pytest.raises(RontgenError, match=f"a number of the page is missing, .*{number}.*: run `make repro`"):
+        report.write(Path("report.html"))
+
+
+def test_the_commit_is_named_and_what_differs_from_it(tmp_path, monkeypatch):
+    def git(*arguments):
+        options = ["-c", "user.name=a", "-c", "user.email=a@b.invalid", "-c", "commit.gpgsign=false"]
+        return subprocess.run(["git", *options, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert report.commit() == "unknown: no git repository"
+    git("init", "--quiet")
+    Path("file").write_text("one")
+    git("add", "file")
+    git("commit", "--quiet", "--message", "one")
+    git("tag", "--annotate", "--message", "a tag", "version")
+    commit = git("rev-parse", "--short=12", "HEAD")
+    assert report.commit() == commit
+    Path("file").write_text("two")
+    assert report.commit() == f"{commit} + changes"
+
+
+def test_the_command_writes_where_it_is_told(project):
+    command = [sys.executable, "-m", "rontgen.report", "--output", "pages/evidence.html"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0 and result.stdout.startswith("pages/evidence.html: ")
+    assert Path("pages/evidence.html").stat().st_size > 10_000
+
+    Path("metrics/claims.json").unlink()
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr == "error: metrics/claims.json not found: run `make repro` first\n"

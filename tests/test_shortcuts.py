@@ -1,0 +1,140 @@
+"""The shortcut probe: a planted shortcut is seen, where there is none the interval holds chance."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from rontgen import shortcuts
+from rontgen.errors import RontgenError
+from rontgen.fingerprints import Fingerprints
+
+CLASSES = ["NORMAL", "PNEUMONIA"]
+
+
+def prints(classes, *, width=None, patients=None, thumbnails=None, seed=0):
+    """Images of noise and of random sizes, of as many patients, but for what is given."""
+    random, count = np.random.default_rng(seed), len(classes)
+    images = pd.DataFrame(
+        {
+            "class": classes,
+            "patient": [f"p{n}" for n in range(count)] if patients is None else patients,
+            "sha256": [str(n) for n in range(count)],
+            "near": range(count),
+            "width": random.integers(200, 300, count) if width is None else width,
+            "height": random.integers(200, 300, count),
+            "bytes": random.integers(9000, 20000, count),
+        }
+    )
+    noise = random.integers(0, 256, (count, 80, 80), dtype=np.uint8)
+    return Fingerprints(images, noise if thumbnails is None else thumbnails, images.head(0))
+
+
+def alternating(count, classes=CLASSES):
+    return [classes[place % len(classes)] for place in range(count)]
+
+
+def probes(prints, classes=CLASSES):
+    return shortcuts.probe(prints, classes)["probes"]
+
+
+def assert_chance(result):
+    """That an interval holds 0.5, give or take what cross-validation without a signal does to it."""
+    assert result["low"] < result["roc_auc"] < result["high"]
+    assert result["low"] - 0.05 < 0.5 < result["high"] + 0.05
+
+
+def test_a_size_that_gives_the_class_away_is_seen_and_the_other_features_stay_at_chance():
+    random = np.random.default_rng(1)
+    width = np.where(np.arange(200) % 2, 300, 200) + random.integers(0, 40, 200)
+    found = probes(prints(alternating(200), width=width))
+    assert found["width"]["roc_auc"] > 0.99
+    assert found["size"]["roc_auc"] > 0.99
+    assert found["size"]["accuracy"] > 0.95
+    assert found["size"]["majority_accuracy"] == 0.5
+    for name in ("height", "bytes", "border", "thumbnail"):
+        assert_chance(found[name])
+
+
+def test_without_a_signal_every_interval_holds_chance():
+    found = probes(prints(alternating(200)))
+    assert list(found) == ["size", "width", "height", "bytes", "border", "thumbnail"]
+    for result in found.values():
+        assert_chance(result)
+
+
+def test_the_size_is_width_height_their_ratio_and_the_bytes():
+    data = prints(alternating(3), width=np.array([200, 300, 400]))
+    height, size = data.images["height"], data.images["bytes"]
+    width, ratio = data.images["width"], data.images["width"] / height
+    np.testing.assert_array_equal(shortcuts.features(data)["size"], np.stack([width, height, ratio, size], axis=1))
+
+
+@pytest.mark.parametrize(("place", "seen"), [(slice(0, 8), True), (slice(8, 72), False)])
+def test_the_border_is_the_outer_tenth_alone(place, seen):
+    thumbnails = np.random.default_rng(2).integers(0, 200, (160, 80, 80), dtype=np.uint8)
+    thumbnails[1::2, place, place] += 50
+    found = probes(prints(alternating(160), thumbnails=thumbnails))
+    assert (found["border"]["roc_auc"] > 0.95) == seen
+    assert found["thumbnail"]["roc_auc"] > 0.95
+
+
+def test_features_that_are_all_equal_give_one_half():
+    found = probes(prints(alternating(101), width=np.full(101, 299)))
+    assert {name: found["width"][name] for name in ("roc_auc", "low", "high")} == {
+        "roc_auc": 0.5,
+        "low": 0.5,
+        "high": 0.5,
+    }
+    assert found["width"]["accuracy"] == found["width"]["majority_accuracy"] == 0.505
+
+
+def test_patients_are_not_recognised():
+    # five images of each patient, alike, and nothing in common to the patients of a class
+    random = np.random.default_rng(3)
+    patient = np.repeat(np.arange(40), 5)
+    classes = np.array(CLASSES)[patient % 2]
+    faces = random.integers(0, 236, (40, 80, 80), dtype=np.uint8)
+    thumbnails = faces[patient] + random.integers(0, 20, (200, 80, 80), dtype=np.uint8)
+    assert_chance(probes(prints(classes, thumbnails=thumbnails, patients=patient.astype(str)))["thumbnail"])
+    unknown = probes(prints(classes, thumbnails=thumbnails))["thumbnail"]
+    assert unknown["roc_auc"] > 0.95
+
+
+def test_the_interval_is_by_patient():
+    width = np.random.default_rng(4).integers(200, 300, 60)
+    classes = alternating(60)
+    alone = probes(prints(classes, width=width))["width"]
+    fourfold = prints(
+        np.repeat(classes, 4), width=np.repeat(width, 4), patients=np.repeat(np.arange(60), 4).astype(str)
+    )
+    together = probes(fourfold)["width"]
+    assert together["high"] - together["low"] > 0.8 * (alone["high"] - alone["low"])
+
+
+def test_of_several_classes_the_mean_against_the_rest_is_given():
+    classes = ["NORMAL", "PNEUMONIA", "PNEUMOTHORAX"]
+    width = 200 + 50 * (np.arange(150) % 3 == 0) + np.random.default_rng(5).integers(0, 10, 150)
+    found = probes(prints(alternating(150, classes), width=width), classes)
+    # 1 for the first class; 0.75 for the others, each told from one of its two rivals
+    assert found["width"]["roc_auc"] == pytest.approx((1 + 0.75 + 0.75) / 3, abs=0.04)
+    assert found["width"]["majority_accuracy"] == round(1 / 3, 4)
+
+
+def test_too_few_patients_of_a_class_are_refused():
+    classes = ["NORMAL"] * 30 + ["PNEUMONIA"] * 10
+    patients = [f"p{n}" for n in range(30)] + ["q0", "q1", "q2", "q3"] * 2 + ["q0", "q1"]
+    with pytest.raises(RontgenError, match=r"PNEUMONIA: expected images of 5 patients or more .* received 4"):
+        shortcuts.probe(prints(classes, patients=patients), CLASSES)
+
+
+def test_the_same_images_give_the_same_numbers_and_the_same_figure(tmp_path):
+    data = prints(alternating(80))
+    first, second = shortcuts.probe(data, CLASSES), shortcuts.probe(data, CLASSES)
+    assert first == second
+    assert first["images"] == 80
+    for path in (tmp_path / "one.png", tmp_path / "two.png"):
+        shortcuts.draw(first["probes"], data.images, "pneumonia", path)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    with Image.open(tmp_path / "one.png") as image:
+        assert image.size == (1080, 540)
