@@ -70,7 +70,7 @@ WHOLE_SECTIONS = {
     "leakage": ("dataset", "datasets", "studies"),
     "optimism": ("reported",),
     "compare": ("datasets", "models", "studies", "views", "reported"),
-    "cards": tuple(key if key != "profiles" else "profiles.demo" for key in PARAMS),
+    "cards": tuple(PARAMS),  # the whole file
 }
 
 

@@ -1,5 +1,6 @@
 """The protocols: phases, what is frozen, the epoch kept, and what is written."""
 
+import json
 import subprocess
 
 import keras
@@ -43,8 +44,9 @@ def bright_or_dark(count):
 
 
 @pytest.fixture
-def fit(tmp_path):
-    """Train on images that any model can tell apart."""
+def fit(tmp_path, monkeypatch):
+    """Train on images that any model can tell apart; every epoch is saved, however short."""
+    monkeypatch.setattr(callbacks, "SAVE_EVERY", 0)
 
     def run(model, train=TRAIN, augmentation=None, unfrozen_layers=None, live=None, fingerprint="one"):
         keras.utils.set_random_seed(0)
@@ -53,6 +55,7 @@ def fit(tmp_path):
             live=live or SilentLive(), progress_file=tmp_path / "progress.npz", fingerprint=fingerprint,
         )  # fmt: skip
 
+    run.path = tmp_path / "progress.npz"
     return run
 
 
@@ -271,6 +274,14 @@ def test_a_run_killed_after_its_last_epoch_trains_no_more(fit):
     expected = fit(small(), RESUMED)
     model = small()
     assert fit(model, RESUMED).history.equals(expected.history)
+
+
+def test_epochs_that_are_short_beside_the_saving_are_not_saved(fit, monkeypatch):
+    monkeypatch.setattr(callbacks, "SAVE_EVERY", 1e9)
+    expected = fit(small(), RESUMED)
+    with np.load(fit.path) as file:
+        assert len(json.loads(str(file["state"]))["rows"]) == 1
+    assert fit(small(), RESUMED).history.equals(expected.history)
 
 
 def test_another_fingerprint_starts_afresh(fit):
