@@ -20,8 +20,8 @@ setup: .venv/installed
 
 ## make repro: every stage of both pipelines, then the table of paper against ours
 repro: setup
-	@# dvc writes these two in place, and a killed one may leave them empty (docs/reliability.md)
-	@find dvc.lock .dvc/tmp/rwlock -maxdepth 0 -empty -delete 2>/dev/null || true
+	@# dvc writes these in place, and a killed one may leave them empty (docs/reliability.md)
+	@find dvc.lock leakfree/dvc.lock .dvc/tmp/rwlock -maxdepth 0 -empty -delete 2>/dev/null || true
 	dvc repro fingerprint
 	$(MAKE) --no-print-directory --jobs=2 paper leakfree
 	dvc repro
@@ -33,8 +33,8 @@ paper: setup
 	dvc --wait-for-lock repro --single-item split preprocess balance train evaluate \
 	  paper_split paper_preprocess paper_balance paper_train paper_evaluate
 leakfree: setup
-	dvc --wait-for-lock repro --single-item leakfree_split leakfree_preprocess leakfree_balance leakfree_train \
-	  leakfree_evaluate shortcuts
+	dvc --wait-for-lock repro --single-item $(addprefix leakfree/dvc.yaml:,split preprocess balance train evaluate) \
+	  shortcuts
 
 ## make report: report.html, all of the evidence on one page
 report: repro

@@ -53,11 +53,11 @@ AUDITED = [
     "paper_evaluate@pirngadi_simple_rnn",
     "fingerprint@pneumonia",
     "shortcuts@pneumonia",
-    "leakfree_split@smatika",
-    "leakfree_preprocess@smatika_224",
-    "leakfree_balance@smatika_224",
-    "leakfree_train@smatika_vgg16",
-    "leakfree_evaluate@smatika_vgg16",
+    "leakfree/dvc.yaml:split@smatika",
+    "leakfree/dvc.yaml:preprocess@smatika_224",
+    "leakfree/dvc.yaml:balance@smatika_224",
+    "leakfree/dvc.yaml:train@smatika_vgg16",
+    "leakfree/dvc.yaml:evaluate@smatika_vgg16",
     "leakage",
     "optimism",
     "compare",
@@ -166,7 +166,7 @@ def prepare(stage, project, declared):
     """What a stage that ends the pipeline reads: made by the quick stages before it, or made up."""
     if stage == "leakage":
         for other in declared:
-            if re.match(r"download|fingerprint|(leakfree_|paper_)?split", other) and other not in AUDITED:
+            if re.match(r"download|fingerprint|(paper_|leakfree/dvc\.yaml:)?split", other) and other not in AUDITED:
                 run(project, declared[other]["cmd"].split()[1:])
     if stage == "optimism":
         for name in read_params(project)["reported"]:
@@ -203,7 +203,7 @@ def run(folder, arguments):
 
 def kind(stage):
     """`train` of train, paper_train@smatika_vgg16, …"""
-    return stage.removeprefix("paper_").removeprefix("leakfree_").partition("@")[0]
+    return stage.removeprefix("paper_").removeprefix("leakfree/dvc.yaml:").partition("@")[0]
 
 
 def covers(declared, path):

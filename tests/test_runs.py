@@ -173,8 +173,8 @@ def test_paths_and_commands_of_a_twin(profile):
     assert run.view.preprocessed == Path("data/preprocessed/lungcare_640_leakfree")
     assert run.view.study.manifest == Path("data/split/lungcare_leakfree.csv")
     assert run.view.study.fingerprints == Path("data/fingerprints/lungs")
-    assert run.view.study.command == "dvc repro leakfree_split@lungcare"
-    assert run.command == "dvc repro leakfree_train@lungcare_b8_s640"
+    assert run.view.study.command == "dvc repro leakfree/dvc.yaml:split@lungcare"
+    assert run.command == "dvc repro leakfree/dvc.yaml:train@lungcare_b8_s640"
 
 
 @pytest.mark.parametrize(

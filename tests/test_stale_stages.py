@@ -47,11 +47,14 @@ def runs_with(model):
     )
 
 
+TWIN = "leakfree/dvc.yaml:"
+
+
 def stages(kind, names):
     """The stages of the active run, of reported ones, and of their leak-free twins."""
     reported = [name for name in names if name != "active"]
     own = {kind if name == "active" else f"paper_{kind}@{name}" for name in names}
-    return own | {f"leakfree_{kind}@{name}" for name in reported}
+    return own | {f"{TWIN}{kind}@{name}" for name in reported}
 
 
 DOWNLOADS = {f"download@{dataset}" for dataset in PARAMS["datasets"]}
@@ -157,7 +160,7 @@ def modules():
         yield f"stages/{name}.py", group
     manifest_readers = PREPROCESSES | BALANCES | TRAINS | EVALUATES | {"leakage"}
     prints = FINGERPRINTS | SHORTCUTS | {"leakage"}
-    drawn = {stage for stage in BALANCES | EVALUATES if not stage.startswith("leakfree_")}
+    drawn = {stage for stage in BALANCES | EVALUATES if not stage.startswith(TWIN)}
     for name, group in {
         "__init__": set(),  # holds a docstring alone
         "archives": DOWNLOADS | SPLITS | PREPROCESSES | prints,
@@ -224,12 +227,12 @@ def expected_parents(stage):
     if stage in last:
         return last[stage]
     group, _, name = stage.partition("@")
-    twin, kind = group.startswith("leakfree_"), group.removeprefix("paper_").removeprefix("leakfree_")
+    twin, kind = group.startswith(TWIN), group.removeprefix("paper_").removeprefix(TWIN)
     name = name or "active"
 
     def alike(kind, name):
         """The stage of this kind that belongs to the same pipeline."""
-        return {f"leakfree_{kind}@{name}"} if twin else stages(kind, [name]) - {f"leakfree_{kind}@{name}"}
+        return {f"{TWIN}{kind}@{name}"} if twin else stages(kind, [name]) - {f"{TWIN}{kind}@{name}"}
 
     if kind == "download":
         return set()
@@ -388,6 +391,7 @@ def project(tmp_path_factory, index):
     (folder / ".dvc").mkdir()
     for name in (".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml", "papers.yaml", "requirements.txt"):
         shutil.copy(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "leakfree", folder / "leakfree", ignore=shutil.ignore_patterns("dvc.lock"))
     for stage in index.stages:
         for out in stage.outs:
             path = folder / out.def_path

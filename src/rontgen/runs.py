@@ -214,7 +214,7 @@ def stage_command(stage: str, name: str) -> str:
     if name == ACTIVE:
         return f"dvc repro {stage}"
     base = name.removesuffix(LEAKFREE)
-    return f"dvc repro {'paper' if base == name else 'leakfree'}_{stage}@{base}"
+    return f"dvc repro {'paper_' if base == name else 'leakfree/dvc.yaml:'}{stage}@{base}"
 
 
 def _study(values: Params, name: str) -> Study:
