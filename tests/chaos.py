@@ -27,6 +27,8 @@ from ruamel.yaml import YAML
 from tqdm import tqdm
 
 ROOT = Path(__file__).parents[1]
+# What stages wrote and git keeps
+RESULTS = ("metrics/", "plots/", "cards/", "dvc.lock", "leakfree/dvc.lock")
 STAGES = ("download", "preprocess", "balance", "train", "evaluate")
 # What is killed: the stage's process; it and dvc; dvc, when the stage has ended and dvc takes its outputs
 KINDS = ("stage", "both", "dvc")
@@ -149,7 +151,7 @@ class Pipeline:
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
         for name in filter(None, names):
-            if not name.startswith(("metrics/", "plots/")) and name != "dvc.lock" and (ROOT / name).is_file():
+            if not name.startswith(RESULTS) and (ROOT / name).is_file():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, self.folder / name)
         path = self.folder / "params.yaml"
