@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from rontgen import evaluation, intervals
+from rontgen import evaluation, intervals, resampling
 from rontgen.errors import RontgenError
 
 TWO, FOUR = ["NORMAL", "PNEUMONIA"], ["A", "B", "C", "D"]
@@ -53,7 +53,7 @@ def weights_of(images, resamples=5, seed=3):
 def test_metrics_of_equal_weights_are_those_of_evaluation(classes, decimals):
     predictions = predictions_of(203, classes, decimals=decimals)
     expected = evaluation.metrics(predictions, classes)
-    for key, value in intervals.Sample(predictions, classes).point().items():
+    for key, value in resampling.Sample(predictions, classes).point().items():
         assert value == pytest.approx(place(expected, key), abs=1e-12, rel=1e-12), key
 
 
@@ -79,7 +79,7 @@ def test_every_metric_that_weights_can_change_has_an_interval(classes):
 def test_weights_count_as_scikit_learns_sample_weight(classes, decimals):
     predictions = predictions_of(80, classes, decimals=decimals)
     weights = weights_of(80)
-    metrics = intervals.Sample(predictions, classes).metrics(weights)
+    metrics = resampling.Sample(predictions, classes).metrics(weights)
     truth = pd.Index(classes).get_indexer(predictions["class"])
     probabilities = predictions[classes].to_numpy()
     for resample, weight in enumerate(weights.T):
@@ -102,7 +102,7 @@ def test_a_weight_is_a_number_of_repeats(classes):
     weights = weights_of(50, resamples=1)
     repeated = predictions.loc[predictions.index.repeat(weights[:, 0].astype(int))]
     expected = evaluation.metrics(repeated, classes)
-    for key, values in intervals.Sample(predictions, classes).metrics(weights).items():
+    for key, values in resampling.Sample(predictions, classes).metrics(weights).items():
         value = place(expected, key)
         if key[0] == "confusion":  # a share of the class, times its images
             images = predictions["class"].value_counts()[key[1]]
@@ -112,7 +112,7 @@ def test_a_weight_is_a_number_of_repeats(classes):
 
 def test_a_patient_is_drawn_as_one():
     predictions = decided("aabbb", "abbba", ["p", "p", "q", "", ""])
-    sample = intervals.Sample(predictions, ["a", "b"])
+    sample = resampling.Sample(predictions, ["a", "b"])
     assert sample.units == 4
     metrics = sample.metrics(np.array([[2.0], [0.0], [1.0], [1.0]]))  # p twice, each image without patient once
     assert metrics["accuracy",][0] == pytest.approx((2 * 1 + 1) / (2 * 2 + 2))
@@ -120,7 +120,7 @@ def test_a_patient_is_drawn_as_one():
 
 def test_unknown_patients_are_each_their_own_also_as_missing_values():
     predictions = decided("aabb", "abba").assign(patient=np.nan)
-    assert intervals.Sample(predictions, ["a", "b"]).units == 4
+    assert resampling.Sample(predictions, ["a", "b"]).units == 4
 
 
 def test_intervals_by_patient_are_wider_than_by_image_where_a_patients_images_are_alike():
@@ -201,7 +201,7 @@ def test_resamples_without_an_image_of_a_class_are_left_out_of_its_metrics():
 
 
 def test_a_resample_without_an_image_of_a_class_has_no_metric_of_it():
-    metrics = intervals.Sample(decided("aabb", "abbb"), ["a", "b"]).metrics(np.array([[1.0], [1.0], [0.0], [0.0]]))
+    metrics = resampling.Sample(decided("aabb", "abbb"), ["a", "b"]).metrics(np.array([[1.0], [1.0], [0.0], [0.0]]))
     undefined = {key for key, values in metrics.items() if np.isnan(values[0])}
     assert undefined == {("roc_auc",), ("average_precision",), ("sensitivity",)} | {
         (*place, name)
@@ -224,9 +224,9 @@ def test_the_seed_decides():
 
 
 def test_blocks_do_not_change_what_is_drawn(monkeypatch):
-    sample = intervals.Sample(predictions_of(31, TWO), TWO)
+    sample = resampling.Sample(predictions_of(31, TWO), TWO)
     whole = np.concatenate(list(sample.draws(np.random.default_rng(0), 20)), axis=1)
-    monkeypatch.setattr(intervals, "BLOCK", 100)
+    monkeypatch.setattr(resampling, "BLOCK", 100)
     blocks = list(sample.draws(np.random.default_rng(0), 20))
     assert [block.shape for block in blocks] == [(31, 3)] * 6 + [(31, 2)]
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), whole)
@@ -235,11 +235,11 @@ def test_blocks_do_not_change_what_is_drawn(monkeypatch):
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 10), (1, 10), (3, 10), (10, 10), (447, 453)])
 def test_exact_is_clopper_and_pearsons(successes, trials):
-    assert intervals.exact(successes, trials) == pytest.approx(proportion_confint(successes, trials, method="beta"))
+    assert resampling.exact(successes, trials) == pytest.approx(proportion_confint(successes, trials, method="beta"))
 
 
 def test_exact_of_no_trials_is_everything():
-    assert intervals.exact(0, 0) == (0.0, 1.0)
+    assert resampling.exact(0, 0) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("classes", [TWO, FOUR])
@@ -270,7 +270,7 @@ def test_the_roc_band_of_one_score_is_the_diagonal():
 
 def weighted_once(monkeypatch, weights):
     """Make every band of one resample, of these weights."""
-    monkeypatch.setattr(intervals.Sample, "draws", lambda *_: iter([weights]))
+    monkeypatch.setattr(resampling.Sample, "draws", lambda *_: iter([weights]))
 
 
 def test_a_precision_recall_band_is_scikit_learns_curve_by_steps(monkeypatch):

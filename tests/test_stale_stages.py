@@ -195,6 +195,7 @@ def modules():
         "phantom": DOWNLOADS,
         "report": set(),
         "reproducibility": TRAINS | EVALUATES,
+        "resampling": EVALUATES | SHORTCUTS | {"optimism"},
         "runs": ALL - {"compare"},
         "shortcuts": SHORTCUTS,
         "splits": SPLITS | FINGERPRINTS,

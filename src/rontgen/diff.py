@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rontgen import errors, evaluation, intervals
+from rontgen import errors, evaluation, intervals, resampling
 from rontgen.errors import RontgenError
 from rontgen.runs import ACTIVE, stage_command
 
@@ -92,7 +92,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> dict:
             "the second: compare runs of one dataset"
         )
     differences = intervals.paired_difference(first, second, classes)
-    points = [intervals.Sample(table, classes).point() for table in (first, second)]
+    points = [resampling.Sample(table, classes).point() for table in (first, second)]
     metrics = {
         name: {"first": points[0][key], "second": points[1][key], **differences[name]}
         for name, key in intervals.COMPARED.items()
