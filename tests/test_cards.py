@@ -77,7 +77,7 @@ def test_every_interval_is_shown(project, name):
         ("metrics/smatika_vgg16.json", {"accuracy": 0.123456}, "| accuracy | 0.1235 ("),
         ("metrics/smatika_vgg16.json", {"parameters": 7654321}, "7,654,321 parameters"),
         ("metrics/smatika_vgg16/train.json", {"best_epoch": 3}, "epoch 3 kept"),
-        ("metrics/smatika_vgg16/time.json", {"device": "NVIDIA H100"}, "Trained on: NVIDIA H100, with 2 threads"),
+        ("metrics/smatika_vgg16/time.json", {"device": "NVIDIA H100"}, "Trained on: NVIDIA H100, with 1 thread"),
         ("metrics/preprocess/smatika_224.json", {"unreadable": 5}, "Unreadable images left out: 5"),
         ("metrics/split/smatika.json", {"dropped": {"duplicates": 77}}, "duplicates: 77 images"),
         ("metrics/shortcuts/pneumonia.json", {"images": 4321}, "on all 4,321 images"),

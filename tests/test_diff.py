@@ -187,7 +187,7 @@ def test_the_table_marks_intervals_that_leave_out_zero(run):
     assert code == 0
     lines = {line.split()[0]: line for line in out.splitlines() if line}
     assert lines["A:"].startswith("A: active, at first (") and lines["B:"].startswith("B: active, at second (")
-    assert "80 test images, 0 of 0 patients and 80 of unknown ones; classes NORMAL, PNEUMONIA" in out
+    assert "80 test images: 80 of no known patient; classes NORMAL, PNEUMONIA" in out
     assert lines["accuracy"].split()[1:4] == ["0.8750", "0.5000", "-0.3750"] and lines["accuracy"].endswith(" *")
     assert "only A right on 30 images, only B on 0, p = 0.0000" in lines["McNemar:"]
     assert out.splitlines()[-1].startswith("A is right more often than B: accuracy differs by -37.5 percentage points")

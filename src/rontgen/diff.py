@@ -113,11 +113,12 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> dict:
 def as_text(result: dict) -> str:
     """A result of `compare`, with the names `first` and `second` of what was compared, as lines for a terminal."""
     images, unknown = result["images"], result["images_without_patient"]
-    patients = f"{images - unknown} of {result['patients']} patients and {unknown} of unknown ones"
+    known = [f"{images - unknown} of {result['patients']} patients"] if images > unknown else []
+    patients = " and ".join(known + ([f"{unknown} of no known patient"] if unknown else []))
     lines = [
         f"A: {result['first']}",
         f"B: {result['second']}",
-        f"{images} test images, {patients}; classes {', '.join(result['classes'])}",
+        f"{images} test images: {patients}; classes {', '.join(result['classes'])}",
         "",
         f"{'metric':<27}{'A':>8}{'B':>9}{'B − A':>10}   95% interval",
     ]
