@@ -84,20 +84,12 @@ pytestmark = pytest.mark.slow
 def project(tmp_path_factory):
     """A copy of the repository with a demo that is as small as it can be, and an active run that uses all it can."""
     folder = tmp_path_factory.mktemp("declarations") / "rontgen"
-    for name in (
-        "src",
-        "stages",
-        ".dvc/config",
-        ".dvcignore",
-        "dvc.yaml",
-        "params.yaml",
-        "papers.yaml",
-        "requirements.txt",
-    ):
+    files = (".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml", "papers.yaml", "requirements.txt")
+    for name in ("src", "stages", "leakfree", *files):
         source, target = ROOT / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "dvc.lock"))
         else:
             shutil.copy(source, target)
     # DVCLive asks git for the last commit
@@ -280,7 +272,7 @@ def test_a_download_from_kaggle_uses_what_the_synthetic_one_does_not(declared, f
 def test_the_params_that_a_stage_reads_are_declared(stage, declared, findings):
     assert findings[stage]["params"] or stage in WHOLE_SECTIONS, "the audit saw nothing"
     undeclared = {key for key in findings[stage]["params"] if not any(below(key, d) for d in declared[stage]["params"])}
-    assert undeclared == set()
+    assert undeclared == set() or "params.yaml" in declared[stage]["deps"]  # all of them
 
 
 @pytest.mark.parametrize("stage", [stage for stage in AUDITED if stage not in WHOLE_SECTIONS])
