@@ -53,10 +53,10 @@ def draw(run, model, pixels, predictions, metrics, bounds) -> None:
     figures.history(history, best_epoch, run.name, run.plots / "history.png")
     figures.confusion_matrix(metrics["confusion"], run.name, run.plots / "confusion_matrix.png")
     band = intervals.roc_band(predictions, run.classes)
-    figures.roc(roc, band, metrics["roc_auc"], bounds["roc_auc"], run.name, run.plots / "roc.png")
+    figures.roc(roc, band, metrics["roc_auc"], bounds.get("roc_auc"), run.name, run.plots / "roc.png")
     band = intervals.precision_recall_band(predictions, run.classes)
     figures.precision_recall(
-        precision_recall, band, metrics["average_precision"], bounds["average_precision"],
+        precision_recall, band, metrics["average_precision"], bounds.get("average_precision"),
         predictions["class"].value_counts(normalize=True).to_dict(), run.name, run.plots / "precision_recall.png",
     )  # fmt: skip
     figures.calibration(

@@ -96,7 +96,7 @@ def test_leaks_and_optimism_are_those_of_the_files(project):
     assert "| test | 24 | 0 | 3 | 5 | 7 |" in card
     assert "29.2% of the test images leak" in card
     assert "| accuracy | 0.9000 | 0.8000 | 0.1000 (0.0200–0.1800) |" in card
-    assert "Take its accuracy without leaks, 0.8000" in card
+    assert "Without known leaks its accuracy was 0.8000" in card
 
 
 def test_verdicts_are_counted_and_contradictions_shown(project):

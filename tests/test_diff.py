@@ -200,6 +200,13 @@ def test_a_difference_within_chance_has_no_mark(workspace):
     assert out.splitlines()[-1].startswith("The difference in accuracy, +1.2 percentage points (")
 
 
+def test_four_images_of_a_hundred_are_no_winner_though_the_interval_leaves_out_zero(workspace):
+    out = workspace(predictions_of(90, 100), predictions_of(94, 100))[1]
+    assert "only A right on 0 images, only B on 4, p = 0.1250" in out
+    assert next(line for line in out.splitlines() if line.startswith("accuracy")).endswith(" *")
+    assert out.splitlines()[-1].endswith("may be chance.")
+
+
 def test_a_run_against_itself(workspace):
     out = workspace(predictions_of(60), predictions_of(60))[1]
     assert out.splitlines()[-1] == "A and B are right on the same images."

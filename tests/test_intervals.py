@@ -375,3 +375,9 @@ def test_mcnemar_is_the_exact_one_of_statsmodels():
 def test_mcnemar_by_hand():
     found = intervals.mcnemar(decided("aaab", "bbbb"), decided("aaab", "aaab"))
     assert found == {"only_first_right": 0, "only_second_right": 3, "p_value": pytest.approx(2 / 2**3)}
+
+
+def test_a_metric_without_width_and_without_an_exact_stand_in_has_no_interval():
+    found = intervals.of(decided("a" * 20 + "b" * 20, "a" * 40), ["a", "b"], resamples=100)
+    assert "recall" not in found["macro"] and "recall" in found["classes"]["a"]
+    assert found["accuracy"]["low"] < 0.5 < found["accuracy"]["high"]

@@ -3,8 +3,9 @@
 In this order: `contradictory` and `data unavailable` are found by arithmetic over the published numbers and the public
 archives' counts (rontgen.arithmetic, rontgen.holdings); `not comparable` is what has no counterpart; a number is
 `reproduced` where, give or take its rounding, it lies in the 95% interval of ours, or equals ours where it is exact.
-The interval knows the sampling error of our images alone: not the paper's, nor what another seed would give. And of
-many rates that are right, one in twenty falls outside by chance.
+The interval knows the sampling error of our images alone: not the paper's, nor what another seed would give. So
+of many rates that are right, about one in six falls outside by chance where both tests are as large, and more where
+ours is larger.
 """
 
 import json

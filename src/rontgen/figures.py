@@ -58,11 +58,11 @@ def confusion_matrix(confusion: dict[str, dict[str, int]], title: str, path: Pat
 
 
 def roc(
-    table: pd.DataFrame, band: pd.DataFrame, auc: float, interval: dict[str, float], title: str, path: Path
+    table: pd.DataFrame, band: pd.DataFrame, auc: float, interval: dict[str, float] | None, title: str, path: Path
 ) -> None:
     """Draw ROC curves, a table of evaluation.roc_table, as a PNG, in the band of intervals.roc_band.
 
-    interval: low and high, of the ROC-AUC.
+    interval: low and high, of the ROC-AUC; None where there is none.
     """
     figure, axes = _square(f"{title}\nROC-AUC {_with_interval(auc, interval)}")
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1, label="chance")
@@ -77,7 +77,7 @@ def precision_recall(
     table: pd.DataFrame,
     band: pd.DataFrame,
     average_precision: float,
-    interval: dict[str, float],
+    interval: dict[str, float] | None,
     prevalence: dict[str, float],
     title: str,
     path: Path,
@@ -85,8 +85,8 @@ def precision_recall(
     """Draw precision-recall curves, a table of evaluation.precision_recall_table, as a PNG, in the band of
     intervals.precision_recall_band.
 
-    interval: low and high, of the average precision. prevalence: each class's share of the images, the precision of
-    chance, as a dotted line.
+    interval: low and high, of the average precision; None where there is none. prevalence: each class's share of the
+    images, the precision of chance, as a dotted line.
     """
     figure, axes = _square(f"{title}\naverage precision {_with_interval(average_precision, interval)}")
     for name in table["class"].unique():
@@ -200,5 +200,5 @@ def _curves(axes, table: pd.DataFrame, band: pd.DataFrame, x: str, y: str, draws
         axes.plot(*points, drawstyle=drawstyle, label=name, **style)
 
 
-def _with_interval(value: float, interval: dict[str, float]) -> str:
-    return f"{value:.3f} ({interval['low']:.3f}–{interval['high']:.3f})"
+def _with_interval(value: float, interval: dict[str, float] | None) -> str:
+    return f"{value:.3f} ({interval['low']:.3f}–{interval['high']:.3f})" if interval else f"{value:.3f}"

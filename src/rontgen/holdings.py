@@ -67,9 +67,11 @@ def _shares(published: Published, held: Holdings) -> Iterator[Violation]:
     for share, subset in (("train", "data.train"), ("validation", "data.validation"), ("test", "test.test_images")):
         stated, counted = published.cells.get(f"data.share.{share}"), published.cells.get(subset)
         if stated and counted:
-            expected = stated.low * (base or sum(sizes))
-            if abs(expected - counted.low) > len(published.classes):
-                reason = f"{printed(stated)} of {whole} images is {float(expected):.6g}, and {printed(counted)}"
+            low, high = (bound * (base or sum(sizes)) for bound in (stated.low, stated.high))
+            if not low - len(published.classes) <= counted.low <= high + len(published.classes):
+                reason = (
+                    f"{printed(stated)}; of {whole} images {float(low):.6g}-{float(high):.6g}, and {printed(counted)}"
+                )
                 yield contradiction(published, [stated.metric, counted.metric], reason)
 
 

@@ -40,16 +40,18 @@ def of(predictions: pd.DataFrame, classes: list[str], seed: int = 0, resamples: 
     resamples where it is defined. Of a plain share of images (accuracy, precision, recall, sensitivity and specificity
     of two classes, confusion) that is the same in every resample, as 100% right is, the bootstrap has no width; the
     interval is then the exact one, with the patients as trials. Other metrics (ROC-AUC, F1, means over classes) have no
-    such stand-in: of a perfect run their interval is a point. Raises RontgenError where a class has no image.
+    such stand-in, and then no interval. Raises RontgenError where a class has no image.
     """
     sample = Sample(predictions, classes)
     result = {}
     for key, values in _resample([sample], np.random.default_rng(seed), resamples)[0].items():
+        interval = sample.interval(key, values)
+        if interval is None:
+            continue
         place = result
         for name in key[:-1]:
             place = place.setdefault(name, {})
-        low, high = sample.interval(key, values)
-        place[key[-1]] = {"low": low, "high": high}
+        place[key[-1]] = dict(zip(("low", "high"), interval, strict=True))
     return result
 
 

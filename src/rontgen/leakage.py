@@ -98,6 +98,7 @@ def _split(manifest: pd.DataFrame, near: pd.DataFrame) -> dict[str, int | float]
         leaks["any"] = leaks["exact"] | leaks["near"] | leaks["patient"]
         result[f"{subset}_images"] = len(rows)
         result |= {f"{subset}_{kind}": int(leak.sum()) for kind, leak in leaks.items()}
+        result[f"{subset}_unknown_patient"] = int((rows["patient"] == "").sum())
     return result | {"share": result["test_any"] / result["test_images"]}
 
 
@@ -122,9 +123,11 @@ def draw_splits(splits: dict[str, dict], path: Path) -> None:
     axes = figure.add_subplot()
     for row, (name, counts) in enumerate(splits.items()):
         axes.text(-1.5, row - 0.14, name, ha="right", va="center", fontsize=9)
-        axes.text(-1.5, row + 0.22, f"{counts['test_images']} test images", ha="right", va="center", fontsize=7)
+        size, unknown = f"{counts['test_images']} test images", counts["test_unknown_patient"]
+        size += f", {unknown} of unknown patients" if unknown else ""
+        axes.text(-1.5, row + 0.22, size, ha="right", va="center", fontsize=7)
         if counts["test_any"] == 0:
-            axes.text(1, row, "none", va="center", fontsize=8)
+            axes.text(1, row, "none known", va="center", fontsize=8)
             continue
         for place, (kind, color) in enumerate(KIND_COLORS.items()):
             found, y = counts[f"test_{kind}"], row + 0.27 * (place - 1)

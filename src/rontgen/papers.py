@@ -75,7 +75,10 @@ class Cell(_Entry):
 
     @cached_property
     def rounding(self) -> Decimal:
-        """Half a unit of the last published digit, 0.005 for 0.90; nothing for counts, shares and settings."""
+        """Half a unit of the last published digit, 0.005 for 0.90; of a share of the split half a percent, for it is
+        stated in whole ones; nothing for counts and settings."""
+        if self.metric.startswith("data.share."):
+            return Decimal("0.005")
         if COUNT.fullmatch(self.metric) or self.metric.startswith(("data.", "setting.")):
             return Decimal(0)
         return Decimal(1).scaleb(self.number.as_tuple().exponent) / 2

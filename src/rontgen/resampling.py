@@ -114,10 +114,15 @@ class Sample:
         """Every metric of the images as they are."""
         return {key: float(value[0]) for key, value in self.metrics(np.ones((self.units, 1))).items()}
 
-    def interval(self, key: Key, values: np.ndarray) -> tuple[float, float]:
-        """The 95% interval of the metric `key` from its values in the resamples, float (resamples,)."""
+    def interval(self, key: Key, values: np.ndarray) -> tuple[float, float] | None:
+        """The 95% interval of the metric `key` from its values in the resamples, float (resamples,).
+
+        Where all of these agree it is the exact one of a share of images; of another metric there is none.
+        """
         low, high = np.nanpercentile(values, PERCENTILES)
-        if key in self._trials and np.nanmin(values) == np.nanmax(values):
+        if np.nanmin(values) == np.nanmax(values):
+            if key not in self._trials:
+                return None
             units, images = self._trials[key]
             low, high = (images * bound for bound in exact(low / images * units, units))
         return float(low), float(high)
