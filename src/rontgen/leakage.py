@@ -139,7 +139,7 @@ def draw_splits(splits: dict[str, dict], path: Path) -> None:
     axes.set_xticks(range(0, 101, 20))
     axes.set_yticks([])
     axes.set_xlabel("% of the test images")
-    axes.set_title("Test images with a copy, or another image of the patient,\nin train or validation", fontsize=10)
+    figure.suptitle("Test images with a copy, or another image of the patient,\nin train or validation", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     save(figure, path)
 
