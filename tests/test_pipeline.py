@@ -19,6 +19,8 @@ SMALLER = {
     "        train: 128\n        validation: 32\n": "        train: 40\n        validation: 12\n",
 }
 
+TARGETS = ("evaluate", "paper_evaluate@pirngadi_simple_rnn", "leakfree/dvc.yaml:evaluate@pirngadi_simple_rnn")
+
 pytestmark = pytest.mark.slow
 
 
@@ -39,7 +41,7 @@ def project(tmp_path_factory):
     git(folder, "init", "-q")
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "start")
-    dvc(folder, "repro", "evaluate", "paper_evaluate@pirngadi_simple_rnn")
+    dvc(folder, "repro", *TARGETS)
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "results")
     return folder
@@ -74,6 +76,13 @@ def test_the_audit_finds_no_patient_in_two_subsets(project):
     assert set(shared["patients"].values()) == set(shared["images"].values()) == {0}
 
 
+def test_a_twin_parts_the_patients_that_its_study_shares(project):
+    shared = [read(project / f"metrics/split/{name}.json")["shared"] for name in ("pirngadi", "pirngadi_leakfree")]
+    assert shared[0]["patients"]["train_validation"] > 0
+    assert set(shared[1]["patients"].values()) == {0}
+    assert read(project / "metrics/pirngadi_simple_rnn_leakfree.json")["test_images"] > 50
+
+
 def test_smote_evens_the_classes_of_the_thesis(project):
     manifest = pd.read_csv(project / "data/split/pirngadi.csv")
     synthetic = pd.read_csv(project / "data/balanced/pirngadi_150/rows.csv")
@@ -95,7 +104,7 @@ def test_every_declared_plot_is_drawn(project):
 
 
 def test_a_second_repro_runs_nothing(project):
-    output = dvc(project, "repro", "evaluate", "paper_evaluate@pirngadi_simple_rnn")
+    output = dvc(project, "repro", *TARGETS)
     assert "Running stage" not in output
 
 
