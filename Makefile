@@ -1,12 +1,13 @@
 PYTHON ?= python3.11
 EXTRAS ?=
+JOBS ?= 2
 BIN := $(CURDIR)/.venv/bin
 # dvc runs the stages with the `python` it finds first
 export PATH := $(BIN):$(PATH)
 # TensorFlow's start-up chatter; its errors still show
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup repro paper leakfree report test chaos lint clean
+.PHONY: setup repro report test chaos lint clean
 
 ## make setup: the environment in .venv, from pinned and hashed requirements (EXTRAS=gpu adds CUDA)
 setup: .venv/installed
@@ -18,23 +19,13 @@ setup: .venv/installed
 	$(if $(EXTRAS),$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e ".[$(EXTRAS)]")
 	touch $@
 
-## make repro: every stage of both pipelines, then the table of paper against ours
+## make repro: every stage of both pipelines, JOBS at a time, then the table of paper against ours
 repro: setup
 	@# dvc writes these in place, and a killed one may leave them empty (docs/reliability.md)
 	@find dvc.lock leakfree/dvc.lock .dvc/tmp/rwlock -maxdepth 0 -empty -delete 2>/dev/null || true
-	dvc repro fingerprint
-	$(MAKE) --no-print-directory --jobs=2 paper leakfree
+	$(if $(filter-out 1,$(JOBS)),python -m rontgen.scale --jobs $(JOBS))
 	dvc repro
 	python stages/compare.py --show
-
-# Two halves of the pipeline for two processes at once: a training of the demo keeps one core busy. Single items, in
-# this order, for DVC would lock what it checks above them; the `dvc repro` after them checks everything.
-paper: setup
-	dvc --wait-for-lock repro --single-item split preprocess balance train evaluate \
-	  paper_split paper_preprocess paper_balance paper_train paper_evaluate
-leakfree: setup
-	dvc --wait-for-lock repro --single-item $(addprefix leakfree/dvc.yaml:,split preprocess balance train evaluate) \
-	  shortcuts
 
 ## make report: report.html, all of the evidence on one page
 report: repro
@@ -42,7 +33,7 @@ report: repro
 
 ## make test: all tests
 test: setup
-	python -m pytest
+	python -m pytest --numprocesses=logical --dist=loadfile
 
 ## make chaos: the active run of a smaller demo, in a copy, killed at 30 random moments; the outputs must be the same
 chaos: setup

@@ -1,6 +1,7 @@
 """Stage evaluate: probabilities of every test image, the metrics with their intervals, and their figures."""
 
 import argparse
+import gc
 import json
 
 import pandas as pd
@@ -18,8 +19,12 @@ def main() -> None:
     test = manifest[manifest["subset"] == "test"]
     pixels = datasets.read_images(run.view)[test.index]
 
-    # Keras takes seconds to import: --help and missing inputs need not wait for it
+    # as in stages/train.py
+    gc.disable()
     from rontgen import model_files, reproducibility
+
+    gc.freeze()
+    gc.enable()
 
     reproducibility.prepare(seed=0, threads=run.threads)
     model = model_files.load(run.model_file, run.command)

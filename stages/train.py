@@ -1,6 +1,7 @@
 """Stage train: one model, by the protocol of its study."""
 
 import argparse
+import gc
 from pathlib import Path
 
 from rontgen import datasets, errors, runs
@@ -14,9 +15,14 @@ def main() -> None:
     manifest = datasets.read_manifest(run.view)
     pixels, synthetic = datasets.read_images(run.view), datasets.read_synthetic(run.view)
 
-    # Keras takes seconds to import: --help and missing inputs need not wait for it
+    # Keras takes seconds to import: --help and missing inputs need not wait for it. A quarter of them would go into
+    # looking for garbage among what is there to stay
+    gc.disable()
     from rontgen import callbacks, reproducibility, training
     from rontgen.models import build_model
+
+    gc.freeze()
+    gc.enable()
 
     reproducibility.prepare(run.train.seed, run.threads, run.train.mixed_precision)
     options = run.model.model_dump(exclude_unset=True)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ("metrics/", "plots/", "cards/", "dvc.lock", "leakfree/dvc.lock")
 SMALLER = {
     "model: resnet50v2 ": "model: simple_rnn ",
-    "      max_epochs: 4\n": "      max_epochs: 2\n",
+    "      max_epochs: 3\n": "      max_epochs: 2\n",
     "        train: 128\n        validation: 32\n": "        train: 40\n        validation: 12\n",
 }
 
@@ -26,7 +26,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A clone of the repository with a smaller demo, where `evaluate` and one reported run have been reproduced."""
+    """A clone of the repository with a smaller demo, where `evaluate` and one reported run were rebuilt, two stages at a
+    time."""
     folder = tmp_path_factory.mktemp("pipeline") / "rontgen"
     files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in filter(None, files.split("\0")):
@@ -41,7 +42,7 @@ def project(tmp_path_factory):
     git(folder, "init", "-q")
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "start")
-    dvc(folder, "repro", *TARGETS)
+    python(folder, "-m", "rontgen.scale", "--jobs", "2", *TARGETS)
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "results")
     return folder
@@ -53,8 +54,12 @@ def git(folder, *arguments):
 
 
 def dvc(folder, *arguments):
+    return python(folder, "-m", "dvc", *arguments)
+
+
+def python(folder, *arguments):
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "dvc", *arguments]
+    command = [sys.executable, *arguments]
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
@@ -114,3 +119,8 @@ def test_another_model_changes_the_active_metrics_and_no_reported_run(project):
     changes = json.loads(dvc(project, "metrics", "diff", "--json"))
     assert "parameters" in changes["metrics/active.json"]
     assert "Running stage" not in dvc(project, "repro", "paper_evaluate@pirngadi_simple_rnn")
+
+
+def test_what_ran_before_comes_back_without_running(project):
+    output = dvc(project, "exp", "run", "-S", "model=simple_rnn", "evaluate")
+    assert "Stage 'evaluate' is cached - skipping run" in output and "Running stage" not in output

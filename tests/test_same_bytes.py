@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SMALLER = {
     "model: resnet50v2 ": "model: cnn1 ",
-    "      max_epochs: 4\n": "      max_epochs: 1\n",
+    "      max_epochs: 3\n": "      max_epochs: 1\n",
     "        train: 128\n        validation: 32\n": "        train: 24\n        validation: 8\n",
 }
 # One run of each family of models; measured times are the one thing that may differ

@@ -1,0 +1,305 @@
+"""Several stages at once, each in a clone: the result is that of `dvc repro`. On a project of small stages."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+import pytest
+from distributed import Client
+from dvc.repo import Repo
+from ruamel.yaml import YAML
+
+from rontgen import scale
+from rontgen.errors import RontgenError
+
+PIPELINE = """
+stages:
+  draw:
+    foreach: ${seeds}
+    do:
+      cmd: python stage.py ${item} data/drawn_${key}
+      params:
+        - seeds.${key}
+      deps:
+        - stage.py
+      outs:
+        - data/drawn_${key}
+      metrics:
+        - metrics/${key}.json:
+            cache: false
+  train:
+    foreach: ${seeds}
+    do:
+      cmd: python stage.py data/drawn_${key} metrics/${key}.json models/${key}
+      deps:
+        - stage.py
+        - data/drawn_${key}
+        - metrics/${key}.json
+      outs:
+        - models/${key}
+  gather:
+    cmd: cat models/* > report
+    deps: [DEPS]
+    outs: [{report: {cache: false}}]
+"""
+SEEDS = {f"run{number}": number for number in range(10)}
+# Writes what it was given to its last argument; `python stage.py seed folder` writes a folder and a metric
+STAGE = """
+import os, sys, time
+from pathlib import Path
+*inputs, output = sys.argv[1:]
+if os.environ.get("STAGE_MARKS"):
+    mark = Path(os.environ["STAGE_MARKS"], Path(output).name)
+    with mark.open("a") as file:
+        file.write(f"{os.getcwd()}\\n")
+    while Path(os.environ["STAGE_MARKS"], "wait").exists():
+        time.sleep(0.05)
+if Path(output).name == "fails":
+    sys.exit("error: expected seven, received eight")
+if output.startswith("data"):
+    Path(output).mkdir(parents=True)
+    Path(output, "drawn").write_text(f"drawn from {inputs[0]}")
+    Path("metrics").mkdir(exist_ok=True)
+    Path("metrics", output.partition("_")[2] + ".json").write_text(f'{{"seed": {inputs[0]}}}')
+else:
+    Path("models").mkdir(exist_ok=True)
+    Path(output).write_text(Path(inputs[0], "drawn").read_text() + Path(inputs[1]).read_text())
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project of 21 stages, of which nothing has run."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    (folder / "dvc.yaml").write_text(PIPELINE.replace("DEPS", ", ".join(f"models/{name}" for name in SEEDS)))
+    (folder / "stage.py").write_text(STAGE)
+    (folder / ".gitignore").write_text("/data/\n/models/\n")
+    write_seeds(folder, SEEDS)
+    run(folder, "git", "init", "-q")
+    run(folder, "dvc", "init", "-q")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "-c", "user.name=tests", "-c", "user.email=tests@localhost", "commit", "-qm", "start")
+    return folder
+
+
+def write_seeds(folder, seeds):
+    YAML().dump({"seeds": seeds}, folder / "params.yaml")
+
+
+def run(folder, *command, check=True):
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert not check or result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+def scaled(folder, *arguments, check=True):
+    return run(folder, sys.executable, "-m", "rontgen.scale", *arguments, check=check)
+
+
+def rebuilt(result):
+    return set(re.findall(r"^(\S+): \d+ s on ", result.stdout, re.MULTILINE))
+
+
+def everything(folder):
+    """The files of a project: git's, DVC's outputs, and dvc.lock."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not {".git", ".dvc"} & set(path.parts)]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_the_files_and_dvc_lock_are_those_of_dvc_repro(project, tmp_path):
+    shutil.copytree(project, tmp_path / "serial")
+    result = scaled(project)
+    assert "dashboard: http://127.0.0.1:" in result.stdout
+    run(tmp_path / "serial", "dvc", "repro")
+    assert everything(project) == everything(tmp_path / "serial")
+
+
+def test_afterwards_dvc_repro_runs_nothing(project):
+    scaled(project)
+    output = run(project, "dvc", "repro").stdout
+    assert "Running stage" not in output and "up to date" in output
+
+
+def test_the_stale_stages_alone_are_rebuilt(project):
+    scaled(project)
+    write_seeds(project, SEEDS | {"run3": 33})
+    result = scaled(project)
+    assert rebuilt(result) == {"draw@run3", "train@run3"}
+    assert "drawn from 33" in (project / "report").read_text()
+
+
+def test_a_target_is_rebuilt_with_what_it_needs_alone(project):
+    assert rebuilt(scaled(project, "train@run1")) == {"draw@run1", "train@run1"}
+    assert not (project / "models/run2").exists()
+
+
+def test_the_clones_have_what_is_not_committed(project):
+    (project / "stage.py").write_text(STAGE.replace("drawn from", "painted from"))
+    (project / "helper.py").write_text("")
+    (project / "stage.py").write_text("import helper\n" + (project / "stage.py").read_text())
+    scaled(project, "train@run1")
+    assert "painted from 1" in (project / "models/run1").read_text()
+
+
+def test_a_stage_that_fails_is_one_line_and_what_is_finished_stays(project):
+    write_seeds(project, {"run1": 1, "fails": 2} | SEEDS)
+    result = scaled(project, "train@run1", "train@fails", check=False)
+    assert result.returncode == 2
+    line = result.stderr.strip().splitlines()[-1]
+    assert line == (
+        "error: stage train@fails failed: error: expected seven, received eight: "
+        "run `dvc repro train@fails` to see it alone"
+    )
+    output = run(project, "dvc", "repro", "draw@fails").stdout
+    assert "'draw@fails' is cached - skipping run" in output
+
+
+@contextmanager
+def at_work(folder, *arguments, **environment):
+    """`python -m rontgen.scale` while it runs."""
+    command = [sys.executable, "-m", "rontgen.scale", *arguments]
+    process = subprocess.Popen(
+        command, cwd=folder, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(condition):
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not happen within a minute")
+
+
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_a_killed_worker_is_replaced_and_the_work_finishes(project, tmp_path):
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    (marks / "wait").touch()
+    with at_work(project, STAGE_MARKS=str(marks)) as process:
+        wait_for(lambda: len(list(marks.iterdir())) >= 3)
+        first = next(mark for mark in marks.iterdir() if mark.name != "wait")
+        clone = first.read_text().strip()
+        (stage,) = [
+            int(pid.name)
+            for pid in Path("/proc").iterdir()
+            if pid.name.isdigit() and "stage.py" in command_line(pid) and os.readlink(pid / "cwd") == clone
+            and "-c" not in command_line(pid).split("\0")
+        ]  # fmt: skip
+        os.kill(worker_of(stage), signal.SIGKILL)
+        os.kill(stage, signal.SIGKILL)
+        (marks / "wait").unlink()
+        output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    assert len(set(first.read_text().split())) == 2  # in the clone of the killed worker, then in another
+    assert "Running stage" not in run(project, "dvc", "repro").stdout
+
+
+def command_line(pid):
+    try:
+        return (pid / "cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def worker_of(stage):
+    """The process that started a stage: its parent, or the parent of its shell."""
+    started_by = parent(stage)
+    return started_by if "spawn" in command_line(Path("/proc", str(started_by))) else parent(started_by)
+
+
+def test_workers_that_share_only_a_remote_give_the_same(project, tmp_path):
+    shutil.copytree(project, tmp_path / "serial")
+    run(tmp_path / "serial", "dvc", "repro")
+    run(project, "dvc", "remote", "add", "shared", str(tmp_path / "remote"))
+    ports = []
+    with started("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(tmp_path / "scheduler")):
+        wait_for((tmp_path / "scheduler").exists)
+        address = re.search(r"tcp://[\d.]+:\d+", (tmp_path / "scheduler").read_text())[0]
+        options = ["--nthreads", "1", "--no-dashboard", "--worker-port", "0"]
+        with (
+            started("worker", address, *options, "--name", "first", "--local-directory", str(tmp_path / "first")),
+            started("worker", address, *options, "--name", "second", "--local-directory", str(tmp_path / "second")),
+        ):
+            with Client(address) as client:
+                client.wait_for_workers(2, timeout=60)
+                ports = list(client.scheduler_info()["workers"])
+            result = scaled(project, "--scheduler", address, "--remote", "shared")
+    assert len(set(ports)) == 2
+    assert set(re.findall(r" s on (\w+)", result.stdout)) == {"first", "second"}
+    without_config = everything(project)
+    assert without_config == everything(tmp_path / "serial")
+    assert "Running stage" not in run(project, "dvc", "repro").stdout
+
+
+@contextmanager
+def started(kind, *arguments):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_" + ("scheduler" if kind == "scheduler" else "worker"), *arguments],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(scale, "PATIENCE", 1)
+    with pytest.raises(RontgenError, match=r"expected a dask scheduler .* at tcp://127.0.0.1:9, waited 1 seconds"):
+        with scale.scheduler_at("tcp://127.0.0.1:9"):
+            pass
+
+
+def test_a_remote_that_is_not_there_is_named(project):
+    result = scaled(project, "--remote", "nowhere", check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: --remote: expected one of") and "dvc remote add" in result.stderr
+
+
+def test_each_gpu_runs_one_stage_at_a_time(tmp_path, monkeypatch):
+    command = tmp_path / "nvidia-smi"
+    command.write_text("#!/bin/sh\necho 'GPU 0: one'\necho 'GPU 1: two'\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    def visible(number):  # here, and not beside the tests: the workers could not import it from there
+        begin = time.time()
+        time.sleep(0.3)
+        return os.environ["CUDA_VISIBLE_DEVICES"], begin, time.time()
+
+    with scale.workers(3, tmp_path / "scratch") as client:
+        client.wait_for_workers(3, timeout=60)
+        futures = [client.submit(visible, number, resources={"GPU": 1}) for number in range(4)]
+        seen = client.gather(futures)
+        everywhere = client.run(lambda: os.environ["CUDA_VISIBLE_DEVICES"])
+    assert sorted(everywhere.values()) == ["", "0", "1"]
+    for device in ("0", "1"):
+        spans = sorted((begin, end) for name, begin, end in seen if name == device)
+        assert spans and all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:], strict=False))
+    assert {name for name, _, _ in seen} == {"0", "1"}
+
+
+def test_training_and_evaluation_ask_for_a_gpu():
+    with chdir(Path(__file__).parents[1]), Repo() as repo:
+        asking = {stage.name.partition("@")[0] for stage in repo.index.stages if (stage.meta or {}).get("resources")}
+    assert asking == {"train", "evaluate", "paper_train", "paper_evaluate"}
