@@ -107,7 +107,9 @@ def _open(project: Project) -> tuple[Repo, dict[str, Stage]]:
     if project.archives.is_dir():
         (folder / "data").mkdir(exist_ok=True)
         (folder / "data/archives").symlink_to(project.archives)
-    # of this clone's sources, not of those that are installed
+    # stages run as `dvc repro` runs them, with all threads, which dask denies its workers; and on this clone's sources
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_"):
+        os.environ.pop(name, None)
     os.environ["PYTHONPATH"] = str(folder / "src")
     with chdir(folder):
         repo = Repo(str(folder), config=project.config)

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import dask
 from distributed import Client, KilledWorker, Nanny, Scheduler, SpecCluster, as_completed
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
@@ -151,8 +152,13 @@ def workers(jobs: int, scratch: Path) -> Iterator[Client]:
             options["resources"] = {"GPU": 1} if number < gpus else {}
         specification[number] = {"cls": Nanny, "options": options}
     scratch.mkdir(parents=True, exist_ok=True)
+    quiet = {"distributed.nanny.pre-spawn-environ": {"DASK_LOGGING__DISTRIBUTED": "error"}}
     try:
-        with SpecCluster(specification, scheduler, silence_logs=logging.ERROR) as cluster, Client(cluster) as client:
+        with (
+            dask.config.set(quiet),
+            SpecCluster(specification, scheduler, silence_logs=logging.ERROR) as cluster,
+            Client(cluster) as client,
+        ):
             yield client
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
