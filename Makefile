@@ -7,7 +7,7 @@ export PATH := $(BIN):$(PATH)
 # TensorFlow's start-up chatter; its errors still show
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup repro report test chaos lint clean
+.PHONY: setup repro report test chaos bench lint clean
 
 ## make setup: the environment in .venv, from pinned and hashed requirements (EXTRAS=gpu adds CUDA)
 setup: .venv/installed
@@ -38,6 +38,10 @@ test: setup
 ## make chaos: the active run of a smaller demo, in a copy, killed at 30 random moments; the outputs must be the same
 chaos: setup
 	python tests/chaos.py --kills 30 --seed 0
+
+## make bench: ourselves against named peers, in 15 minutes, to docs/performance.md (ORIGINALS=a zip of large JPEGs)
+bench: setup
+	python -m benchmarks.run $(if $(ORIGINALS),--originals $(ORIGINALS))
 
 ## make lint: style and formatting
 lint: setup

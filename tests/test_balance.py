@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from imblearn.over_sampling import SMOTE
@@ -62,6 +64,24 @@ def test_rows_are_those_of_imbalanced_learn(training):
     resampled, names = SMOTE(random_state=7).fit_resample(flat, classes.astype(str))
     assert synthetic.rows["class"].tolist() == names[len(images) :].tolist()
     np.testing.assert_allclose(synthetic.images.reshape(21, -1), resampled[len(images) :], atol=0.501)
+
+
+def test_more_images_than_a_chunk_are_the_same(training, monkeypatch):
+    whole = balance.smote(*training, seed=7)
+    monkeypatch.setattr(balance, "CHUNK", 5)
+    np.testing.assert_array_equal(balance.smote(*training, seed=7).images, whole.images)
+
+
+def test_synthetic_images_are_never_all_floats():
+    """imbalanced-learn holds a class of 8 MB as float32 four times; with as many new rows it would be seven."""
+    random = np.random.default_rng(7)
+    images = random.integers(0, 256, (600, 100, 100, 1), dtype=np.uint8)
+    classes = np.repeat(np.array(["COVID", "NORMAL"], dtype=object), [200, 400])
+    tracemalloc.start()
+    balance.smote(images, classes, np.arange(600), seed=7)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * 200 * 100 * 100 * 4
 
 
 def test_the_seed_decides(training):

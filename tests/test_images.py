@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageFile
 
+from rontgen import images
 from rontgen.errors import RontgenError
 from rontgen.images import decode, decode_all
 
@@ -114,6 +115,43 @@ def test_exif_rotation_is_applied(kind):
     color = Image.fromarray(RAMP).convert("RGB")
     gray = decode(encode(color, kind, exif=exif, **options), SIZE)
     np.testing.assert_allclose(gray, np.rot90(RAMP, -1), atol=6)
+
+
+def test_exif_rotation_of_sixteen_bits_is_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    gray = decode(encode(RAMP.astype(np.uint16) * 257, exif=exif), SIZE)
+    np.testing.assert_array_equal(gray, np.rot90(RAMP, -1))
+
+
+def large_jpeg(height, width, **options):
+    """A slope from left to right, in a JPEG of which an eighth ends on no whole pixel."""
+    return encode(np.tile(np.linspace(0, 250, width).astype(np.uint8), (height, 1)), "JPEG", quality=95, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_large_jpeg_is_within_a_grey_level_of_decoding_it_whole(options):
+    data = large_jpeg(713, 1009, **options)
+    whole = Image.open(io.BytesIO(data)).convert("L").resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    np.testing.assert_allclose(decode(data, SIZE), np.asarray(whole), atol=1)
+
+
+def test_exif_rotation_of_a_large_jpeg_is_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = large_jpeg(713, 1009)
+    np.testing.assert_array_equal(decode(large_jpeg(713, 1009, exif=exif), SIZE), np.rot90(decode(data, SIZE), -1))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "decoded"), [(713, 1009, (127, 90)), (160, 1009, (253, 40)), (240, 320, (320, 240))]
+)
+def test_large_jpegs_alone_are_decoded_to_a_share_of_their_size(height, width, decoded, monkeypatch):
+    sizes = []
+    grayscale = images._grayscale
+    monkeypatch.setattr(images, "_grayscale", lambda image: sizes.append(image.size) or grayscale(image))
+    decode(large_jpeg(height, width), SIZE)
+    assert sizes == [decoded]
 
 
 @pytest.mark.parametrize(("height", "width"), [(10, 64), (64, 10), (5, 5), (1, 1)])

@@ -26,8 +26,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A clone of the repository with a smaller demo, where `evaluate` and one reported run were rebuilt, two stages at a
-    time."""
+    """A clone of the repository with a smaller demo, where the TARGETS were rebuilt, two stages at a time."""
     folder = tmp_path_factory.mktemp("pipeline") / "rontgen"
     files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in filter(None, files.split("\0")):

@@ -1,5 +1,6 @@
 """Several stages at once, each in a clone: the result is that of `dvc repro`. On a project of small stages."""
 
+import itertools
 import os
 import re
 import shutil
@@ -201,7 +202,7 @@ def test_a_killed_worker_is_replaced_and_the_work_finishes(project, tmp_path):
         (stage,) = [
             int(pid.name)
             for pid in Path("/proc").iterdir()
-            if pid.name.isdigit() and "stage.py" in command_line(pid) and os.readlink(pid / "cwd") == clone
+            if pid.name.isdigit() and "stage.py" in command_line(pid) and str((pid / "cwd").readlink()) == clone
             and "-c" not in command_line(pid).split("\0")
         ]  # fmt: skip
         os.kill(worker_of(stage), signal.SIGKILL)
@@ -253,7 +254,7 @@ def test_workers_that_share_only_a_remote_give_the_same(project, tmp_path):
 @contextmanager
 def started(kind, *arguments):
     process = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_" + ("scheduler" if kind == "scheduler" else "worker"), *arguments],
+        [sys.executable, "-m", f"distributed.cli.dask_{kind}", *arguments],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -265,9 +266,9 @@ def started(kind, *arguments):
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr(scale, "PATIENCE", 1)
-    with pytest.raises(RontgenError, match=r"expected a dask scheduler .* at tcp://127.0.0.1:9, waited 1 seconds"):
-        with scale.scheduler_at("tcp://127.0.0.1:9"):
-            pass
+    message = "expected a dask scheduler .* at tcp://127.0.0.1:9, waited 1 seconds"
+    with pytest.raises(RontgenError, match=message), scale.scheduler_at("tcp://127.0.0.1:9"):
+        pass
 
 
 def test_a_remote_that_is_not_there_is_named(project):
@@ -295,7 +296,7 @@ def test_each_gpu_runs_one_stage_at_a_time(tmp_path, monkeypatch):
     assert sorted(everywhere.values()) == ["", "0", "1"]
     for device in ("0", "1"):
         spans = sorted((begin, end) for name, begin, end in seen if name == device)
-        assert spans and all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:], strict=False))
+        assert spans and all(end <= begin for (_, end), (begin, _) in itertools.pairwise(spans))
     assert {name for name, _, _ in seen} == {"0", "1"}
 
 

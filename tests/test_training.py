@@ -2,12 +2,14 @@
 
 import json
 import subprocess
+from collections import Counter
 
 import keras
 import numpy as np
 import pytest
 
 from rontgen import callbacks, model_files, training
+from rontgen.batches import Batches
 from rontgen.datasets import Subset
 from rontgen.errors import RontgenError
 from rontgen.models import build_model
@@ -133,8 +135,9 @@ def test_a_pretrained_backbone_is_frozen_but_for_its_last_layers(backbone_model,
     assert [name for name, layer in zip(names, inner.layers, strict=True) if layer.trainable] == trained
 
 
-def test_fine_tuning_unfreezes_all_but_batch_statistics(backbone_model):
+def test_fine_tuning_unfreezes_what_was_frozen_but_batch_statistics(backbone_model):
     model, inner = backbone_model
+    training._set_trainable(model, 0, pretrained=True)
     training._set_trainable(model, None, pretrained=True)
     assert [layer.trainable for layer in inner.layers] == [True, False, True]
 
@@ -152,6 +155,98 @@ def test_a_frozen_backbone_keeps_its_weights(backbone_model, fit):
     fit(model, unfrozen_layers=0)
     for old, new in zip(before, inner.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def with_backbone(rate=0.0):
+    """A pretrained model, in that its backbone's batch statistics are not those that it begins with."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((16, 16, 1))
+    layers = [keras.Input((16, 16, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3)]
+    inner = keras.Sequential([*layers, keras.layers.BatchNormalization(), keras.layers.Conv2D(4, 3)])
+    inner.layers[2].set_weights([np.full(4, value, np.float32) for value in (1.1, 0.1, 0.2, 0.3)])
+    features = keras.layers.GlobalAveragePooling2D()(inner(image))
+    features = keras.layers.Dropout(rate)(keras.layers.Dense(8)(features))
+    return keras.Model(image, keras.layers.Dense(1, activation="sigmoid")(features))
+
+
+def through_the_backbone(model):
+    """What Keras alone makes of two epochs."""
+    training._set_trainable(model, 0, pretrained=True)
+    trainer = keras.Model(model.inputs, model.outputs)
+    training._compile(trainer, keras.optimizers.Adam(TRAIN.learning_rate), sigmoid=True)
+    batches = Batches(bright_or_dark(40), TRAIN.batch_size, sigmoid=True, seed=TRAIN.seed)
+    order = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start_epoch(epoch))
+    validation = Batches(bright_or_dark(16), TRAIN.batch_size, sigmoid=True)
+    fitted = trainer.fit(batches, validation_data=validation, epochs=2, callbacks=[order], shuffle=False, verbose=0)
+    return fitted.history
+
+
+def test_features_of_a_frozen_backbone_train_the_head_as_images_do(fit):
+    model, expected = with_backbone(rate=0.3), with_backbone(rate=0.3)
+    history = fit(model, unfrozen_layers=0).history
+    theirs = through_the_backbone(expected)
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        np.testing.assert_allclose(history[callbacks.HISTORY_COLUMNS[name]], theirs[name], rtol=1e-5)
+    for ours, weight in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, weight, atol=1e-5)
+
+
+@pytest.fixture
+def images_read(monkeypatch):
+    """How many images have been read."""
+    read, count = Subset.read, Counter()
+
+    def counted(subset, positions):
+        count["images" if subset.images.dtype == np.uint8 else "features"] += len(positions)
+        return read(subset, positions)
+
+    monkeypatch.setattr(Subset, "read", counted)
+    return count
+
+
+def test_a_frozen_backbone_sees_each_image_once(fit, images_read):
+    fit(with_backbone(), unfrozen_layers=0)
+    assert images_read["images"] == 40 + 16
+    assert images_read["features"] >= 2 * (40 + 16)  # Keras looks at the first batch before it begins
+
+
+@pytest.mark.parametrize(("augmentation", "unfrozen_layers"), [(AUGMENT, 0), (None, 1), (None, None)])
+def test_what_differs_between_epochs_is_computed_in_each(augmentation, unfrozen_layers, fit, images_read):
+    fit(with_backbone(), augmentation=augmentation, unfrozen_layers=unfrozen_layers)
+    assert set(images_read) == {"images"}
+
+
+def test_fine_tuning_trains_the_backbone_after_its_features(fit, images_read):
+    model = with_backbone()
+    before = model.get_weights()
+    train = TRAIN.model_copy(update={"fine_tune": FineTune(epochs=1, learning_rate=0.001), "checkpoint": "last"})
+    fit(model, train, unfrozen_layers=0)
+    assert images_read["images"] >= 2 * (40 + 16)
+    changed = [(old != new).any() for old, new in zip(before, model.get_weights(), strict=True)]
+    assert changed == [True] * 2 + [False] * 4 + [True] * 6  # all but the batch normalisation
+
+
+def test_synthetic_images_have_features_too(tmp_path):
+    real, synthetic = bright_or_dark(20), bright_or_dark(6)
+    subset = Subset(real.images, real.rows, np.append(real.labels, synthetic.labels), synthetic.images)
+    constant, _ = training.split_at_backbone(with_backbone())
+    features = training._features(constant, subset, 8, tmp_path)
+    np.testing.assert_array_equal(features.labels, subset.labels)
+    expected = constant.predict_on_batch(np.concatenate([real.images, synthetic.images]))
+    np.testing.assert_allclose(features.read(np.arange(26)), expected, rtol=1e-6)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mobilenetv2", "resnet50", "resnet50_lstm", "resnet50v2", "vgg16"])
+def test_a_model_in_two_is_the_model_and_its_first_part_draws_nothing(name):
+    model = build_model(name, image_shape=(32, 32, 1))
+    constant, head = training.split_at_backbone(model)
+    images = bright_or_dark(4).images.repeat(2, axis=1).repeat(2, axis=2)
+    probabilities = head.predict_on_batch(constant.predict_on_batch(images))
+    np.testing.assert_allclose(probabilities, model.predict_on_batch(images), rtol=1e-5)
+    assert len(constant.variables) == len(constant.weights)  # the difference is the state of random numbers
+    assert len(constant.weights) + len(head.weights) == len(model.weights)
 
 
 @pytest.mark.parametrize(
@@ -253,15 +348,21 @@ RESUMED = TRAIN.model_copy(
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 4, 5])
-def test_a_killed_run_goes_on_and_ends_in_the_same_weights(fit, tmp_path, epochs):
-    whole = small(dropout=0.3)
-    expected = fit(whole, RESUMED, AUGMENT)
-    (tmp_path / "progress.npz").unlink()
+@pytest.mark.parametrize(
+    ("build", "augmentation", "unfrozen_layers"),
+    [(lambda: small(dropout=0.3), AUGMENT, None), (lambda: with_backbone(rate=0.3), None, 0)],
+    ids=["images", "features"],
+)
+def test_a_killed_run_goes_on_and_ends_in_the_same_weights(fit, build, augmentation, unfrozen_layers, epochs):
+    whole = build()
+    expected = fit(whole, RESUMED, augmentation, unfrozen_layers)
+    fit.path.unlink()
 
     with pytest.raises(Killed):
-        fit(small(dropout=0.3), RESUMED, AUGMENT, live=KilledLive(epochs))
-    model, live = small(dropout=0.3), SilentLive()
-    result = fit(model, RESUMED, AUGMENT, live=live)
+        fit(build(), RESUMED, augmentation, unfrozen_layers, KilledLive(epochs))
+    assert [path.name for path in fit.path.parent.iterdir()] == ["progress.npz"]
+    model, live = build(), SilentLive()
+    result = fit(model, RESUMED, augmentation, unfrozen_layers, live)
 
     assert result.history.equals(expected.history)
     assert live.steps == len(expected.history)

@@ -13,6 +13,9 @@ from rontgen.files import replacing
 # Chawla et al. (2002), section 4.2, and imbalanced-learn's default
 NEIGHBOURS = 5
 
+# Synthetic images at a time: as float64, 64 of 150 px and their parents' difference take 23 MB
+CHUNK = 64
+
 ROW_COLUMNS = ["class", "first", "second", "step"]
 
 
@@ -27,12 +30,13 @@ class Synthetic:
     rows: pd.DataFrame
 
 
-class _RecordingSMOTE(SMOTE):
-    """imbalanced-learn's SMOTE, which also keeps each new row's parents and step: it does not report them."""
+class _Parents(SMOTE):
+    """imbalanced-learn's SMOTE, for each new row's parents and step, which it does not report, without the rows: as
+    floats they and their copies would take most of the memory."""
 
     def _generate_samples(self, X, nn_data, nn_num, rows, cols, steps, y_type=None, y=None):
         self.first, self.second, self.steps = rows, nn_num[rows, cols], steps[:, 0]
-        return super()._generate_samples(X, nn_data, nn_num, rows, cols, steps, y_type, y)
+        return X[:0]
 
 
 def no_balance(images: np.ndarray) -> Synthetic:
@@ -70,9 +74,15 @@ def smote(images: np.ndarray, classes: np.ndarray, ids: np.ndarray, seed: int) -
         # floats would not fit beside the images
         rows = np.append(members, np.flatnonzero(classes != name)[0])
         flat = np.asarray(images[rows], dtype=np.float32).reshape(len(rows), -1)
-        sampler = _RecordingSMOTE(sampling_strategy={0: counts.max()}, k_neighbors=NEIGHBOURS, random_state=seed)
-        resampled, _ = sampler.fit_resample(flat, np.arange(len(rows)) // count)
-        new = np.rint(resampled[len(rows) :]).astype(np.uint8).reshape(missing, *images.shape[1:])
+        sampler = _Parents(sampling_strategy={0: counts.max()}, k_neighbors=NEIGHBOURS, random_state=seed)
+        sampler.fit_resample(flat, np.arange(len(rows)) // count)
+        new = np.empty((missing, *images.shape[1:]), np.uint8)
+        for start in range(0, missing, CHUNK):
+            chunk = slice(start, start + CHUNK)
+            first, second = flat[sampler.first[chunk]], flat[sampler.second[chunk]]
+            between = first + sampler.steps[chunk, None] * (second - first)
+            # float32 before rounding, as imbalanced-learn gives them: a half of grey may be none in float64
+            new[chunk] = np.rint(between.astype(np.float32)).reshape(-1, *images.shape[1:])
         table = pd.DataFrame(
             {
                 "class": name,

@@ -47,8 +47,8 @@ def read_synthetic(view: View) -> tuple[np.ndarray, pd.DataFrame]:
 class Subset:
     """Images of one subset without a copy of them: `rows` of `images`, then all of `synthetic`.
 
-    images, synthetic: uint8 (N, H, W, 1), memory-mapped. rows: int (M,). labels: int (M + synthetic,), as in the
-    dataset's classes.
+    images, synthetic: uint8 (N, H, W, 1), memory-mapped; in training also features, float32 (N, …). rows: int (M,).
+    labels: int (M + synthetic,), as in the dataset's classes.
     """
 
     images: np.ndarray

@@ -1,0 +1,226 @@
+"""How long training and prediction take, against Keras alone."""
+
+import subprocess
+import tempfile
+import time
+from contextlib import chdir
+from pathlib import Path
+
+import numpy as np
+
+from rontgen.batches import Batches
+
+from .common import Measured, Row, chests, in_turn, seconds, settings, threads
+from .reading import whole
+
+BATCH = 32
+
+
+class Clock:
+    """DVCLive, and the time at which each epoch ended."""
+
+    def __init__(self, live):
+        self.live, self.ends = live, []
+
+    def log_metric(self, name, value):
+        self.live.log_metric(name, value)
+
+    def next_step(self):
+        self.live.next_step()
+        self.ends.append(time.perf_counter())
+
+
+def fit_ours(model, train_set, validation_set, train, unfrozen_layers=None):
+    """training.fit, with DVCLive in a repository and a file of its progress. Its result and when each epoch ended."""
+    from rontgen import callbacks, training
+
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        subprocess.run(["git", "init", "-q"], check=True)
+        who = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+        subprocess.run(["git", *who, "commit", "--allow-empty", "-qm", "0"], check=True)
+        with callbacks.open_live(Path("live")) as live:
+            clock = Clock(live)
+            result = training.fit(
+                model, train_set, validation_set, train, None, unfrozen_layers=unfrozen_layers, live=clock,
+                progress_file=Path("progress.npz"), fingerprint="",
+            )  # fmt: skip
+    return result, clock.ends
+
+
+def epoch() -> Measured:
+    """Seconds of an epoch of cnn4 on 64-px images, the median of those after the first, which compiles."""
+    import keras
+
+    from rontgen import reproducibility
+    from rontgen.models import build_model
+
+    reproducibility.prepare(1, threads())
+    train = settings().studies["covid_hybrid"].train.model_copy(update={"epochs": 3})
+    images, labels = chests(400, 64)
+    images, labels = np.tile(images, (3, 1, 1, 1)), np.tile(labels, 3)
+    held, held_labels = images[:240].copy(), labels[:240]
+
+    def model():
+        return build_model("cnn4", images.shape[1:], head="sigmoid")
+
+    def ours() -> float:
+        _, ends = fit_ours(model(), whole(images, labels), whole(held, held_labels), train)
+        return float(np.median(np.diff(ends)))
+
+    def peer() -> float:
+        network, ends = model(), []
+        network.compile(keras.optimizers.Adam(train.learning_rate), "binary_crossentropy", metrics=["accuracy"])
+        clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()))
+        network.fit(
+            images, labels[:, None].astype(np.float32), batch_size=BATCH, epochs=train.epochs, verbose=0,
+            validation_data=(held, held_labels[:, None].astype(np.float32)), callbacks=[clock],
+        )  # fmt: skip
+        return float(np.median(np.diff(ends)))
+
+    return in_turn(ours, peer, repeats=3, warm_up=False)
+
+
+HEAD_SIZE, HEAD_TRAIN, HEAD_VALIDATION = 112, 800, 100
+
+
+def head() -> Measured:
+    """Seconds of covid_hybrid_resnet50_lstm: 15 epochs of its 800 + 100 images, the backbone frozen, from a file."""
+    import keras
+
+    from rontgen import reproducibility
+    from rontgen.models import build_model
+
+    reproducibility.prepare(1, threads())
+    run = settings().reported["covid_hybrid_resnet50_lstm"]
+    train = settings().studies[run.study].train
+    images, labels = chests(HEAD_TRAIN + HEAD_VALIDATION, HEAD_SIZE)
+    train_set = whole(images[:HEAD_TRAIN], labels[:HEAD_TRAIN])
+    validation_set = whole(images[HEAD_TRAIN:], labels[HEAD_TRAIN:])
+
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder, "resnet50.weights.h5")
+        save_weights(weights, images[:64])
+
+        def model():
+            keras.utils.set_random_seed(train.seed)
+            return build_model(run.model, images.shape[1:], weights=str(weights))
+
+        network = model()
+        results = []
+        ours = seconds(
+            lambda: results.append(fit_ours(network, train_set, validation_set, train, unfrozen_layers=0)[0])
+        )
+        history = results[0].history
+
+        plain = model()
+        plain.get_layer("resnet50").trainable = False
+        plain.compile(keras.optimizers.Adam(train.learning_rate), "binary_crossentropy", metrics=["accuracy"])
+        # the same order of the same batches, for the metrics to be the same
+        batches = Batches(train_set, train.batch_size, sigmoid=True, seed=train.seed)
+        order = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start_epoch(epoch))
+        validation = Batches(validation_set, train.batch_size, sigmoid=True)
+        peer = seconds(
+            lambda: results.append(
+                plain.fit(
+                    batches, validation_data=validation, epochs=train.epochs, callbacks=[order], shuffle=False,
+                    verbose=0,
+                )
+            )
+        )  # fmt: skip
+    theirs = results[1].history
+    loss = np.abs(history["validation_loss"] - theirs["val_loss"]).max()
+    accuracy = np.abs(history["validation_accuracy"] - theirs["val_accuracy"]).max()
+    return Measured(
+        ours, peer, peer / ours,
+        f"largest difference of an epoch's validation loss {loss:.1g}, accuracy {accuracy:.1g}; last accuracy "
+        f"{theirs['val_accuracy'][-1]:.2f}",
+    )  # fmt: skip
+
+
+def save_weights(path: Path, images: np.ndarray) -> None:
+    """Random weights of a ResNet50, with batch statistics of these images, so that features stay within bounds."""
+    import keras
+
+    backbone = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(*images.shape[1:3], 3))
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    backbone(np.repeat(images / 255, 3, axis=-1), training=True)
+    backbone.save_weights(path)
+
+
+def predicted() -> Measured:
+    """Images per second of a forward pass of MobileNetV2 over 300 images of 224 px."""
+    from rontgen import evaluation, reproducibility
+    from rontgen.models import build_model
+
+    reproducibility.prepare(1, threads())
+    images, _ = chests(300, 224)
+    model = build_model("mobilenetv2", images.shape[1:])
+    return in_turn(
+        lambda: len(images) / seconds(lambda: evaluation.predict(model, images)),
+        lambda: len(images) / seconds(lambda: model.predict(images, verbose=0)),
+        repeats=7,
+    )
+
+
+AS_IT_IS = "none of these"
+OPTIONS = {
+    AS_IT_IS: {},
+    "XLA": {"jit_compile": True},
+    "mixed bfloat16": {"dtype": "mixed_bfloat16"},
+    "16 steps per execution": {"steps_per_execution": 16},
+}
+# Model, pixels, images and epochs: the demo's sizes, then the papers'
+OPTION_CASES = [("cnn4", 34, 512, 5), ("resnet50v2", 32, 128, 4), ("cnn4", 224, 128, 4), ("resnet50v2", 224, 32, 3)]
+
+
+def options() -> list[dict]:
+    """Of each case and option: seconds of an epoch without validation, and what the first takes above that."""
+    rows = []
+    for name, size, count, epochs in OPTION_CASES:
+        images, labels = chests(min(count, 64), size)
+        images = np.tile(images, (count // len(images), 1, 1, 1))
+        labels = np.tile(labels, count // len(labels)).astype(np.float32)[:, None]
+        for option, changes in OPTIONS.items():
+            times = np.diff(option_epochs(name, images, labels, epochs, **changes))
+            usual = float(np.median(times[1:]))
+            row = {"model": name, "size": size, "option": option, "seconds": usual, "compile": times[0] - usual}
+            rows.append(row)
+    return rows
+
+
+def option_epochs(name, images, labels, epochs, dtype="float32", **options) -> list[float]:
+    """When the training began and when each of its epochs ended."""
+    import keras
+
+    from rontgen.models import build_model
+
+    keras.config.set_dtype_policy(dtype)
+    keras.utils.set_random_seed(1)
+    model = build_model(name, images.shape[1:], head="sigmoid")
+    keras.config.set_dtype_policy("float32")
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"], **{"jit_compile": False} | options)
+    ends = []
+    clock = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: ends.append(time.perf_counter()),
+        on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()),
+    )
+    model.fit(images, labels, batch_size=16, epochs=epochs, callbacks=[clock], verbose=0)
+    return ends
+
+
+ROWS = {
+    "epoch": Row(
+        "a training epoch, cnn4, 1,200 + 240 images of 64 px, every callback",
+        "model.fit on the arrays in memory", "s", 1.10, False, lambda originals: epoch(),
+    ),
+    "head": Row(
+        f"15 epochs of covid_hybrid_resnet50_lstm, frozen backbone, 800 + 100 images of {HEAD_SIZE} px",
+        "model.fit through the backbone (once each)", "s", 8, True, lambda originals: head(),
+    ),
+    "predicted": Row(
+        "forward pass over 300 images of 224 px, mobilenetv2",
+        "model.predict", "images/s", 1, True, lambda originals: predicted(),
+    ),
+}  # fmt: skip

@@ -1,0 +1,99 @@
+"""Measure ourselves against named peers, print the table and write it to docs/performance.md: `make bench`.
+
+Each row is measured in a process of its own, ours and the peer's in turn, so that the ratio is of one machine in one
+run; seconds alone say little on another.
+"""
+
+import argparse
+import os
+import platform
+import time
+from importlib import metadata
+from pathlib import Path
+
+from rontgen import errors
+from rontgen.files import replacing
+
+from . import fitting, preparing, reading
+from .common import Measured, Row, in_process
+
+ROWS = reading.ROWS | fitting.ROWS | preparing.ROWS
+PAGE = Path("docs/performance.md")
+BEGIN, END = "<!-- what `make bench` measured -->", "<!-- until here -->"
+PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "imbalanced-learn", "scikit-learn", "dvc")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--originals", type=Path, help="a zip of large JPEGs to decode, instead of drawn ones")
+    parser.add_argument("--rows", nargs="*", choices=[*ROWS, "options"], help="these alone, and write no page")
+    arguments = parser.parse_args()
+    os.environ["TQDM_DISABLE"] = "1"
+    begun = time.perf_counter()
+    lines = ["| what | peer | ours | peer's | ratio | target | met |", "|---|---|---:|---:|---:|---:|---|"]
+    notes = []
+    for name in arguments.rows or ROWS:
+        if name != "options":
+            measured = in_process(measure, name, arguments.originals)
+            lines.append(line(ROWS[name], measured))
+            notes += [f"- {ROWS[name].subject}: {measured.note}."] if measured.note else []
+            print(lines[-1], measured.note, flush=True)
+    options = []
+    if not arguments.rows or "options" in arguments.rows:
+        options = option_lines(in_process(fitting.options))
+        print(*options, sep="\n", flush=True)
+    took = f"All of it took {(time.perf_counter() - begun) / 60:.0f} minutes."
+    print(took)
+    if not arguments.rows:
+        write([machine(), "", *lines, "", *notes, "", "## XLA, mixed precision, steps per execution", "", *options])
+
+
+def measure(name: str, originals: Path | None) -> Measured:
+    return ROWS[name].measure(originals)
+
+
+def line(row: Row, measured: Measured) -> str:
+    met = measured.ratio >= row.target if row.at_least else measured.ratio <= row.target
+    sign = "≥" if row.at_least else "≤"
+    ours, peer = (f"{value:,.3g} {row.unit}" if value < 1000 else f"{value:,.0f} {row.unit}" for value in
+                  (measured.ours, measured.peer))  # fmt: skip
+    cells = (row.subject, row.peer, ours, peer, f"{measured.ratio:.2f}", f"{sign} {row.target:.3g}")
+    return f"| {' | '.join(cells)} | {'yes' if met else '**no**'} |"
+
+
+def option_lines(rows: list[dict]) -> list[str]:
+    """A line for each option of each case: its epoch over that of the case as it is."""
+    lines = [
+        "| model | pixels | option | epoch | ratio of epochs | first epoch, more |",
+        "|---|---:|---|---:|---:|---:|",
+    ]
+    for row in rows:
+        if row["option"] == fitting.AS_IT_IS:
+            usual = row["seconds"]
+        lines.append(
+            f"| {row['model']} | {row['size']} | {row['option']} | {row['seconds']:.2f} s | "
+            f"{row['seconds'] / usual:.2f} | {row['compile']:.1f} s |"
+        )
+    return lines
+
+
+def machine() -> str:
+    cpu = next(
+        (text.partition(":")[2].strip() for text in Path("/proc/cpuinfo").read_text().splitlines()
+         if text.startswith("model name")),
+        platform.machine(),
+    )  # fmt: skip
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
+    return f"{cpu}, {len(os.sched_getaffinity(0))} cores; Python {platform.python_version()}, {versions}."
+
+
+def write(lines: list[str]) -> None:
+    """Put the lines between the marks of the page."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    with replacing(PAGE) as path:
+        path.write_text("\n".join([before + BEGIN, *lines, END + after]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    errors.run(main)
