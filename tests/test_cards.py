@@ -112,7 +112,7 @@ def test_verdicts_are_counted_and_contradictions_shown(project):
 def test_settings_are_those_of_the_run_with_the_profile_applied(project):
     card = written("lungcare_b8_s480")
     assert "| train.batch_size | 8 |" in card
-    assert "| train.epochs | 4 |" in card
+    assert "| train.epochs | 3 |" in card
     assert "| image.size | 69 |" in card
     assert "| split.on_shortage | shrink |" in card
     assert "| models.cnn4.layers | 4 |" in card
