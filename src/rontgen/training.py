@@ -226,6 +226,7 @@ def _set_trainable(model: keras.Model, unfrozen_layers: int | None, *, pretraine
     if not pretrained:
         return
     backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    # Layer by layer: `backbone.trainable = True` does nothing, with TensorFlow, where only its layers had been frozen
     for position, layer in enumerate(reversed(backbone.layers)):
         if unfrozen_layers is not None:
             layer.trainable = position < unfrozen_layers
