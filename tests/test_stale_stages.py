@@ -175,6 +175,7 @@ def modules():
         "data_figures": drawn & BALANCES,
         "datasets": manifest_readers,
         "diff": set(),
+        "distribution": TRAINS,
         "errors": ALL,
         "evaluation": EVALUATES | SHORTCUTS | {"optimism"},
         "figures": drawn | SHORTCUTS | {"leakage"},
