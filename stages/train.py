@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+from contextlib import nullcontext
 from pathlib import Path
 
 from rontgen import datasets, errors, runs
@@ -18,13 +19,20 @@ def main() -> None:
     # Keras takes seconds to import: --help and missing inputs need not wait for it. A quarter of them would go into
     # looking for garbage among what is there to stay
     gc.disable()
-    from rontgen import callbacks, reproducibility, training
+    from rontgen import callbacks, distribution, reproducibility, training
     from rontgen.models import build_model
 
     gc.freeze()
     gc.enable()
 
-    reproducibility.prepare(run.train.seed, run.threads, run.train.mixed_precision)
+    reproducibility.prepare(run.train.seed, run.threads)
+    distribution.prepare(run.train.distribute, run.train.batch_size)
+    if run.train.mixed_precision:
+        reproducibility.mix_precision()
+    inputs = [run.view.study.manifest, *run.view.preprocessed.iterdir(), *run.view.balanced.iterdir()]
+    weights_file = [Path(run.weights)] if run.weights not in (None, "imagenet") else []
+    fingerprint = training.fingerprint(run, inputs + weights_file)
+    distribution.agree(fingerprint)
     options = run.model.model_dump(exclude_unset=True)
     model = build_model(
         run.model_name, pixels.shape[1:], len(run.classes), run.weights,
@@ -34,16 +42,16 @@ def main() -> None:
         training.set_batch_norm_momentum(model, run.batch_norm_momentum)
     train_set = datasets.subset("train", manifest, run.classes, pixels, synthetic)
     validation_set = datasets.subset("validation", manifest, run.classes, pixels)
-    inputs = [run.view.study.manifest, *run.view.preprocessed.iterdir(), *run.view.balanced.iterdir()]
-    weights_file = [Path(run.weights)] if run.weights not in (None, "imagenet") else []
-    fingerprint = training.fingerprint(run, inputs + weights_file)
-    with callbacks.open_live(run.live) as live:
+    writes = distribution.is_first()
+    with callbacks.open_live(run.live) if writes else nullcontext() as live:
         result = training.fit(
             model, train_set, validation_set, run.train, run.augment,
             unfrozen_layers=None if run.weights is None else run.model.unfrozen_layers,
             live=live, progress_file=run.progress, fingerprint=fingerprint,
         )  # fmt: skip
 
+    if not writes:
+        return
     training.save(model, run.model_file)
     with replacing(run.history) as path:
         result.history.to_csv(path, index=False)

@@ -176,6 +176,7 @@ def modules():
         "datasets": manifest_readers,
         "clones": set(),
         "diff": set(),
+        "distribution": TRAINS,
         "errors": ALL,
         "evaluation": EVALUATES | SHORTCUTS | {"optimism"},
         "figures": drawn | SHORTCUTS | {"leakage"},

@@ -5,6 +5,7 @@ import numpy as np
 
 from rontgen import augment
 from rontgen.datasets import Subset
+from rontgen.distribution import ALONE, Share
 from rontgen.params import Augment
 
 
@@ -12,16 +13,17 @@ class Batches(keras.utils.PyDataset):
     """Batches of a subset for `fit`: shuffled and augmented anew each epoch from (seed, epoch), or in order.
 
     Yields images uint8 (B, H, W, 1), with their augmentation amounts where `augmentation` is given, and labels:
-    float32 (B, 1) for one sigmoid unit, else int32 (B,).
+    float32 (B, 1) for one sigmoid unit, else int32 (B,). Of a batch that several processes share, this one's part.
     """
 
     def __init__(
         self, subset: Subset, batch_size: int, *, sigmoid: bool, seed: int | None = None,
-        augmentation: Augment | None = None, amounts: bool = False,
+        augmentation: Augment | None = None, amounts: bool = False, share: Share = ALONE,
     ):  # fmt: skip
         super().__init__()
         self.subset, self.batch_size, self.sigmoid = subset, batch_size, sigmoid
         self.seed, self.augmentation, self.with_amounts = seed, augmentation, amounts
+        self.share = share
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
@@ -41,7 +43,8 @@ class Batches(keras.utils.PyDataset):
         return -(-len(self.order) // self.batch_size)
 
     def __getitem__(self, index: int):
-        batch = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        end = min((index + 1) * self.batch_size, len(self.order))
+        batch = self.share.of(np.arange(index * self.batch_size, end), self.batch_size)
         positions = self.order[batch]
         images, labels = self.subset.read(positions), self.subset.labels[positions]
         labels = labels.astype(np.float32)[:, None] if self.sigmoid else labels.astype(np.int32)

@@ -9,6 +9,7 @@ import numpy as np
 from dvclive import Live
 from scmrepo.exceptions import SCMError
 
+from rontgen import distribution
 from rontgen.errors import RontgenError
 from rontgen.files import replacing
 
@@ -60,9 +61,12 @@ class KeepBest(keras.callbacks.Callback):
 
 
 class Record(keras.callbacks.Callback):
-    """Collects the history, and logs it to DVCLive as it grows, so that DVC and its editors follow a run."""
+    """Collects the history, and logs it to DVCLive as it grows, so that DVC and its editors follow a run.
 
-    def __init__(self, live: Live):
+    live: None in a process that does not write.
+    """
+
+    def __init__(self, live: Live | None):
         super().__init__()
         self.live, self.rows = live, []
 
@@ -73,6 +77,8 @@ class Record(keras.callbacks.Callback):
 
     def add(self, row: dict) -> None:
         self.rows.append(row)
+        if self.live is None:
+            return
         for name, value in row.items():
             if name != "epoch":
                 self.live.log_metric(name, value)
@@ -88,7 +94,8 @@ class Progress(keras.callbacks.Callback):
 
     That is: the phase, weights, optimizer and random state, the schedules, the history, and the best weights so far.
     Epochs that are short beside the saving are skipped, so that a twentieth of the time goes into it at most.
-    A file of another fingerprint is not read. The callback must be the last of its list.
+    A file of another fingerprint is not read. Of several processes the first saves, and all read. The callback must
+    be the last of its list.
     """
 
     def __init__(self, path: Path, fingerprint: str, keep: KeepBest, record: Record):
@@ -124,7 +131,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.seconds = time.perf_counter() - self.clock
-        if self.seconds >= self.next_save:
+        if distribution.is_first() and self.seconds >= self.next_save:
             self._save()
             took = time.perf_counter() - self.clock - self.seconds
             self.next_save = self.seconds + (1 + SAVE_EVERY) * took

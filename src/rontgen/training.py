@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from dvclive import Live
 
+from rontgen import distribution
 from rontgen.augment import COLUMNS, Augmentation
 from rontgen.batches import Batches
 from rontgen.callbacks import KeepBest, Progress, Record
@@ -55,8 +56,10 @@ def set_batch_norm_momentum(model: keras.Model, momentum: float) -> None:
 
 
 def fingerprint(run: Run, files: list[Path]) -> str:
-    """What a run depends on, as one SHA-256: its settings, the bytes of its input files, this code and its versions."""
-    digest = hashlib.sha256(repr((run, keras.__version__, keras.backend.backend(), sys.version)).encode())
+    """What a run depends on, as one SHA-256: its settings, the bytes of its input files, this code, its versions
+    and the number of devices, in whose parts a gradient is summed."""
+    versions = (keras.__version__, keras.backend.backend(), sys.version)
+    digest = hashlib.sha256(repr((run, *versions, distribution.share().devices)).encode())
     for path in sorted(files) + sorted(Path(__file__).parent.rglob("*.py")):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -71,21 +74,27 @@ def fit(
     augmentation: Augment | None,
     *,
     unfrozen_layers: int | None,
-    live: Live,
+    live: Live | None,
     progress_file: Path,
     fingerprint: str,
 ) -> Result:
     """Train a model by a protocol and leave it with the weights of the epoch that is kept.
 
-    Where a backbone is frozen whole and nothing is augmented, an image is sent through it once, not in every epoch.
+    Where a backbone is frozen whole and nothing is augmented, one device sends an image through it once, not in every
+    epoch.
     unfrozen_layers: how many of a pretrained backbone's last layers are trained; None where there is no backbone or
     it has no pretrained weights: then everything is trained, for frozen random features mean nothing.
     progress_file: where each epoch is saved; a run of the same fingerprint, killed earlier, goes on from there.
+    live: None in a process that does not write. Raises RontgenError where several processes go on from another epoch.
     """
     trainer = _trainer(model, augmentation is not None)
-    options = {"sigmoid": model.output_shape[-1] == 1, "amounts": augmentation is not None}
+    share = distribution.share()
+    options = {"sigmoid": model.output_shape[-1] == 1, "amounts": augmentation is not None, "share": share}
     keep, record = KeepBest(model, train.checkpoint), Record(live)
     progress = Progress(progress_file, fingerprint, keep, record)
+    distribution.agree(f"{len(record.rows):08}")
+    variants = augmentation.variants if augmentation else 1
+    distribution.without_padding(trainer, train.batch_size, variants * len(train_set), len(validation_set))
 
     for number, phase in enumerate(_phases(train)):
         schedules = _schedules(train)
@@ -94,7 +103,7 @@ def fit(
             continue
         _set_trainable(model, None if phase.whole else unfrozen_layers, pretrained=unfrozen_layers is not None)
         fitted, subsets = trainer, (train_set, validation_set)
-        if unfrozen_layers == 0 and augmentation is None and not phase.whole:
+        if unfrozen_layers == 0 and augmentation is None and not phase.whole and share.devices == 1:
             begun = time.perf_counter()
             constant, fitted = split_at_backbone(model)
             subsets = [_features(constant, subset, train.batch_size, progress_file.parent) for subset in subsets]
@@ -113,7 +122,7 @@ def fit(
             epochs=done if progress.is_stopped else begin + phase.epochs,
             callbacks=[next_order, keep, *schedules, record, progress],
             shuffle=False,  # Keras would shuffle the batches once more, by Python's own random numbers
-            verbose=1 if sys.stdout.isatty() else 2,
+            verbose=0 if not distribution.is_first() else 1 if sys.stdout.isatty() else 2,
         )
     keep.restore()
     seen = len(train_batches.order) * len(record.rows)
