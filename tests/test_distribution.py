@@ -17,8 +17,9 @@ from rontgen.distribution import ALONE, Share
 from rontgen.errors import RontgenError
 
 WORKER = Path(__file__).parent / "train_on_devices.py"
-# The same sums in other parts are other floats, and nine steps of Adam carry them on. Measured: see docs/scaling.md
-TOLERANCE = 1e-4
+# The same sums in other parts are other floats, and nine steps of Adam carry them on. Measured: the weights are at most
+# 5e-5 of their length apart and the history 2e-3, as are one thread and two on one device (3e-5 and 1e-3).
+WEIGHTS, HISTORY = 2e-4, 1e-2
 
 
 @pytest.fixture
@@ -108,11 +109,17 @@ def read(output, process=0):
         return {name: file[name] for name in file.files}
 
 
-def assert_same(ours, theirs, tolerance=0.0):
-    assert list(ours) == list(theirs)
+def assert_close(ours, theirs):
+    history, expected = ours.pop("history"), theirs["history"]
+    np.testing.assert_allclose(history, expected, rtol=HISTORY)
+    weights = np.concatenate([ours[name].ravel() for name in ours])
+    expected = np.concatenate([theirs[name].ravel() for name in ours])
+    assert np.linalg.norm(weights - expected) < WEIGHTS * np.linalg.norm(expected)
+
+
+def assert_same(ours, theirs):
     for name, value in theirs.items():
-        scale = max(np.abs(value).max(), 1e-3)
-        np.testing.assert_allclose(ours[name], value, rtol=0, atol=tolerance * scale, err_msg=name)
+        np.testing.assert_array_equal(ours[name], value)
 
 
 @pytest.fixture(scope="module")
@@ -123,34 +130,21 @@ def one_device(tmp_path_factory):
     return read(output)
 
 
-@pytest.fixture(scope="module")
-def two_processes(tmp_path_factory):
-    output = tmp_path_factory.mktemp("two") / "two"
-    codes, errors = train(output, "data_parallel", processes=2)
-    assert codes == [0, 0], errors
-    return output
-
-
 @pytest.mark.slow
 def test_two_devices_of_one_process_train_the_same_weights(one_device, tmp_path):
     codes, errors = train(tmp_path / "two", "data_parallel", devices=2)
     assert codes == [0], errors
-    assert_same(read(tmp_path / "two"), one_device, TOLERANCE)
+    assert_close(read(tmp_path / "two"), one_device)
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_same_weights(one_device, two_processes):
-    assert_same(read(two_processes, 0), one_device, TOLERANCE)
-    assert_same(read(two_processes, 1), read(two_processes, 0))
-
-
-@pytest.mark.slow
-def test_two_killed_processes_go_on_and_end_in_the_same_bytes(two_processes, tmp_path):
-    codes, _ = train(tmp_path / "again", "data_parallel", processes=2, epochs_saved=1)
+def test_two_processes_train_the_same_weights_even_when_killed_between(one_device, tmp_path):
+    codes, _ = train(tmp_path / "two", "data_parallel", processes=2, epochs_saved=1)
     assert 9 in codes
-    codes, errors = train(tmp_path / "again", "data_parallel", processes=2)
+    codes, errors = train(tmp_path / "two", "data_parallel", processes=2)
     assert codes == [0, 0], errors
-    assert_same(read(tmp_path / "again"), read(two_processes))
+    assert_same(read(tmp_path / "two", 1), read(tmp_path / "two", 0))
+    assert_close(read(tmp_path / "two", 0), one_device)
 
 
 @pytest.mark.slow
