@@ -1,8 +1,8 @@
 """Trains a small model as stages/train.py does, in a process of its own, for test_distribution.
 
-python train_on_devices.py OUTPUT DISTRIBUTE BATCH_SIZE SEED [EPOCHS]: the weights and the history go to OUTPUT.npz, the
-progress to OUTPUT.progress.npz. With EPOCHS the process ends, as killed, once so many are saved. Processes of
-different SEEDs have different settings.
+python train_on_devices.py OUTPUT DISTRIBUTE BATCH_SIZE SEED [EPOCHS]: the weights and the history go to
+OUTPUT.<process>.npz, the progress to OUTPUT.progress.npz. With EPOCHS the process ends, as killed, once so many are
+saved. Processes of different SEEDs have different settings.
 """
 
 import os

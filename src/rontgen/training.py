@@ -168,12 +168,17 @@ def _number_shared_objects(config: str) -> str:
 
 
 def device() -> str:
-    """The device that trains, as the backend names it: `cpu`, or the name of the GPU."""
+    """The device that trains, as the backend names it: `cpu`, or the name of the GPU; `2 × cpu` where several do."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
         return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu") if gpus else "cpu"
+    if keras.backend.backend() == "jax":
+        import jax
+
+        name, devices = jax.devices()[0].device_kind, distribution.share().devices
+        return name if devices == 1 else f"{devices} × {name}"
     return keras.distribution.list_devices()[0].split(":")[0]
 
 
