@@ -59,7 +59,7 @@ if os.environ.get("STAGE_MARKS"):
     mark = Path(os.environ["STAGE_MARKS"], Path(output).name)
     with mark.open("a") as file:
         file.write(f"{os.getcwd()}\\n")
-    while Path(os.environ["STAGE_MARKS"], "wait").exists():
+    while Path(os.environ["STAGE_MARKS"], "wait").exists() and mark.name != "fails":
         time.sleep(0.05)
 if Path(output).name == "fails":
     sys.exit("error: expected seven, received eight")
@@ -163,6 +163,26 @@ def test_a_stage_that_fails_is_one_line_and_what_is_finished_stays(project):
     )
     output = run(project, "dvc", "repro", "draw@fails").stdout
     assert "'draw@fails' is cached - skipping run" in output
+
+
+def test_what_the_others_run_ends_with_a_stage_that_fails(project, tmp_path):
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    write_seeds(project, {"run1": 1, "fails": 2})
+    scaled(project, "draw@run1", "draw@fails")
+    (marks / "wait").touch()
+    with at_work(project, "train@run1", "train@fails", STAGE_MARKS=str(marks)) as process:
+        output, _ = process.communicate(timeout=100)  # though train@run1 waits for ever
+    assert process.returncode == 2 and "stage train@fails failed" in output
+    clone = (marks / "run1").read_text().strip()
+    wait_for(lambda: not any(works_in(pid, clone) for pid in Path("/proc").iterdir()))
+
+
+def works_in(pid, folder):
+    try:
+        return str((pid / "cwd").readlink()).startswith(folder)
+    except OSError:
+        return False
 
 
 @contextmanager

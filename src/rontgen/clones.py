@@ -12,6 +12,7 @@ from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from distributed import get_worker
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
@@ -86,7 +87,9 @@ def build(project: Project, name: str, unchanged: dict[str, dict], *built: Built
 
 
 def forget(name: str) -> None:
-    """Close and remove this worker's clone of the project `name`, if it has one."""
+    """End what this worker still runs, and close and remove its clone of the project `name`, if it has one."""
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
     with _one_at_a_time:
         repo, _ = _clones.pop(name, (None, None))
         if repo is not None:

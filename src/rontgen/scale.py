@@ -14,7 +14,7 @@ import subprocess
 import tarfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,15 +167,16 @@ def workers(jobs: int, scratch: Path) -> Iterator[Client]:
 @contextmanager
 def scheduler_at(address: str) -> Iterator[Client]:
     """A client of a scheduler that has workers. Raises RontgenError where there is none, or it has none."""
-    try:
-        with Client(address, timeout=PATIENCE) as client:
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(Client(address, timeout=PATIENCE))
             client.wait_for_workers(1, timeout=PATIENCE)
-            yield client
-    except (OSError, TimeoutError) as error:
-        raise RontgenError(
-            f"--scheduler: expected a dask scheduler with workers at {address}, waited {PATIENCE} seconds: {error}: "
-            f"start them with `dask scheduler` and `dask worker {address}`"
-        ) from None
+        except (OSError, TimeoutError) as error:
+            raise RontgenError(
+                f"--scheduler: expected a dask scheduler with workers at {address}, waited {PATIENCE} seconds: {error}: "
+                f"start them with `dask scheduler` and `dask worker {address}`"
+            ) from None
+        yield client
 
 
 def _pack(repo: Repo, kept: set[str]) -> bytes:
