@@ -173,8 +173,8 @@ def scheduler_at(address: str) -> Iterator[Client]:
             client.wait_for_workers(1, timeout=PATIENCE)
         except (OSError, TimeoutError) as error:
             raise RontgenError(
-                f"--scheduler: expected a dask scheduler with workers at {address}, waited {PATIENCE} seconds: {error}: "
-                f"start them with `dask scheduler` and `dask worker {address}`"
+                f"--scheduler: expected a dask scheduler with workers at {address}, waited {PATIENCE} seconds: "
+                f"{error}: start them with `dask scheduler` and `dask worker {address}`"
             ) from None
         yield client
 
