@@ -108,6 +108,10 @@ def test_mixed_precision_trains_augments_and_predicts_in_float32(mixed_precision
     assert loaded.predict_on_batch(np.zeros((2, 16, 16, 1), np.uint8)).dtype == np.float32
 
 
+def test_features_in_mixed_precision_train_the_head(mixed_precision, fit):
+    assert len(fit(with_backbone(), unfrozen_layers=0).history) == 2
+
+
 def test_the_history_has_a_row_per_epoch_and_live_gets_it(fit):
     live = SilentLive()
     history = fit(small(), live=live).history
