@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from rontgen import evaluation, optimism
 
@@ -37,3 +38,14 @@ def test_it_is_drawn_the_same_every_time(tmp_path):
         optimism.draw(measured, True, tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_legend_names_each_sign_once(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(optimism, "Figure", lambda **options: drawn.append(Figure(**options)) or drawn[0])
+    found = optimism.measure(predictions(45, 5), predictions(60, 20))
+    optimism.draw(dict.fromkeys("abc", found), True, tmp_path / "a.png")
+    (legend,) = drawn[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        optimism.OPTIMISTIC["label"], optimism.NOT_SHOWN["label"],
+    ]  # fmt: skip

@@ -46,7 +46,7 @@ def draw(measured: dict[str, dict], is_demo: bool, path: Path) -> None:
         accuracy = found["accuracy"]
         style = OPTIMISTIC if accuracy["low"] > 0 else NOT_SHOWN
         axes.plot([accuracy["low"], accuracy["high"]], [place, place], color=style["color"], linewidth=1.8)
-        axes.plot(accuracy["optimism"], place, linestyle="none", markersize=6, **style)
+        axes.plot(accuracy["optimism"], place, style["marker"], color=style["color"], markersize=6)
     for style in (OPTIMISTIC, NOT_SHOWN):
         axes.plot([], [], markersize=6, linewidth=1.8, **style)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
