@@ -178,6 +178,30 @@ def test_what_the_others_run_ends_with_a_stage_that_fails(project, tmp_path):
     wait_for(lambda: not any(works_in(pid, clone) for pid in Path("/proc").iterdir()))
 
 
+def test_what_a_build_starts_only_after_forget_was_called_ends_too(tmp_path):
+    """In a process of its own, since `forget` kills every child of its worker."""
+    script = tmp_path / "late.py"
+    script.write_text("""
+import subprocess, threading, time
+from rontgen import clones
+
+def build_late():
+    with clones._one_at_a_time:
+        begun.set()
+        time.sleep(0.5)
+        ended.append(subprocess.run(["sleep", "100"], check=False).returncode)
+
+begun, ended = threading.Event(), []
+thread = threading.Thread(target=build_late)
+thread.start()
+begun.wait()
+clones.forget("none")
+thread.join()
+print(ended)
+""")
+    assert subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60).stdout == "[-9]\n"
+
+
 def works_in(pid, folder):
     try:
         return str((pid / "cwd").readlink()).startswith(folder)
@@ -192,11 +216,11 @@ def at_work(folder, *arguments, **environment):
     process = subprocess.Popen(
         command, cwd=folder, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    with process:  # closes its pipe
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for(condition):

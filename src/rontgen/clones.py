@@ -8,7 +8,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, chdir, contextmanager
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,13 +88,19 @@ def build(project: Project, name: str, unchanged: dict[str, dict], *built: Built
 
 def forget(name: str) -> None:
     """End what this worker still runs, and close and remove its clone of the project `name`, if it has one."""
-    for child in psutil.Process().children(recursive=True):
-        child.kill()
-    with _one_at_a_time:
+    while True:  # a build that has only begun may start its stage later
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        if _one_at_a_time.acquire(timeout=0.2):
+            break
+    try:
         repo, _ = _clones.pop(name, (None, None))
         if repo is not None:
             repo.close()
             shutil.rmtree(repo.root_dir, ignore_errors=True)
+    finally:
+        _one_at_a_time.release()
 
 
 def _open(project: Project) -> tuple[Repo, dict[str, Stage]]:
