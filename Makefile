@@ -7,7 +7,7 @@ export PATH := $(BIN):$(PATH)
 # TensorFlow's start-up chatter; its errors still show
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup repro report test chaos bench lint clean
+.PHONY: setup repro report serve test chaos bench lint clean
 
 ## make setup: the environment in .venv, from pinned and hashed requirements (EXTRAS=gpu adds CUDA)
 setup: .venv/installed
@@ -17,6 +17,11 @@ setup: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(if $(EXTRAS),$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e ".[$(EXTRAS)]")
+	touch $@
+
+# What the page and the models that travel need besides
+.venv/installed-app: .venv/installed requirements-app.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-app.txt
 	touch $@
 
 ## make repro: every stage of both pipelines, JOBS at a time, then the table of paper against ours
@@ -31,8 +36,20 @@ repro: setup
 report: repro
 	python -m rontgen.report
 
+## make serve: the page where an X-ray is read, on this machine alone (RUN=lungcare_cnn4, KIND=onnx, PORT=8080)
+RUN ?= active
+serve: .venv/installed-app
+	dvc repro exports/dvc.yaml:$(if $(filter active,$(RUN)),export,paper_export@$(RUN))
+	python -m rontgen.app --run $(RUN) $(if $(KIND),--kind $(KIND)) $(if $(PORT),--port $(PORT))
+
+# A browser for the tests of the page; where none can be had they are skipped, and say so
+.venv/browser: .venv/installed-app
+	@command -v chromium chromium-browser google-chrome >/dev/null || python -m playwright install chromium || \
+		{ apt-get update -qq && apt-get install -qqy chromium; } || echo "no browser: install chromium to test the page"
+	touch $@
+
 ## make test: all tests
-test: setup
+test: .venv/installed-app .venv/browser
 	python -m pytest --numprocesses=logical --dist=loadfile
 
 ## make chaos: the active run of a smaller demo, in a copy, killed at 30 random moments; the outputs must be the same

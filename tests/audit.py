@@ -1,6 +1,7 @@
 """Run a stage script and write what it opened, imported and read of params.yaml to a JSON file.
 
 python tests/audit.py FINDINGS.json stages/train.py --run active
+python tests/audit.py FINDINGS.json -m rontgen.export --run active
 
 - opened: files inside the working folder; fingerprinted: those that `training.fingerprint` opened. What native code
   opens past Python (TensorFlow, HDF5) is not seen.
@@ -130,7 +131,8 @@ def in_fingerprint():
 
 
 class Audit:
-    def __init__(self):
+    def __init__(self, module):
+        self.module = module  # which is run under another name, __main__
         self.opened, self.fingerprinted, self.keys = set(), set(), set()
         self.known = {}  # id of a loaded object: itself, its path, and what each leaf below its root depends on
         self.is_loading = False
@@ -203,6 +205,7 @@ class Audit:
 
     def findings(self):
         modules = [module for name, module in sys.modules.items() if name.partition(".")[0] == "rontgen"]
+        modules += [importlib.import_module(self.module)] if self.module else []
         return {
             "opened": inside(self.opened),
             "fingerprinted": inside(self.fingerprinted),
@@ -219,13 +222,15 @@ def inside(paths):
 
 
 def main():
-    findings, script = Path(sys.argv[1]), sys.argv[2]
-    sys.argv = sys.argv[2:]
+    findings = Path(sys.argv[1])
+    is_module = sys.argv[2] == "-m"
+    sys.argv = sys.argv[3 if is_module else 2 :]
+    script = sys.argv[0]
     sys.path[0] = str(Path(script).parent)  # as in `python stages/train.py`
-    audit = Audit()
+    audit = Audit(module=script if is_module else None)
     sys.meta_path.insert(0, Patches({"rontgen.params": audit.patch_params, "rontgen.runs": audit.patch_runs}))
     sys.addaudithook(audit.hook)
-    runpy.run_path(script, run_name="__main__")
+    (runpy.run_module if is_module else runpy.run_path)(script, run_name="__main__")
     findings.write_text(json.dumps(audit.findings()))
 
 

@@ -1,0 +1,66 @@
+"""Pictures of a reading: the heatmap over the X-ray, and the sheet that a person saves."""
+
+import io
+from datetime import datetime
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from rontgen import figures
+from rontgen.reader import Reader, Reading
+
+
+def overlay(image: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
+    """The heatmap over the image: uint8 (H, W, 3). image: uint8 (H, W). heatmap: float32 in [0, 1], of any size."""
+    height, width = image.shape
+    heat = np.asarray(Image.fromarray(heatmap).resize((width, height), Image.Resampling.BILINEAR))
+    colors = figures.HEAT(np.clip(heat, 0, 1))
+    alpha = colors[..., 3:]
+    return (image[..., None] * (1 - alpha) + 255 * colors[..., :3] * alpha).round().astype(np.uint8)
+
+
+def save(reading: Reading, reader: Reader, text: dict) -> dict[str, bytes]:
+    """A reading as one sheet, {"png": …, "pdf": …}: picture, heatmap, bars, and what made them when.
+
+    text: of texts.yaml in one language.
+    """
+    figure = Figure(figsize=(7.2, 6.4), **figures.STYLE)
+    figure.suptitle(f"Rontgen: {reading.decision} ({reading.confidence:.1%})", fontsize=15)
+    upper, middle, lower = figure.subfigures(3, 1, height_ratios=(3.4, 0.6 + 0.3 * len(reader.classes), 1.3))
+    pictures = {text["examine"]["picture"]: reading.image}
+    if reading.heatmap is not None:
+        pictures[text["examine"]["heatmap"][reader.explains]] = overlay(reading.image, reading.heatmap)
+    for axes, (title, picture) in zip(np.atleast_1d(upper.subplots(1, len(pictures))), pictures.items(), strict=True):
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
+        axes.set_title(title, fontsize=10)
+        axes.set_axis_off()
+    _bars(middle.add_subplot(), reading, reader, text)
+    description = reader.description
+    lines = [
+        f"{text['run']}: {reader.name} ({description['model']}, {reader.kind})",
+        f"{text['commit']}: {reader.commit}",
+        f"{text['date']}: {datetime.now().astimezone().isoformat(timespec='minutes')}",
+        text["warning"],
+    ]
+    lower.text(0.02, 0.95, "\n".join(lines), va="top", fontsize=9, wrap=True)
+    sheets = {}
+    for kind, metadata in (("png", {"Software": None}), ("pdf", {"Producer": None, "Creator": "Rontgen"})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind, metadata=metadata)
+        sheets[kind] = buffer.getvalue()
+    return sheets
+
+
+def _bars(axes, reading: Reading, reader: Reader, text: dict) -> None:
+    names = list(reading.probabilities)
+    values = list(reading.probabilities.values())
+    axes.barh(names, values, color=[figures.CLASS_COLORS.get(name, figures.MUTED) for name in names], height=0.6)
+    for row, value in enumerate(values):
+        axes.text(value + 0.01, row, f"{value:.1%}", va="center", fontsize=9)
+    if reader.description["threshold"] is not None:
+        axes.axvline(reader.description["threshold"], color="black", linestyle=":", linewidth=1)
+    axes.set_xlim(0, 1.12)
+    axes.invert_yaxis()
+    axes.set_xlabel(text["examine"]["probability"], fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,266 @@
+"""The page and its JSON interface, asked over HTTP while they serve a small project."""
+
+import csv
+import io
+import re
+import subprocess
+import sys
+import zipfile
+from contextlib import chdir
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import served_project
+from hostile_uploads import PNG, UPLOADS
+from rontgen import images
+
+ROOT = Path(__file__).parents[1]
+RUNS = ("active", served_project.REPORTED)
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:::pydicom")]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return served_project.make(tmp_path_factory.mktemp("served") / "project")
+
+
+@pytest.fixture(scope="module")
+def address(project):
+    with served_project.served(project, "--run", *RUNS) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def client(address):
+    with httpx.Client(base_url=address, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def xrays(project):
+    """The files of test images, {id: bytes}, and what `evaluate` wrote of them for each run."""
+    with chdir(project):
+        predictions = {name: pd.read_csv(f"data/predictions/{name}.csv", index_col="id") for name in RUNS}
+        manifest = pd.read_csv("data/split/active.csv", index_col="id")
+        (path,) = Path("data/raw/pneumonia").glob("*.zip")
+        with zipfile.ZipFile(path) as archive:
+            files = {name: archive.read(manifest.loc[name, "member"]) for name in predictions["active"].index}
+    return files, predictions
+
+
+@pytest.fixture(scope="module")
+def xray(xrays):
+    return next(iter(xrays[0].values()))
+
+
+def predict(client, *files, run=None):
+    return client.post(
+        "/api/predict", files=[("files", ("x.png", data)) for data in files], params={"run": run} if run else {}
+    )
+
+
+def test_the_probabilities_are_those_of_evaluate_to_the_last_bit(client, xrays):
+    files, predictions = xrays
+    for name, data in files.items():
+        (found,) = predict(client, data).json()["predictions"]
+        row = predictions["active"].loc[name]
+        assert found["decision"] == row["predicted"]
+        assert found["probabilities"] == {label: row[label] for label in ("NORMAL", "PNEUMONIA")}
+
+
+def test_several_pictures_are_answered_in_their_order(client, xrays):
+    files, predictions = xrays
+    names = list(files)[:16]
+    answer = predict(client, *(files[name] for name in names)).json()
+    found = [item["probabilities"]["PNEUMONIA"] for item in answer["predictions"]]
+    assert found == predictions["active"].loc[names, "PNEUMONIA"].tolist()
+    assert answer["threshold"] == 0.5 and answer["model"] == "cnn2" and answer["kind"] == "keras"
+
+
+def test_another_run_is_asked_by_its_name(client, project, xray):
+    answer = predict(client, xray, run=served_project.REPORTED).json()
+    assert (answer["run"], answer["model"]) == (served_project.REPORTED, "simple_rnn")
+
+
+def test_an_unknown_run_is_named_as_such(client, xray):
+    response = predict(client, xray, run="nothing")
+    assert response.status_code == 404 and "expected one of active, pirngadi_simple_rnn" in response.json()["error"]
+
+
+def test_a_dicom_file_gets_the_answer_of_its_picture(client, xray):
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    from hostile_uploads import dicom
+
+    gray = images.decode(xray, 64).astype(np.uint16) * 257
+    gray[0, :2] = 0, 65535  # without a window DICOM is shown from its lowest value to its highest
+    buffer = io.BytesIO()
+    Image.fromarray(gray).save(buffer, "PNG")
+    as_dicom = dicom(ExplicitVRLittleEndian, rows=64, pixels=gray.tobytes())
+    first, second = predict(client, buffer.getvalue(), as_dicom).json()["predictions"]
+    assert first == second and first["is_xray"]
+
+
+@pytest.mark.parametrize("kind", ["noise", "colour"])
+def test_what_is_no_xray_is_not_diagnosed(client, kind):
+    values = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(values if kind == "colour" else values[..., 0]).save(buffer, "PNG")
+    (found,) = predict(client, buffer.getvalue()).json()["predictions"]
+    assert found["probabilities"] is None and found["decision"] is None and not found["is_xray"]
+    assert found["reason"] == {"noise": "unlike_xrays", "colour": "in_colour"}[kind]
+
+
+def test_hostile_uploads_get_a_clear_4xx_and_are_listed_in_the_docs(client, xray):
+    answers = {}
+    for name, (file, data) in UPLOADS.items():
+        for url, field in (("/en/examine", "file"), ("/api/predict", "files")):
+            response = client.post(url, files={field: (file, data)})
+            assert 400 <= response.status_code < 500, name
+            assert "Traceback" not in response.text and "rontgen/" not in response.text
+        (error,) = response.json().values()
+        assert "\n" not in error and "expected" in error, name
+        answers[name] = (response.status_code, error)
+    assert len(answers) >= 30
+    assert predict(client, xray).status_code == 200  # it still serves
+    told = (ROOT / "docs/page.md").read_text()
+    assert [name for name, (status, _) in answers.items() if f"| {name} | {status} | " not in told] == []
+
+
+def test_a_file_that_cannot_be_read_is_named_by_its_place(client, xray):
+    response = predict(client, xray, b"nothing")
+    assert response.status_code == 422 and response.json()["error"].startswith("file 2 of 2: expected a picture")
+
+
+def test_too_many_files_are_refused(client):
+    response = predict(client, *[PNG] * 17)
+    assert response.status_code == 413 and "expected at most 16 files, received 17" in response.json()["error"]
+
+
+def test_a_request_without_files_is_told_what_is_missing(client):
+    response = client.post("/api/predict")
+    assert response.status_code == 422 and response.json()["error"].startswith("body.files: field required")
+
+
+def test_health_and_version(client):
+    assert client.get("/api/health").json() == {"status": "ok"}
+    version = client.get("/api/version").json()
+    assert version["runs"]["active"] == {"model": "cnn2", "kind": "keras"} and version["version"] == "0.1.0"
+
+
+def test_the_interface_is_documented_without_a_request_to_elsewhere(client):
+    described = client.get("/openapi.json").json()
+    assert set(described["paths"]) == {"/api/predict", "/api/health", "/api/version"}
+    page = client.get("/docs")
+    assert "https://" not in page.text
+    for address in ("/docs/static/swagger-ui-bundle.js", "/docs/static/swagger-ui.css"):
+        assert address in page.text and client.get(address).status_code == 200
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize("page", ["", "examine", "results", "about"])
+def test_no_page_asks_for_anything_elsewhere(client, language, page):
+    response = client.get(f"/{language}/{page}")
+    addresses = re.findall(r'(?:src|href|action)="([^"]*)"', response.text)
+    assert response.status_code == 200 and len(addresses) > 5
+    assert [address for address in addresses if not re.match(r"/[^/]|#|data:image/png;base64,", address)] == []
+    assert response.headers["content-security-policy"].startswith("default-src 'none'")
+    assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(("wanted", "language"), [("id-ID,id;q=0.9", "id"), ("de", "en"), ("", "en")])
+def test_the_browsers_language_is_taken(client, wanted, language):
+    assert client.get("/", headers={"accept-language": wanted}).headers["location"] == f"/{language}/"
+
+
+@pytest.mark.parametrize(
+    "path", ["/en/nothing", "/fr/", "/en/../../etc/passwd", "/static/../server.py", "/static/%2e%2e/server.py"]
+)
+def test_no_other_path_is_served(client, path):
+    assert client.get(path, follow_redirects=True).status_code == 404
+
+
+def test_a_foreign_host_name_is_refused(client):
+    assert client.get("/en/", headers={"host": "evil.example"}).status_code == 400
+
+
+def test_nothing_of_an_upload_stays_on_disk(client, project, xray, tmp_path):
+    places = [project, Path("/tmp") if Path("/tmp").is_dir() else tmp_path]
+    before = {path for place in places for path in place.glob("*")}
+    client.post("/en/examine", files={"file": ("secret-name.png", xray)}, data={"run": "active"})
+    new = {path for place in places for path in place.glob("*")} - before
+    assert not [path for path in new if "secret" in path.name or path.suffix in (".png", ".pdf")]
+
+
+def test_the_onnx_file_is_served_and_agrees(project, client, xray):
+    with served_project.served(project, "--kind", "onnx") as address:
+        response = httpx.post(f"{address}/api/predict", files={"files": ("x.png", xray)}, timeout=60).json()
+        page = httpx.post(f"{address}/en/examine", files={"file": ("x.png", xray)}, timeout=60).text
+    assert response["kind"] == "onnx"
+    expected = predict(client, xray).json()["predictions"][0]["probabilities"]
+    assert response["predictions"][0]["probabilities"] == pytest.approx(expected, abs=1e-5)
+    assert "served as an ONNX file" in page
+
+
+def test_a_password_guards_all_but_health(project):
+    with served_project.served(project, "--kind", "onnx", RONTGEN_PASSWORD="sesame") as address:
+        assert httpx.get(f"{address}/api/health").status_code == 200
+        for path in ("/", "/en/", "/api/version", "/docs", "/openapi.json", "/static/page.css"):
+            assert httpx.get(address + path).status_code == 401
+            assert httpx.get(address + path, auth=("anyone", "wrong")).status_code == 401
+            assert httpx.get(address + path, auth=("anyone", "sesame")).status_code < 400
+
+
+def python(project, *arguments):
+    command = [sys.executable, "-m", *arguments]
+    environment = served_project.environment()
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_other_machines_are_let_in_with_a_password_alone(project):
+    result = python(project, "rontgen.app", "--host", "0.0.0.0")
+    assert result.returncode == 2 and "expected a password" in result.stderr
+
+
+def test_a_port_in_use_is_one_line(project, address):
+    result = python(project, "rontgen.app", "--kind", "onnx", "--port", address.rpartition(":")[2])
+    assert result.returncode == 2 and "expected one that is free" in result.stderr.splitlines()[-1]
+
+
+def test_a_run_that_was_not_exported_names_the_command(project):
+    folder = project / "exports/active"
+    hidden = folder.rename(project / "hidden")
+    result = python(project, "rontgen.app", "--kind", "onnx")
+    hidden.rename(folder)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].endswith("run `dvc repro exports/dvc.yaml:export` first")
+
+
+def test_predict_writes_a_row_for_each_file_of_folders_and_patterns(project, xrays, tmp_path):
+    files, predictions = xrays
+    names = list(files)[:3]
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/one.png").write_bytes(files[names[0]])
+    (tmp_path / "two.jpeg").write_bytes(files[names[1]])
+    (tmp_path / "bad.png").write_bytes(b"nothing")
+    (tmp_path / "notes.txt").write_text("no picture")
+    arguments = [str(tmp_path), str(tmp_path / "*.jpeg"), "--output", str(tmp_path / "out.csv")]
+    result = python(project, "rontgen.predict", *arguments)
+    assert result.returncode == 1 and "1 of 3 files could not be read" in result.stderr
+    with (tmp_path / "out.csv").open() as file:
+        rows = {Path(row["file"]).name: row for row in csv.DictReader(file)}
+    assert set(rows) == {"one.png", "two.jpeg", "bad.png"}
+    assert float(rows["one.png"]["PNEUMONIA"]) == predictions["active"].loc[names[0], "PNEUMONIA"]
+    assert rows["two.jpeg"]["decision"] == predictions["active"].loc[names[1], "predicted"]
+    assert rows["bad.png"]["error"].startswith("expected a picture") and not rows["bad.png"]["decision"]
+
+
+def test_predict_names_what_is_no_file(project):
+    result = python(project, "rontgen.predict", "nothing.png")
+    assert result.returncode == 2 and result.stderr.splitlines()[-1].startswith("error: nothing.png: expected a file")

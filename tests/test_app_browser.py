@@ -1,0 +1,251 @@
+"""The page in a real browser, headless: what people do with a mouse, a keyboard, or a program that reads to them."""
+
+import base64
+import io
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Error, expect, sync_playwright
+
+import served_project
+from hostile_uploads import HTML
+from rontgen import phantom
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+WIDTHS = (1280, 390)  # pixels: a desk, and a telephone
+PAGES = ("", "examine", "results", "about")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        path = next(filter(None, map(shutil.which, BROWSERS)), None)
+        try:
+            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        except Error:
+            pytest.skip("no browser: install chromium, or run `python -m playwright install chromium`")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(browser, tmp_path_factory):
+    project = served_project.make(tmp_path_factory.mktemp("browsed") / "project")
+    with served_project.served(project, "--run", "active", served_project.REPORTED) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser, address):
+    """A page of the server, which may ask for nothing elsewhere and must log no error."""
+    context = browser.new_context(viewport={"width": WIDTHS[0], "height": 900}, base_url=address)
+    page = context.new_page()
+    asked, logged = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: logged.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: logged.append(str(error)))
+    yield page
+    context.close()
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+    assert [text for text in logged if "422" not in text] == []  # which Chromium logs of a page with that status
+
+
+@pytest.fixture(scope="module")
+def xray(tmp_path_factory):
+    drawn = phantom.draw("pneumonia", np.random.default_rng(1), np.random.default_rng(2), 128, 128)
+    path = tmp_path_factory.mktemp("xray") / "xray.png"
+    Image.fromarray(drawn.image).save(path)
+    return path
+
+
+def examine(page, path, language="en"):
+    page.goto(f"/{language}/examine")
+    page.set_input_files("#file", path)
+    page.click("button[type=submit]")
+    expect(page.locator("#decision")).to_be_visible(timeout=60_000)
+
+
+def violations(page):
+    return [
+        f"{found['impact']} {found['id']}: {found['nodes'][0]['html'][:200]}"
+        for found in Axe().run(page).response["violations"]
+    ]
+
+
+def transfer(page, path):
+    """A DataTransfer with the file, as a drop and a paste bring it."""
+    return page.evaluate_handle(
+        """([text, name]) => {
+            const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], name, {type: "image/png"}));
+            return transfer;
+        }""",
+        [base64.b64encode(path.read_bytes()).decode(), path.name],
+    )
+
+
+def test_a_file_is_chosen_by_button_previewed_and_read(page, xray):
+    page.goto("/en/examine")
+    with page.expect_file_chooser() as chooser:
+        page.click("#file")
+    chooser.value.set_files(xray)
+    expect(page.locator("#chosen img")).to_have_js_property("naturalWidth", 128)
+    page.click("button[type=submit]")
+    expect(page.locator("#decision")).to_have_text(re.compile("^(NORMAL|PNEUMONIA)$"), timeout=60_000)
+    answer = page.request.post(
+        "/api/predict", multipart={"files": {"name": "x.png", "mimeType": "image/png", "buffer": xray.read_bytes()}}
+    ).json()["predictions"][0]
+    assert page.locator("#decision").inner_text() == answer["decision"]
+    shown = page.locator(".bars .number").all_inner_texts()
+    assert shown == [f"{100 * value:.1f}%" for value in answer["probabilities"].values()]
+    widths = [float(bar.get_attribute("width")) for bar in page.locator(".bars rect:nth-of-type(2)").all()]
+    assert widths == pytest.approx([100 * value for value in answer["probabilities"].values()], abs=0.001)
+    expect(page.locator("#heatmap")).to_have_js_property("naturalWidth", 448)
+    expect(page.get_by_role("row", name=re.compile(r"^Accuracy 0\.\d{4} \(0\.\d{4}–"))).to_be_visible()
+
+
+def test_a_file_is_dropped(page, xray):
+    page.goto("/en/examine")
+    page.dispatch_event(".drop", "dragenter", {"dataTransfer": transfer(page, xray)})
+    expect(page.locator(".drop")).to_have_class("drop over")
+    page.dispatch_event(".drop", "drop", {"dataTransfer": transfer(page, xray)})
+    expect(page.locator("#chosen")).to_contain_text("xray.png")
+    page.click("button[type=submit]")
+    expect(page.locator("#decision")).to_be_visible(timeout=60_000)
+
+
+def test_a_file_is_pasted(page, xray):
+    page.goto("/en/examine")
+    page.evaluate(
+        "(transfer) => document.dispatchEvent(new ClipboardEvent('paste', {clipboardData: transfer}))",
+        transfer(page, xray),
+    )
+    expect(page.locator("#chosen")).to_contain_text("xray.png")
+    page.keyboard.press("Enter")  # the button has the focus
+    expect(page.locator("#decision")).to_be_visible(timeout=60_000)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "PDF"])
+def test_the_result_is_saved(page, xray, kind):
+    examine(page, xray)
+    with page.expect_download() as download:
+        page.get_by_role("link", name=f"Save as {kind}").click()
+    assert download.value.suggested_filename == f"rontgen-active.{kind.lower()}"
+    data = Path(download.value.path()).read_bytes()
+    if kind == "PDF":
+        assert data.startswith(b"%PDF-") and data.count(b"/Type /Page ") == 1
+    else:
+        with Image.open(io.BytesIO(data)) as image:
+            assert image.width > 1000 and image.height > 800
+
+
+def test_another_run_is_chosen_from_the_list(page, xray):
+    page.goto("/en/examine")
+    page.select_option("#run", served_project.REPORTED)
+    page.set_input_files("#file", xray)
+    page.click("button[type=submit]")
+    expect(page.locator("#decision")).to_be_visible(timeout=60_000)
+    expect(page.locator("footer")).to_contain_text("simple_rnn")
+    expect(page.locator("figcaption").last).to_contain_text("Input gradient")
+    assert page.input_value("#run") == served_project.REPORTED
+
+
+def test_an_invalid_file_is_told_and_another_can_be_tried(page, xray, tmp_path):
+    (tmp_path / "page.png").write_bytes(HTML)
+    page.goto("/en/examine")
+    page.set_input_files("#file", tmp_path / "page.png")
+    page.click("button[type=submit]")
+    expect(page.get_by_role("alert")).to_contain_text("could not be read")
+    expect(page.get_by_role("alert")).to_contain_text("expected a picture (PNG, JPEG)")
+    assert violations(page) == []
+    page.set_input_files("#file", xray)
+    page.click("button[type=submit]")
+    expect(page.locator("#decision")).to_be_visible(timeout=60_000)
+
+
+def test_what_is_no_xray_is_told_so(page, tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)).save(tmp_path / "noise.png")
+    page.goto("/en/examine")
+    page.set_input_files("#file", tmp_path / "noise.png")
+    page.click("button[type=submit]")
+    expect(page.get_by_role("alert")).to_contain_text("unlike the chest X-rays", timeout=60_000)
+    expect(page.locator("#decision")).to_have_count(0)
+    assert violations(page) == []
+
+
+def test_all_is_done_by_keyboard_alone(page, xray):
+    page.goto("/en/")
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Skip to the content")
+    while page.locator(":focus").inner_text() != "Examine":
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Examine a picture")
+    while page.evaluate("document.activeElement.id") != "file":
+        page.keyboard.press("Tab")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(xray)
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Examine")
+    page.keyboard.press("Enter")
+    expect(page.locator("#decision")).to_be_visible(timeout=60_000)
+    expect(page.locator("#result")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Save as PNG")
+    with page.expect_download():
+        page.keyboard.press("Enter")
+
+
+def test_without_its_script_the_page_still_reads(browser, address, xray):
+    context = browser.new_context(java_script_enabled=False, base_url=address)
+    page = context.new_page()
+    examine(page, xray)
+    context.close()
+
+
+def test_the_other_language_is_one_click_away_on_every_page(page, xray):
+    for name, heading in zip(PAGES, ("dibaca oleh model", "Periksa sebuah gambar", "Makalah", "Tentang"), strict=True):
+        page.goto(f"/en/{name}")
+        page.get_by_role("link", name="Bahasa Indonesia").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text(heading)
+        assert page.get_attribute("html", "lang") == "id"
+    examine(page, xray, language="id")
+    expect(page.get_by_role("heading", name="Hasil")).to_be_visible()
+    expect(page.get_by_role("link", name="Simpan sebagai PDF")).to_be_visible()
+
+
+def test_about_shows_the_classes_and_the_layers(page):
+    page.goto("/en/about")
+    for name in ("NORMAL", "PNEUMONIA"):
+        expect(page.get_by_role("img", name=f"Drawn chest X-ray: {name}")).to_be_visible()
+    layers = page.locator(".layers li strong").all_inner_texts()
+    assert layers[0] == "image" and layers[-1].startswith("probabilit") and len(layers) > 5
+    expect(page.get_by_role("row", name=re.compile("^LiteRT int8"))).to_be_visible()
+
+
+def test_results_show_paper_against_ours(page):
+    page.goto("/en/results")
+    page.get_by_text("smatika_vgg16").click()
+    expect(page.get_by_role("row", name=re.compile("test.accuracy.*not reproduced"))).to_be_visible()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("language", ["en", "id"])
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(page, xray, width, language):
+    page.set_viewport_size({"width": width, "height": 900})
+    for name in PAGES:
+        page.goto(f"/{language}/{name}")
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    examine(page, xray, language)
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0

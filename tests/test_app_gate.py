@@ -1,0 +1,135 @@
+"""What stops a request before the application sees it, asked of an application that only reads what it is sent."""
+
+import asyncio
+
+import httpx
+import pytest
+from fastapi import HTTPException
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+
+from rontgen.app import gate
+from rontgen.app.gate import Gate
+
+
+async def read(request: Request):
+    try:
+        return PlainTextResponse(str(len(await request.body())))
+    except HTTPException as error:
+        return JSONResponse({"error": error.detail}, error.status_code)
+
+
+def application(password=None):
+    return Gate(Starlette(routes=[Route("/", read, methods=["GET", "POST"])]), password)
+
+
+def ask(app, *requests):
+    """The answers to requests that are sent at once, each (method, keywords of httpx)."""
+
+    async def send():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await asyncio.gather(*(client.request(method, "/", **keywords) for method, keywords in requests))
+
+    return asyncio.run(send())
+
+
+async def drip(pieces, seconds):
+    for piece in pieces:
+        await asyncio.sleep(seconds)
+        yield piece
+
+
+def test_an_upload_passes():
+    (response,) = ask(application(), ("POST", {"content": b"x" * 1000}))
+    assert (response.status_code, response.text) == (200, "1000")
+
+
+def test_a_declared_size_is_refused_before_it_is_read(monkeypatch):
+    monkeypatch.setattr(gate, "MAX_REQUEST", 10)
+    (response,) = ask(application(), ("POST", {"content": b"x" * 11}))
+    assert response.status_code == 413 and "expected at most" in response.json()["error"]
+
+
+@pytest.mark.parametrize("length", ["-1", "many", "1_0"])
+def test_a_size_that_is_no_number_is_refused(length):
+    (response,) = ask(application(), ("POST", {"content": b"x", "headers": {"content-length": length}}))
+    assert response.status_code == 413
+
+
+def test_a_body_larger_than_it_said_is_stopped(monkeypatch):
+    monkeypatch.setattr(gate, "MAX_REQUEST", 10)
+    (response,) = ask(application(), ("POST", {"content": drip([b"x" * 6] * 2, 0)}))
+    assert response.status_code == 413
+
+
+def test_a_slow_body_is_stopped(monkeypatch):
+    monkeypatch.setattr(gate, "PATIENCE", 0.05)
+    slow = application()
+
+    async def receive():
+        await asyncio.sleep(10)
+
+    messages = []
+
+    async def send(message):
+        messages.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b"", "http_version": "1.1"}
+    asyncio.run(asyncio.wait_for(slow(scope, receive, send), 5))
+    assert messages[0]["status"] == 408
+
+
+def test_more_uploads_than_fit_are_told_to_come_again(monkeypatch):
+    monkeypatch.setattr(gate, "MOST_UPLOADS", 2)
+    app = application()
+    gone, release = [], asyncio.Event()
+
+    async def hold(request):
+        gone.append(request)
+        await release.wait()
+        return PlainTextResponse("done")
+
+    app.app = Starlette(routes=[Route("/", hold, methods=["POST"])])
+
+    async def send():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+            first = [asyncio.create_task(client.post("/")) for _ in range(2)]
+            while len(gone) < 2:
+                await asyncio.sleep(0.01)
+            third = await client.post("/")
+            release.set()
+            done = await asyncio.gather(*first)
+            return third, done, await client.post("/")
+
+    third, done, later = asyncio.run(send())
+    assert third.status_code == 503 and third.headers["retry-after"] == "1"
+    assert [response.status_code for response in (*done, later)] == [200] * 3
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (None, 401),
+        ("Basic YTpzZXNhbWU=", 200),  # a:sesame
+        ("basic OnNlc2FtZQ==", 200),  # :sesame
+        ("Basic YTp3cm9uZw==", 401),
+        ("Basic YTo=", 401),
+        ("Basic !", 401),
+        ("Bearer sesame", 401),
+    ],
+)
+def test_the_password_is_asked_for(authorization, status):
+    headers = {"authorization": authorization} if authorization else {}
+    (response,) = ask(application("sesame"), ("GET", {"headers": headers}))
+    assert response.status_code == status
+    assert ("www-authenticate" in response.headers) == (status == 401)
+
+
+def test_every_answer_says_that_nothing_from_elsewhere_may_run():
+    for response in ask(application("sesame"), ("GET", {}), ("GET", {"auth": ("", "sesame")})):
+        assert response.headers["content-security-policy"] == gate.POLICY
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["cache-control"] == "no-store"

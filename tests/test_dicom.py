@@ -1,0 +1,462 @@
+import importlib
+import io
+import logging
+import struct
+import tracemalloc
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+pytest.importorskip("pydicom", reason="pydicom comes with the extra `app`")
+
+from pydicom import Dataset, uid
+from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.pixels.encoders import RLELosslessEncoder
+
+from rontgen import dicom, images
+from rontgen.errors import RontgenError
+
+# pytest makes errors of the warnings that the module silences
+pytestmark = pytest.mark.filterwarnings("ignore:::pydicom")
+
+SIZE = 32
+RAMP = np.add.outer(np.arange(SIZE) * 2, np.arange(SIZE) * 6).astype(np.uint8)  # no symmetry, from 0 to 248
+DEEP = RAMP.astype(np.uint16) * 257 + np.arange(SIZE, dtype=np.uint16)
+DEEP[0, :2] = (0, 65535)
+NAME = "Secret^Patient"
+
+
+def make(pixels, syntax=uid.ExplicitVRLittleEndian, **changes):
+    """A file of one picture; keywords change its elements, and None leaves one out."""
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.MediaStorageSOPClassUID = uid.DigitalXRayImageStorageForPresentation
+    data.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    data.file_meta.TransferSyntaxUID = syntax
+    data.PatientName = NAME
+    data.Rows, data.Columns = pixels.shape[:2]
+    data.SamplesPerPixel = 1 if pixels.ndim == 2 else 3
+    data.PhotometricInterpretation = "MONOCHROME2" if pixels.ndim == 2 else "RGB"
+    if pixels.ndim == 3:
+        data.PlanarConfiguration = 0
+    data.BitsAllocated = data.BitsStored = pixels.itemsize * 8
+    data.HighBit = data.BitsStored - 1
+    data.PixelRepresentation = int(pixels.dtype.kind == "i")
+    order = ">" if syntax == uid.ExplicitVRBigEndian else "<"
+    content = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    data.add_new("PixelData", "OB" if pixels.itemsize == 1 or syntax.is_encapsulated else "OW", content)
+    for keyword, value in changes.items():
+        if value is None:
+            delattr(data, keyword)
+        else:
+            setattr(data, keyword, value)
+    if "PixelData" in data:
+        data["PixelData"].is_undefined_length = syntax.is_encapsulated
+    file = io.BytesIO()
+    data.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def encapsulated(image, kind, syntax, pixels=RAMP, **changes):
+    """A file whose picture is compressed by Pillow."""
+    frame = io.BytesIO()
+    options = {"quality": 95} if kind == "JPEG" else {"no_jp2": True}
+    Image.fromarray(image).save(frame, kind, **options)
+    return make(pixels, syntax, **{"PixelData": encapsulate([frame.getvalue()]), **changes})
+
+
+def lut(values, first, bits):
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [len(values), first, bits])
+    item.add_new("LUTData", "US", list(values))
+    return [item]
+
+
+def read(data):
+    with Image.open(io.BytesIO(dicom.to_png(data))) as image:
+        assert (image.format, image.mode) == ("PNG", "I;16")
+        return np.asarray(image)
+
+
+def refused(data):
+    """The message, in one line, of the error."""
+    with pytest.raises(RontgenError) as caught:
+        dicom.to_png(data)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert NAME not in message
+    assert caught.value.__suppress_context__ == ("do not decode" in message)
+    assert "or as PNG or JPEG" in message
+    return message
+
+
+def row(*values, dtype=np.uint16):
+    return np.array([values], dtype)
+
+
+# ---------------------------------------------------------------- what comes out
+
+
+def test_a_dicom_file_is_told_by_its_prefix():
+    assert dicom.is_dicom(make(RAMP))
+    assert dicom.is_dicom(bytes(128) + b"DICM")
+    assert not dicom.is_dicom(bytes(127) + b"DICM")
+    assert not dicom.is_dicom(b"DICM")
+    assert not dicom.is_dicom(b"")
+
+
+def test_eight_bits_stay_as_they_are():
+    np.testing.assert_array_equal(read(make(RAMP)), RAMP.astype(np.uint16) * 257)
+
+
+@pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian])
+def test_sixteen_bits_of_the_whole_range_stay_as_they_are(syntax):
+    np.testing.assert_array_equal(read(make(DEEP, syntax)), DEEP)
+
+
+def test_sixteen_bits_without_a_window_stretch_from_their_lowest_to_their_highest():
+    assert read(make(row(1000, 2000, 3000), BitsStored=12, HighBit=11)).tolist() == [[0, 32768, 65535]]
+
+
+def test_a_picture_of_one_value_is_black():
+    assert read(make(row(7, 7, 7))).tolist() == [[0, 0, 0]]
+
+
+def test_big_endian_bytes_in_words_are_in_order():
+    np.testing.assert_array_equal(read(make(RAMP, uid.ExplicitVRBigEndian)), RAMP.astype(np.uint16) * 257)
+
+
+def test_the_first_window_follows_the_rescale():
+    # PS3.3 C.11.2.1.2.1 for 40 and 401: ((2 x − 1000 − 39.5) / 400 + 0.5), of values −1000, −160, 40, 140, 1000
+    pixels = row(0, 420, 520, 570, 1000)
+    changes = {"RescaleSlope": 2, "RescaleIntercept": -1000, "WindowCenter": [40, 9], "WindowWidth": [401, 9]}
+    expected = [0, 65535 * 0.00125, 65535 * 0.50125, 65535 * 0.75125, 65535]
+    assert read(make(pixels, **changes)).tolist() == [[round(value) for value in expected]]
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        ("LINEAR", [0, 0, 0.5 + 0.5 / 99, 1]),
+        ("LINEAR_EXACT", [0, 0, 0.5, 1]),
+        ("SIGMOID", [1 / (1 + np.exp(4)), 1 / (1 + np.exp(2)), 0.5, 1 / (1 + np.exp(-2))]),
+    ],
+)
+def test_each_window_function_has_its_formula(function, expected):
+    data = make(row(0, 50, 100, 150), WindowCenter=100, WindowWidth=100, VOILUTFunction=function)
+    np.testing.assert_allclose(read(data)[0] / 65535, expected, atol=1e-5)
+
+
+def test_a_window_one_wide_is_a_threshold():
+    assert read(make(row(9, 10, 11), WindowCenter=10.5, WindowWidth=1)).tolist() == [[0, 32768, 65535]]
+
+
+def test_monochrome1_is_inverted():
+    data = make(row(0, 100, 255, dtype=np.uint8), PhotometricInterpretation="MONOCHROME1")
+    assert read(data).tolist() == [[65535, 155 * 257, 0]]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_signed_pixels_are_below_zero(dtype):
+    assert read(make(row(-128, -1, 0, 127, dtype=dtype))).tolist() == [[0, 127 * 257, 128 * 257, 65535]]
+
+
+def test_bits_beyond_those_stored_are_ignored():
+    pixels = row(0x1000, 0xF7FF, 0x0FFF)
+    changes = {"BitsStored": 12, "HighBit": 11, "WindowCenter": 2047.5, "WindowWidth": 4095}
+    expected = [0, round(65535 * 2047 / 4095), 65535]
+    assert read(make(pixels, VOILUTFunction="LINEAR_EXACT", **changes)).tolist() == [expected]
+
+
+def test_a_voi_lut_goes_before_a_window_and_covers_eight_bits():
+    table = np.arange(4096) // 16  # more entries than its 8 bits count
+    data = make(row(0, 100, 1100, 4095, 9000), VOILUTSequence=lut(table, 100, 8), WindowCenter=1, WindowWidth=1)
+    assert read(data).tolist() == [[0, 0, 62 * 257, 3995 // 16 * 257, 65535]]
+
+
+@pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian])
+def test_a_lut_in_words_has_the_order_of_the_file(syntax):
+    (item,) = lut([0, 4095, 273], 0, 12)
+    order = "<" if syntax.is_little_endian else ">"
+    item.add_new("LUTData", "OW", np.array([0, 4095, 273], f"{order}u2").tobytes())
+    assert read(make(row(0, 1, 2), syntax, VOILUTSequence=[item])).tolist() == [[0, 65535, 4369]]
+
+
+def test_a_modality_lut_goes_before_the_window():
+    changes = {"WindowCenter": 50, "WindowWidth": 100, "VOILUTFunction": "LINEAR_EXACT"}
+    data = make(row(0, 1, 2), ModalityLUTSequence=lut([100, 50, 0], 0, 8), **changes)
+    assert read(data).tolist() == [[65535, 32768, 0]]
+
+
+@pytest.mark.parametrize("pixels", [RAMP, DEEP, np.dstack([RAMP] * 3)])
+def test_rle_is_read(pixels):
+    frame = RLELosslessEncoder.encode(
+        pixels,
+        rows=SIZE,
+        columns=SIZE,
+        samples_per_pixel=1 if pixels.ndim == 2 else 3,
+        photometric_interpretation="MONOCHROME2" if pixels.ndim == 2 else "RGB",
+        bits_allocated=pixels.itemsize * 8,
+        bits_stored=pixels.itemsize * 8,
+        pixel_representation=0,
+        number_of_frames=1,
+        planar_configuration=0,
+    )
+    data = make(pixels, uid.RLELossless, PixelData=encapsulate([frame]))
+    np.testing.assert_array_equal(read(data), read(make(pixels)))
+
+
+def test_baseline_jpeg_is_read():
+    data = encapsulated(RAMP, "JPEG", uid.JPEGBaseline8Bit)
+    np.testing.assert_allclose(read(data) / 257, RAMP, atol=3)
+
+
+def test_a_jpeg_in_fragments_is_read():
+    whole = encapsulated(RAMP, "JPEG", uid.JPEGBaseline8Bit)
+    frame = whole[whole.index(b"\xff\xd8\xff") : whole.rindex(b"\xff\xd9") + 2]
+    data = make(RAMP, uid.JPEGBaseline8Bit, PixelData=encapsulate([frame], fragments_per_frame=3))
+    np.testing.assert_array_equal(read(data), read(whole))
+
+
+@pytest.mark.parametrize("pixels", [RAMP, DEEP])
+def test_jpeg_2000_is_read(pixels):
+    np.testing.assert_array_equal(
+        read(encapsulated(pixels, "JPEG2000", uid.JPEG2000Lossless, pixels)), read(make(pixels))
+    )
+
+
+@pytest.mark.parametrize(("color", "gray"), [((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29)])
+def test_colors_become_their_luminance(color, gray):
+    pixels = np.full((SIZE, SIZE, 3), color, np.uint8)
+    ycc = np.asarray(Image.fromarray(pixels).convert("YCbCr"))
+    np.testing.assert_array_equal(read(make(pixels)), gray * 257)
+    ybr = make(ycc, PhotometricInterpretation="YBR_FULL")
+    np.testing.assert_allclose(read(ybr) / 257, gray, atol=1)
+    jpeg = encapsulated(pixels, "JPEG", uid.JPEGBaseline8Bit, pixels, PhotometricInterpretation="YBR_FULL_422")
+    np.testing.assert_allclose(read(jpeg) / 257, gray, atol=1)
+
+
+def test_colors_shared_by_two_pixels_are_read():
+    pair = bytes([10, 20, 128, 128])  # the luminance of each, and their color, which is none
+    data = make(np.zeros((1, 2, 3), np.uint8), PhotometricInterpretation="YBR_FULL_422", PixelData=pair)
+    assert read(data).tolist() == [[10 * 257, 20 * 257]]
+
+
+def test_of_more_frames_than_stated_the_first_is_read():
+    one, two = (encapsulated(pixels, "JPEG2000", uid.JPEG2000) for pixels in (RAMP, RAMP[::-1].copy()))
+    frames = [get_frame(data[data.index(b"\xe0\x7f\x10\0OB") + 12 :], 0) for data in (one, two)]
+    np.testing.assert_array_equal(read(make(RAMP, uid.JPEG2000, PixelData=encapsulate(frames))), read(one))
+
+
+@pytest.mark.parametrize("pixels", [RAMP, DEEP])
+def test_the_pipeline_decodes_it_as_the_same_picture_in_a_png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels if pixels.itemsize == 2 else pixels.astype(np.uint16) * 257).save(file, "PNG")
+    np.testing.assert_array_equal(images.decode(dicom.to_png(make(pixels)), 24), images.decode(file.getvalue(), 24))
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def test_something_else_is_refused():
+    assert "expected a DICOM file, received 5 bytes of something else" in refused(b"%PDF-")
+
+
+def test_frames_are_refused():
+    assert "expected one picture, received 2 frames" in refused(make(np.vstack([RAMP, RAMP]), NumberOfFrames=2))
+
+
+def test_one_stated_frame_is_read():
+    np.testing.assert_array_equal(read(make(RAMP, NumberOfFrames=1)), read(make(RAMP)))
+
+
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.RLELossless, uid.JPEGBaseline8Bit])
+def test_too_many_pixels_are_refused_before_memory_is_taken(syntax):
+    content = encapsulate([bytes(100)]) if syntax.is_encapsulated else bytes(100)
+    data = make(RAMP, syntax, Rows=60000, Columns=60000, PixelData=content)
+    tracemalloc.start()
+    assert "expected at most 36000000 values, received 60000×60000 pixels of 1" in refused(data)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("bits", [1, 32, 64])
+def test_other_depths_are_refused(bits):
+    assert f"1 × 8 or 1 × 16 bits allocated to a pixel of MONOCHROME2, received 1 × {bits}" in refused(
+        make(RAMP, BitsAllocated=bits)
+    )
+
+
+def test_color_of_sixteen_bits_is_refused():
+    assert "expected 3 × 8 bits allocated to a pixel of RGB, received 3 × 16" in refused(make(np.dstack([DEEP] * 3)))
+
+
+@pytest.mark.parametrize(("kind", "received"), [("PALETTE COLOR", "PALETTE COLOR"), (NAME, "another")])
+def test_other_photometric_interpretations_are_refused(kind, received):
+    assert f"YBR_RCT, received {received};" in refused(make(RAMP, PhotometricInterpretation=kind))
+
+
+def test_a_file_without_pixels_is_refused():
+    assert "received one without pixel data" in refused(make(RAMP, PixelData=None))
+
+
+def test_pixels_cut_short_are_refused():
+    data = make(RAMP)
+    assert "expected 1024 bytes of pixel data, received 924, as of a file cut short" in refused(data[:-100])
+
+
+def test_deflated_files_are_refused_and_not_inflated(monkeypatch):
+    data = make(RAMP, uid.DeflatedExplicitVRLittleEndian)
+    monkeypatch.setattr(zlib, "decompress", lambda *_: pytest.fail("inflates it"))
+    message = refused(data)
+    assert "received Deflated Explicit VR Little Endian (1.2.840.10008.1.2.1.99)" in message
+
+
+@pytest.mark.parametrize(
+    "syntax", [uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEGExtended12Bit, uid.HTJ2K, uid.MPEG2MPML]
+)
+def test_other_transfer_syntaxes_are_refused_by_name(syntax):
+    message = refused(make(RAMP, syntax, PixelData=encapsulate([bytes(100)])))
+    assert f"received {syntax.name} ({syntax}); save the picture uncompressed (`gdcmconv --raw" in message
+    assert "expected a transfer syntax of Implicit VR Little Endian, " in message
+
+
+@pytest.mark.parametrize(
+    ("written", "received"),
+    [
+        (b"1.2.840.10008.1.2.9", r"1.2.840.10008.1.2.9 (1.2.840.10008.1.2.9)"),
+        (b"Secret^Patient\n....", "an invalid one"),
+    ],
+)
+def test_a_transfer_syntax_that_nobody_knows_is_quoted_if_it_is_one(written, received):
+    assert received in refused(make(RAMP).replace(b"1.2.840.10008.1.2.1\0", written + b"\0"))
+
+
+@pytest.mark.parametrize(("kind", "syntax"), [("JPEG", uid.JPEGBaseline8Bit), ("JPEG2000", uid.JPEG2000)])
+def test_a_frame_larger_than_the_header_says_is_not_decoded(kind, syntax, monkeypatch):
+    data = encapsulated(np.zeros((500, 400), np.uint8), kind, syntax)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("decodes it"))
+    assert f"expected 32×32 pixels in the {kind}, as in the header, received 400×500" in refused(data)
+
+
+def test_a_picture_of_another_format_is_not_opened():
+    data = encapsulated(RAMP, "JPEG2000", uid.JPEGBaseline8Bit)
+    assert "do not decode (UnidentifiedImageError)" in refused(data)
+
+
+def test_jpeg_2000_in_a_container_is_refused():
+    file = io.BytesIO()
+    Image.fromarray(RAMP).save(file, "JPEG2000", no_jp2=False)
+    data = make(RAMP, uid.JPEG2000, PixelData=encapsulate([file.getvalue()]))
+    assert "received one in a JP2 container" in refused(data)
+
+
+def test_rle_that_swells_is_refused_before_it_does(monkeypatch):
+    frame = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\0" * 100_000
+    data = make(RAMP, uid.RLELossless, PixelData=encapsulate([frame]))
+    monkeypatch.setattr(dicom, "pixel_array", lambda *_, **__: pytest.fail("decodes it"))
+    assert "expected RLE segments of 1024 bytes, received a longer one" in refused(data)
+
+
+# What stands before the patient's name, and what may be put there
+SEQUENCE = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff"
+ITEM = b"\xfe\xff\x00\xe0"
+PREFIX = make(RAMP)[: make(RAMP).index(b"\x10\x00\x10\x00PN")]
+
+
+def test_items_count_for_more_than_their_bytes():
+    def items(count):
+        return (
+            PREFIX + SEQUENCE + (ITEM + bytes(4)) * count + b"\xfe\xff\xdd\xe0" + bytes(4) + make(RAMP)[len(PREFIX) :]
+        )
+
+    np.testing.assert_array_equal(read(items(1000)), read(make(RAMP)))
+    assert "expected a DICOM" in refused(items(20_000))
+
+
+def test_a_frame_in_countless_fragments_is_refused():
+    data = make(RAMP, uid.JPEGBaseline8Bit, PixelData=encapsulate([b"12"]) + b"\xfe\xff\x00\xe0\0\0\0\0" * 20_000)
+    assert "and a picture in few fragments, received more" in refused(data)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ((SEQUENCE + ITEM + b"\xff" * 4) * 5000, "(RecursionError)"),
+        (SEQUENCE + (ITEM + bytes(4)) * 200_000, "expected a DICOM"),
+        (b"\x28\x00\x50\x10UT\0\0" + struct.pack("<L", 2**21) + bytes(2**21), "header of at most 524288 bytes"),
+        (b"\x28\x00\x10\x00UT\0\0\xfe\xff\xff\xff" + bytes(9), "do not decode"),
+        (np.random.default_rng(7).bytes(5000), "do not decode"),
+        (b"", "do not decode"),
+    ],
+    ids=["nested deep", "countless items", "long element", "length beyond the end", "noise", "nothing"],
+)
+def test_a_hostile_header_is_one_error(content, message):
+    assert message in refused(PREFIX + content)
+
+
+def test_long_elements_that_are_not_read_are_skipped():
+    overlay = b"\x00\x60\x00\x30OW\0\0" + struct.pack("<L", 2**21) + bytes(2**21)
+    data = make(RAMP)
+    pixels = data.index(b"\xe0\x7f\x10\x00")
+    np.testing.assert_array_equal(read(data[:pixels] + overlay + data[pixels:]), read(data))
+
+
+def test_noise_after_the_prefix_is_refused():
+    random = np.random.default_rng(7)
+    for _ in range(50):
+        refused(bytes(128) + b"DICM" + random.bytes(300))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"WindowWidth": 0}, {"WindowWidth": "nan"}, {"RescaleSlope": "1e305", "WindowCenter": "inf"}]
+)
+def test_arithmetic_that_ends_nowhere_is_refused(changes):
+    message = refused(make(DEEP, **{"WindowCenter": 5, "WindowWidth": 5, "RescaleIntercept": 0, **changes}))
+    assert "expected a " in message
+
+
+def test_a_lut_cut_short_is_refused():
+    (item,) = lut([1, 2, 3], 0, 8)
+    item.LUTDescriptor = [300, 0, 8]
+    assert "expected a LUT of 300 values of 8 to 16 bits, received 3 of 8" in refused(make(RAMP, VOILUTSequence=[item]))
+
+
+def test_damaged_bytes_are_a_picture_or_one_error():
+    random = np.random.default_rng(7)
+    window = {"WindowCenter": 99, "WindowWidth": 99, "RescaleSlope": 1, "VOILUTSequence": lut([1, 2, 3], 0, 8)}
+    wholes = [
+        make(RAMP[:8, :8], **window),
+        encapsulated(RAMP, "JPEG", uid.JPEGBaseline8Bit),
+        make(RAMP[:9], uid.ImplicitVRLittleEndian),
+    ]
+    pictures = 0
+    for i in range(300):
+        data = np.frombuffer(wholes[i % 3], np.uint8).copy()
+        where = random.integers(132, 600, 3) % len(data)  # all of the header
+        data[where] = random.integers(0, 256, 3)
+        try:
+            pictures += read(data.tobytes()).size > 0
+        except RontgenError as error:
+            assert "\n" not in str(error)
+    assert 30 < pictures < 270
+
+
+LONG_RLE = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\0" * 9  # which pydicom reads, warning of the padding
+
+
+def test_nothing_is_logged(caplog):
+    with caplog.at_level(logging.INFO):
+        read(make(RAMP, uid.RLELossless, PixelData=encapsulate([LONG_RLE])))
+    assert caplog.text == ""
+
+
+def test_no_warning_leaves_it():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        importlib.reload(dicom)
+        assert read(make(RAMP, uid.RLELossless, PixelData=encapsulate([LONG_RLE]))).max() == 0

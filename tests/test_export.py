@@ -1,0 +1,83 @@
+"""What is exported says what the Keras model says; what cannot be, stops."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from rontgen import evaluation, export
+from rontgen.errors import RontgenError
+from rontgen.models import build_model
+
+ROOT = Path(__file__).parents[1]
+SIZE = 32
+EXACT = ("onnx", "litert")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (12, SIZE, SIZE, 1), np.uint8)
+
+
+@pytest.fixture(scope="module", params=["cnn2", "simple_rnn", "lstm"])
+def model(request):
+    return build_model(request.param, (SIZE, SIZE, 1), 2, None)
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_an_exported_file_gives_keras_probabilities(model, images, kind, tmp_path):
+    path = tmp_path / export.FILES[kind]
+    export.convert(model, kind, images, path)
+    found = evaluation.predict(export.open_file(kind, path, threads=1), images)
+    assert np.abs(found - evaluation.predict(model, images)).max() <= export.TOLERANCE
+
+
+def test_int8_is_a_fraction_of_the_size_and_near(images, tmp_path):
+    model = build_model("cnn2", (SIZE, SIZE, 1), 4, None)
+    for kind in ("litert", "litert_int8"):
+        export.convert(model, kind, images, tmp_path / kind)
+    assert (tmp_path / "litert_int8").stat().st_size < (tmp_path / "litert").stat().st_size / 3
+    found = evaluation.predict(export.open_file("litert_int8", tmp_path / "litert_int8", threads=1), images)
+    assert found.shape == (12, 4)
+    assert 0 < np.abs(found - evaluation.predict(model, images)).max() < 0.05
+
+
+def test_what_no_converter_takes_is_one_line(images, tmp_path):
+    with pytest.raises(RontgenError, match=r"^model\.onnx: expected a model that onnx can hold, received [^\n]*$"):
+        export.convert(object(), "onnx", images, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("kind", export.FILES)
+def test_a_damaged_file_is_one_line(kind, tmp_path):
+    path = tmp_path / export.FILES[kind]
+    path.write_bytes(b"nothing")
+    with pytest.raises(RontgenError, match=r"expected an? \w+ model, received [^\n]*$"):
+        export.open_file(kind, path, threads=1)
+
+
+def test_a_decision_is_at_the_threshold_or_for_the_most_probable():
+    assert export.decide(np.array([[0.5, 0.5], [0.51, 0.49]]), export.THRESHOLD).tolist() == [1, 0]
+    assert export.decide(np.array([[0.2, 0.5, 0.3], [0.4, 0.3, 0.3]]), None).tolist() == [1, 0]
+
+
+def test_the_threshold_is_that_at_which_evaluate_decides():
+    probabilities = np.array([[1 - share, share] for share in (0.4999, 0.5, 0.5001)])
+    table = evaluation.prediction_table(list("abc"), list("abc"), ["A"] * 3, ["A", "B"], probabilities)
+    decided = export.decide(probabilities, export.THRESHOLD)
+    assert table["predicted"].tolist() == np.array(["A", "B"])[decided].tolist()
+
+
+def test_every_architecture_was_exported_and_agreed():
+    """The committed metrics of the demo; what the tests above do for three, for all twelve."""
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
+    agreed = set()
+    for name, run in params["reported"].items():
+        metrics = json.loads((ROOT / f"metrics/exports/{name}.json").read_text())
+        assert all(metrics[kind]["max_difference"] <= export.TOLERANCE for kind in EXACT), name
+        assert all(metrics[kind]["accuracy"] == metrics["keras"]["accuracy"] for kind in EXACT), name
+        agreed.add(run["model"])
+    assert agreed == set(params["models"])
