@@ -44,8 +44,9 @@ serve: .venv/installed-app
 
 # A browser for the tests of the page; where none can be had they are skipped, and say so
 .venv/browser: .venv/installed-app
-	@command -v chromium chromium-browser google-chrome >/dev/null || python -m playwright install chromium || \
-		{ apt-get update -qq && apt-get install -qqy chromium; } || echo "no browser: install chromium to test the page"
+	@command -v chromium chromium-browser google-chrome >/dev/null || \
+		{ test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qqy chromium; } || \
+		python -m playwright install chromium || echo "no browser: install chromium to test the page in one"
 	touch $@
 
 ## make test: all tests

@@ -27,8 +27,8 @@ def save(reading: Reading, reader: Reader, text: dict) -> dict[str, bytes]:
     """
     figure = Figure(figsize=(7.2, 6.4), **figures.STYLE)
     figure.suptitle(f"Rontgen: {reading.decision} ({reading.confidence:.1%})", fontsize=15)
-    upper, middle, lower = figure.subfigures(3, 1, height_ratios=(3.4, 0.6 + 0.3 * len(reader.classes), 1.3))
-    pictures = {text["examine"]["picture"]: reading.image}
+    upper, middle, lower = figure.subfigures(3, 1, height_ratios=(3.4, 0.6 + 0.3 * len(reader.classes), 0.9))
+    pictures = {text["examine"]["picture"].format(reader.description["size"]): reading.image}
     if reading.heatmap is not None:
         pictures[text["examine"]["heatmap"][reader.explains]] = overlay(reading.image, reading.heatmap)
     for axes, (title, picture) in zip(np.atleast_1d(upper.subplots(1, len(pictures))), pictures.items(), strict=True):
