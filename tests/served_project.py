@@ -44,16 +44,16 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def served(folder: Path, *arguments: str, **variables: str):
-    """`python -m rontgen.app` at work on the project; yields its address."""
+def served(folder: Path, *arguments: str, stderr=subprocess.PIPE, **variables: str):
+    """`python -m rontgen.app` at work on the project; yields its address. stderr: an open file for what it logs."""
     command = [sys.executable, "-u", "-m", "rontgen.app", "--port", "0", *arguments]
     with subprocess.Popen(
-        command, cwd=folder, env=environment() | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=folder, env=environment() | variables, stdout=subprocess.PIPE, stderr=stderr, text=True
     ) as process:
         try:
             line = process.stdout.readline()
             if not line:
-                raise AssertionError(process.stderr.read())
+                raise AssertionError(process.stderr and process.stderr.read())
             yield line.split()[0].rstrip("/")
         finally:
             process.terminate()

@@ -3,8 +3,10 @@
 import csv
 import io
 import re
+import socket
 import subprocess
 import sys
+import time
 import zipfile
 from contextlib import chdir
 from pathlib import Path
@@ -140,12 +142,12 @@ def test_a_file_that_cannot_be_read_is_named_by_its_place(client, xray):
 
 def test_too_many_files_are_refused(client):
     response = predict(client, *[PNG] * 17)
-    assert response.status_code == 413 and "expected at most 16 files, received 17" in response.json()["error"]
+    assert response.status_code == 400 and "maximum number of files is 16" in response.json()["error"]
 
 
 def test_a_request_without_files_is_told_what_is_missing(client):
     response = client.post("/api/predict")
-    assert response.status_code == 422 and response.json()["error"].startswith("body.files: field required")
+    assert response.status_code == 422 and response.json()["error"].startswith("files: expected 1 to 16")
 
 
 def test_health_and_version(client):
@@ -174,7 +176,9 @@ def test_no_page_asks_for_anything_elsewhere(client, language, page):
     assert response.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize(("wanted", "language"), [("id-ID,id;q=0.9", "id"), ("de", "en"), ("", "en")])
+@pytest.mark.parametrize(
+    ("wanted", "language"), [("id-ID,id;q=0.9", "id"), ("ms,id;q=0.9", "id"), ("de", "en"), ("ido", "en"), ("", "en")]
+)
 def test_the_browsers_language_is_taken(client, wanted, language):
     assert client.get("/", headers={"accept-language": wanted}).headers["location"] == f"/{language}/"
 
@@ -230,7 +234,7 @@ def test_other_machines_are_let_in_with_a_password_alone(project):
 
 def test_a_port_in_use_is_one_line(project, address):
     result = python(project, "rontgen.app", "--kind", "onnx", "--port", address.rpartition(":")[2])
-    assert result.returncode == 2 and "expected one that is free" in result.stderr.splitlines()[-1]
+    assert result.returncode == 2 and "a free port, " in result.stderr.splitlines()[-1]
 
 
 def test_a_run_that_was_not_exported_names_the_command(project):
@@ -264,3 +268,39 @@ def test_predict_writes_a_row_for_each_file_of_folders_and_patterns(project, xra
 def test_predict_names_what_is_no_file(project):
     result = python(project, "rontgen.predict", "nothing.png")
     assert result.returncode == 2 and result.stderr.splitlines()[-1].startswith("error: nothing.png: expected a file")
+
+
+def test_a_connection_without_a_request_is_closed(address):
+    host, _, port = address.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"GET /en/ HT")
+        connection.settimeout(30)
+        begin = time.perf_counter()
+        assert connection.recv(1) == b""
+    assert 5 < time.perf_counter() - begin < 25
+
+
+def test_what_fails_unexpectedly_logs_nothing_of_the_upload(project, xray, tmp_path):
+    """A reader that raises with what it was given, as a library may."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import rontgen.images\ndef decode(data, size):\n    raise KeyError(data)\nrontgen.images.decode = decode\n"
+    )
+    path = f"{tmp_path}:{ROOT / 'src'}"
+    log = tmp_path / "log"
+    with (
+        log.open("w") as file,
+        served_project.served(project, "--kind", "onnx", stderr=file, PYTHONPATH=path) as address,
+    ):
+        response = httpx.post(f"{address}/api/predict", files={"files": ("secret.png", b"SECRET")})
+        httpx.post(
+            f"{address}/api/predict", content=b"SECRET--C", headers={"content-type": "multipart/form-data; boundary=B"}
+        )
+    assert response.status_code == 500 and "report it" in response.json()["error"]
+    assert response.headers["content-security-policy"]
+    logged = log.read_text()
+    assert "KeyError" in logged and "SECRET" not in logged and "secret" not in logged and "boundary" not in logged
+
+
+def test_a_twin_has_no_export(project):
+    result = python(project, "rontgen.app", "--run", f"{served_project.REPORTED}_leakfree")
+    assert result.returncode == 2 and "received the twin" in result.stderr.splitlines()[-1]

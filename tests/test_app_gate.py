@@ -1,6 +1,7 @@
 """What stops a request before the application sees it, asked of an application that only reads what it is sent."""
 
 import asyncio
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -10,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-from rontgen.app import gate
+from rontgen.app import gate, server
 from rontgen.app.gate import Gate
+from rontgen.reader import Reading
 
 
 async def read(request: Request):
@@ -105,7 +107,7 @@ def test_more_uploads_than_fit_are_told_to_come_again(monkeypatch):
             return third, done, await client.post("/")
 
     third, done, later = asyncio.run(send())
-    assert third.status_code == 503 and third.headers["retry-after"] == "1"
+    assert third.status_code == 503 and third.headers["retry-after"] == "5"
     assert [response.status_code for response in (*done, later)] == [200] * 3
 
 
@@ -133,3 +135,32 @@ def test_every_answer_says_that_nothing_from_elsewhere_may_run():
         assert response.headers["content-security-policy"] == gate.POLICY
         assert response.headers["x-content-type-options"] == "nosniff"
         assert response.headers["cache-control"] == "no-store"
+
+
+def test_the_pictures_of_who_has_left_are_not_read():
+    asked = []
+
+    def read(data):
+        asked.append(data)
+        return Reading(False, "in_colour", None, None, None, None, None)
+
+    reader = SimpleNamespace(read=read, name="active", classes=[], description={"model": "cnn1", "threshold": 0.5})
+    part = b'--B\r\nContent-Disposition: form-data; name="files"; filename="x.png"\r\n\r\nx\r\n'
+    messages = [{"type": "http.request", "body": part * 5 + b"--B--\r\n"}]
+
+    async def receive():
+        if messages:
+            return messages.pop()
+        if asked:
+            return {"type": "http.disconnect"}
+        await asyncio.sleep(60)
+        raise AssertionError("it waited for what does not come")
+
+    async def send(message):
+        pass
+
+    headers = [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=B")]
+    scope = {"type": "http", "method": "POST", "path": "/api/predict", "headers": headers, "query_string": b""}
+    application = server.create({"active": reader})
+    asyncio.run(asyncio.wait_for(application(scope, receive, send), 10))
+    assert asked == [b"x"]

@@ -303,3 +303,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 def test_the_largest_pictures_allowed_take_less_than_two_gibibytes():
     result = subprocess.run([sys.executable, "-c", LARGEST], check=True, capture_output=True, text=True)
     assert float(result.stdout) < 2
+
+
+def test_what_pillow_does_not_foresee_is_a_picture_that_does_not_decode():
+    """A JPEG without its scan, on which Pillow's `draft` gives nothing."""
+    buffer = io.BytesIO()
+    Image.new("CMYK", (64, 64)).save(buffer, "JPEG")
+    data = buffer.getvalue()
+    cut = data[: data.find(b"\xff\xda")] + b"\xff\xd9"
+    with pytest.raises(RontgenError, match=r"^expected a picture, received \d+ bytes that do not decode"):
+        images.decode(cut, 32)

@@ -66,6 +66,11 @@ def decode(data: bytes, size: int) -> np.ndarray:
         ) from None
     except (OSError, SyntaxError, ValueError) as error:
         raise RontgenError(f"expected a picture, received {len(data)} bytes that do not decode: {error}") from None
+    except RontgenError:
+        raise
+    except Exception as error:  # damaged bytes reach any line of Pillow: a TypeError, an AssertionError, struct.error
+        reason = f"{len(data)} bytes that do not decode: {type(error).__name__}"
+        raise RontgenError(f"expected a picture, received {reason}") from None
     return np.asarray(gray)
 
 

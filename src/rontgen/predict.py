@@ -31,7 +31,10 @@ def find(names: list[str]) -> list[Path]:
         elif path.exists():
             matches = [path]
         else:
-            matches = [match for match in Path(path.anchor).glob(name.removeprefix(path.anchor)) if match.is_file()]
+            try:
+                matches = [match for match in Path(path.anchor).glob(name.removeprefix(path.anchor)) if match.is_file()]
+            except ValueError as error:
+                raise RontgenError(f"{name}: expected a pattern, received one where {str(error).lower()}") from None
         if not matches:
             raise RontgenError(
                 f"{name}: expected a file, a pattern, or a folder with {', '.join(SUFFIXES)}, received none: "
@@ -61,6 +64,7 @@ def rows(reader: Reader, files: list[Path]) -> Iterator[dict]:
 
 
 def columns(reader: Reader) -> list[str]:
+    """The columns of the CSV; a picture that is not read, or not diagnosed, leaves those it has nothing for empty."""
     return ["file", "is_xray", "decision", "confidence", *reader.classes, "error"]
 
 
@@ -73,13 +77,15 @@ def main() -> None:
     arguments = parser.parse_args()
 
     files = find(arguments.files)
+    if arguments.output and arguments.output.is_dir():
+        raise RontgenError(f"--output: expected a file to write, received the folder {arguments.output}: name a file")
     reader = open_readers([arguments.run], arguments.kind)[arguments.run]
     failed = 0
     with ExitStack() as stack:
         file = sys.stdout
         if arguments.output:
             path = stack.enter_context(replacing(arguments.output))
-            file = stack.enter_context(path.open("w", newline="", encoding="utf-8"))
+            file = stack.enter_context(path.open("w", newline="", encoding="utf-8", errors="surrogateescape"))
         writer = csv.DictWriter(file, columns(reader))
         writer.writeheader()
         for row in rows(reader, files):

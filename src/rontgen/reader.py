@@ -23,16 +23,16 @@ SHOWN = 448
 @dataclass(frozen=True)
 class Reading:
     """What a model says of one picture. is_xray: whether it looks like those the model was trained on; what does not
-    has no probabilities (by class), decision and confidence. reason: why not. image: uint8 (SHOWN, SHOWN), as the model
-    saw it but larger. heatmap: float32 (H, W) in [0, 1], of gradcam.heatmaps for the class decided for; None where
-    none was asked for, or where the model's kind has none."""
+    has no probabilities (by class), decision and confidence. reason: why not, a key of the page's texts. For the page:
+    image, uint8 (SHOWN, SHOWN), and heatmap, float32 (H, W) in [0, 1], of gradcam.heatmaps for the class decided for;
+    None elsewhere, and where the model's kind has no heatmap."""
 
     is_xray: bool
     reason: str | None
     probabilities: dict[str, float] | None
     decision: str | None
     confidence: float | None
-    image: np.ndarray
+    image: np.ndarray | None
     heatmap: np.ndarray | None
 
 
@@ -41,11 +41,11 @@ class Reader:
 
     description: of export.describe. metrics, intervals: of the run's evaluation. kind: of KINDS. explains: the method
     of the heatmaps (gradcam.kind), None where there are none. Raises RontgenError, naming the command that mends it,
-    where a file is missing or of another training.
+    where a file is missing, or where the model file is not the one that was exported.
     """
 
     def __init__(self, name: str, kind: str = "keras"):
-        run, folder = runs.load_run(name), export.FOLDER / name
+        run, folder = export.load_run(name), export.FOLDER / name
         self.name, self.kind, self.classes = name, kind, run.classes
         self.description = cards.read_json(folder / export.DESCRIPTION, export.command(name))
         self.export_metrics = cards.read_json(export.METRICS / f"{name}.json", export.command(name))
@@ -68,7 +68,7 @@ class Reader:
         size = self.description["size"]
         evaluation.predict(self._model, np.zeros((2, size, size, 1), np.uint8))  # the first takes seconds
 
-    def read(self, data: bytes, *, with_heatmap: bool = False) -> Reading:
+    def read(self, data: bytes, *, for_page: bool = False) -> Reading:
         """Read the bytes of a JPEG, PNG or DICOM file. Raises RontgenError where they are none, or too large."""
         if len(data) > MAX_BYTES:
             raise RontgenError(
@@ -77,14 +77,14 @@ class Reader:
         if dicom.is_dicom(data):
             data = dicom.to_png(data)
         image = images.decode(data, self.description["size"])[..., None]
-        shown = images.decode(data, SHOWN)
+        shown = images.decode(data, SHOWN) if for_page else None
         reason = self._unfamiliar(data, image)
         if reason:
             return Reading(False, reason, None, None, None, shown, None)
         # as two of a batch: for one alone TensorFlow takes other kernels, whose last bit may differ from evaluate's
         (probabilities, _) = evaluation.predict(self._model, np.stack([image, image]))
         (decided,) = export.decide(probabilities[None], self.description["threshold"])
-        heatmap = self._heatmap(image, decided) if with_heatmap and self.explains else None
+        heatmap = self._heatmap(image, decided) if for_page and self.explains else None
         named = dict(zip(self.classes, map(float, probabilities), strict=True))
         return Reading(True, None, named, self.classes[decided], float(probabilities[decided]), shown, heatmap)
 
@@ -106,7 +106,7 @@ def open_readers(names: list[str], kind: str = "keras") -> dict[str, Reader]:
     if kind == "keras":
         from rontgen import reproducibility
 
-        reproducibility.prepare(seed=0, threads=runs.load_run(names[0]).threads)
+        reproducibility.prepare(seed=0, threads=export.load_run(names[0]).threads)
     return {name: Reader(name, kind) for name in names}
 
 

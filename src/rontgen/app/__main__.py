@@ -8,6 +8,7 @@ import uvicorn
 
 from rontgen import errors
 from rontgen.app import server
+from rontgen.app.gate import Impatient
 from rontgen.errors import RontgenError
 from rontgen.reader import KINDS, open_readers
 from rontgen.runs import ACTIVE
@@ -23,7 +24,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000, help="(8000); 0 for any that is free")
     arguments = parser.parse_args()
 
-    password = os.environ.get(PASSWORD)
+    password = os.environ.get(PASSWORD) or None
     hosts = server.LOOPBACK if arguments.host in server.LOOPBACK else ["*"]
     if hosts == ["*"] and not password:
         raise RontgenError(
@@ -31,17 +32,20 @@ def main() -> None:
             f"{PASSWORD}, or leave --host away"
         )
     application = server.create(open_readers(arguments.run, arguments.kind), password, hosts)
+    is_six = ":" in arguments.host
     try:
-        listening = socket.create_server((arguments.host, arguments.port))
-    except OSError as error:
+        address = (arguments.host, arguments.port)
+        listening = socket.create_server(address, family=socket.AF_INET6 if is_six else socket.AF_INET)
+    except (OSError, OverflowError) as error:
         raise RontgenError(
-            f"--port {arguments.port}: expected one that is free at {arguments.host}, {error.strerror.lower()}: "
-            "take another"
+            f"--host {arguments.host} --port {arguments.port}: expected an address of this machine and a free port, "
+            f"{str(error).lower()}: take others"
         ) from None
-    print(f"http://{arguments.host}:{listening.getsockname()[1]}/ (Ctrl+C ends it)", flush=True)
+    shown = f"[{arguments.host}]" if is_six else arguments.host
+    print(f"http://{shown}:{listening.getsockname()[1]}/ (Ctrl+C ends it)", flush=True)
     config = uvicorn.Config(
-        application, log_level="warning", access_log=False, limit_concurrency=server.MOST_CONNECTIONS,
-        server_header=False,
+        application, http=Impatient, ws="none", log_level="warning", access_log=False, server_header=False,
+        limit_concurrency=server.MOST_CONNECTIONS, timeout_graceful_shutdown=5,
     )  # fmt: skip
     uvicorn.Server(config).run(sockets=[listening])
 

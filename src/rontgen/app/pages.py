@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from rontgen import cards, figures, params, phantom
 from rontgen.app import drawing
-from rontgen.reader import MAX_BYTES, Reader, Reading
+from rontgen.reader import MAX_BYTES, Reader
 
 HERE = Path(__file__).parent
 TEXTS = YAML(typ="safe").load((HERE / "texts.yaml").read_text(encoding="utf-8"))
@@ -58,19 +58,20 @@ class Pages:
             extra = {"dataset": dataset, "examples": examples}
         return self._render(language, name, reader, reading=None, error=None, **extra)
 
-    def show_reading(self, language: str, reader: Reader, reading: Reading | None, error: str | None) -> str:
-        """The page `examine` with a reading, or with what was wrong with the file."""
-        extra = {}
-        if reading is not None:
-            extra["picture"] = data_url(reading.image)
-            if reading.heatmap is not None:
-                extra["overlay"] = data_url(drawing.overlay(reading.image, reading.heatmap))
-            if reading.is_xray:
-                extra["saved"] = {
-                    kind: base64.b64encode(data).decode()
-                    for kind, data in drawing.save(reading, reader, TEXTS[language]).items()
-                }
-        return self._render(language, "examine", reader, reading=reading, error=error, **extra)
+    def read(self, language: str, reader: Reader, data: bytes) -> str:
+        """The page `examine` with what a reader says of a file. Raises RontgenError where it cannot be read."""
+        reading = reader.read(data, for_page=True)
+        extra = {"picture": data_url(reading.image)}
+        if reading.heatmap is not None:
+            extra["overlay"] = data_url(drawing.overlay(reading.image, reading.heatmap))
+        if reading.is_xray:
+            sheets = drawing.save(reading, reader, TEXTS[language])
+            extra["saved"] = {kind: base64.b64encode(data).decode() for kind, data in sheets.items()}
+        return self._render(language, "examine", reader, reading=reading, error=None, **extra)
+
+    def show_error(self, language: str, reader: Reader, error: str) -> str:
+        """The page `examine` with what was wrong with a file."""
+        return self._render(language, "examine", reader, reading=None, error=error)
 
     def _render(self, language: str, name: str, reader: Reader, **values) -> str:
         template = self._environment.get_template(f"{name}.html.j2")

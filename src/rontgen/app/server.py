@@ -1,37 +1,58 @@
-"""The application: the pages in both languages, and the JSON interface, over one model at a time."""
+"""The application: the pages in both languages, and the JSON interface, over models that read one picture at a time."""
 
 import asyncio
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import FastAPI, File, HTTPException, Query, Request, UploadFile
+from fastapi import HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 
 from rontgen.app.gate import Gate
 from rontgen.app.pages import LANGUAGES, Pages
 from rontgen.errors import RontgenError
-from rontgen.reader import MAX_BYTES, Reader, Reading
+from rontgen.reader import MAX_BYTES, Reader
 
-LOOPBACK = ("127.0.0.1", "localhost")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_FILES = 16
 MOST_CONNECTIONS = 100
 STATIC = Path(__file__).with_name("static")
 
-Pictures = Annotated[list[UploadFile], File(description=f"JPEG, PNG or DICOM, up to {MOST_FILES}")]
 RunName = Annotated[str | None, Query(description="which of the runs offered; the first, if none is named")]
+# FastAPI would read a thousand files before it counts them
+FILES = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["files"],
+                "properties": {
+                    "files": {
+                        "type": "array",
+                        "maxItems": MOST_FILES,
+                        "items": {"type": "string", "format": "binary", "description": "JPEG, PNG or DICOM"},
+                    }
+                },
+            }
+        }
+    },
+}
 
 
 class Prediction(BaseModel):
-    """What the model says of one picture. A picture that looks like none of its X-rays has no probabilities."""
+    """What the model says of one picture. A picture that is unlike its X-rays has no probabilities."""
 
     is_xray: bool
     reason: str | None
@@ -53,10 +74,12 @@ class Predictions(BaseModel):
 
 
 class Failure(BaseModel):
+    """What was expected, and what was received."""
+
     error: str
 
 
-def create(readers: dict[str, Reader], password: str | None = None, hosts: Sequence[str] = LOOPBACK) -> FastAPI:
+def create(readers: dict[str, Reader], password: str | None = None, hosts: Sequence[str] = LOOPBACK) -> Gate:
     """The application over the readers of some runs, of which the first is the default.
 
     password: see Gate. hosts: the names under which it may be asked; ["*"] for any.
@@ -71,44 +94,43 @@ def create(readers: dict[str, Reader], password: str | None = None, hosts: Seque
     )
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     pages = Pages(readers)
-    # The model's own operations are parallel: one picture at a time is as fast, and bounds the memory
-    worker = ThreadPoolExecutor(1)
     default = next(iter(readers))
-    known = ", ".join(readers)
+    # The model's own operations are parallel: one picture at a time is as fast, and bounds the memory
+    worker, working = ThreadPoolExecutor(1), asyncio.Lock()
 
     def choose(run: str | None) -> Reader:
-        if run not in (None, *readers):
-            raise HTTPException(404, f"run: expected one of {known}, received another: leave it away for {default}")
+        if run and run not in readers:
+            raise HTTPException(404, f"run: expected one of {', '.join(readers)}, received another: leave it away")
         return readers[run or default]
 
-    async def read(reader: Reader, file: UploadFile, *, with_heatmap: bool = False) -> Reading:
-        if file.size > MAX_BYTES:
-            raise HTTPException(413, f"expected a file of at most {MAX_BYTES / 1e6:.0f} MB, received a larger one")
-        data = await file.read()
-        return await asyncio.get_running_loop().run_in_executor(
-            worker, lambda: reader.read(data, with_heatmap=with_heatmap)
-        )
+    async def at_work(request: Request, function: Callable):
+        """What a function returns in the worker, once it is its turn and if somebody still waits for it."""
+        async with working:
+            if await request.is_disconnected():
+                raise ClientDisconnect
+            return await asyncio.get_running_loop().run_in_executor(worker, function)
 
-    failures = {code: {"model": Failure} for code in (401, 404, 408, 413, 422, 503)}
-
-    @app.post("/api/predict", responses=failures, tags=["read"])
-    async def predict(files: Pictures, run: RunName = None) -> Predictions:
+    @app.post(
+        "/api/predict",
+        openapi_extra={"requestBody": FILES},
+        responses={code: {"model": Failure} for code in (400, 401, 404, 408, 413, 422, 503)},
+        tags=["read"],
+    )
+    async def predict(request: Request, run: RunName = None) -> Predictions:
         """Read one or several pictures. One that cannot be read fails the request, which names its place."""
         reader = choose(run)
-        if len(files) > MOST_FILES:
-            raise HTTPException(413, f"expected at most {MOST_FILES} files, received {len(files)}: send the rest later")
         predictions = []
-        for number, file in enumerate(files, 1):
-            try:
-                reading = await read(reader, file)
-            except RontgenError as error:
-                raise HTTPException(422, f"file {number} of {len(files)}: {error}") from None
-            predictions.append(
-                Prediction(
-                    is_xray=reading.is_xray, reason=reading.reason, probabilities=reading.probabilities,
-                    decision=reading.decision, confidence=reading.confidence,
-                )
-            )  # fmt: skip
+        async with request.form(max_files=MOST_FILES, max_fields=0) as form:
+            files = form.getlist("files")
+            if not files:
+                raise HTTPException(422, f"files: expected 1 to {MOST_FILES} files, received none: see /docs")
+            for number, file in enumerate(files, 1):
+                check_size(file)
+                try:
+                    reading = await at_work(request, lambda file=file: reader.read(file.file.read()))
+                except RontgenError as error:
+                    raise HTTPException(422, f"file {number} of {len(files)}: {error}") from None
+                predictions.append(Prediction.model_validate(reading, from_attributes=True))
         description = reader.description
         return Predictions(
             run=reader.name, model=description["model"], kind=reader.kind, commit=reader.commit,
@@ -128,57 +150,65 @@ def create(readers: dict[str, Reader], password: str | None = None, hosts: Seque
         }
         return {"version": app.version, "commit": readers[default].commit, "runs": offered}
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def choose_language(request: Request) -> Response:
-        wanted = request.headers.get("accept-language", "").lower()
-        return RedirectResponse(f"/{'id' if wanted.startswith('id') else 'en'}/")
+        wanted = re.search(r"\b(en|id|in)\b", request.headers.get("accept-language", "").lower())
+        return RedirectResponse("/id/" if wanted and wanted[1] != "en" else "/en/")
 
-    @app.get("/{language}/{page}", include_in_schema=False)
-    @app.get("/{language}/", include_in_schema=False)
+    @app.api_route("/{language}/{page}", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.api_route("/{language}/", methods=["GET", "HEAD"], include_in_schema=False)
     async def show(language: str, page: str = "home", run: str | None = None) -> Response:
         if language not in LANGUAGES or page not in pages.names:
             raise HTTPException(404, "expected a page of the menu, received another: go back to /")
-        reader = choose(run)
-        html = await asyncio.get_running_loop().run_in_executor(worker, lambda: pages.show(language, page, reader))
-        return HTMLResponse(html)
+        return HTMLResponse(await asyncio.to_thread(pages.show, language, page, choose(run)))
 
     @app.post("/{language}/examine", include_in_schema=False)
     async def examine(language: str, request: Request) -> Response:
         if language not in LANGUAGES:
             raise HTTPException(404, "expected /en/examine or /id/examine, received another")
-        async with request.form(max_files=1, max_fields=2) as form:
-            file, run = form.get("file"), form.get("run")
-            reader = choose(run if isinstance(run, str) else None)
-            reading, error, status = None, None, 200
-            try:
-                if not isinstance(file, UploadFile) and not hasattr(file, "read"):
-                    raise RontgenError("expected a file, received none")
-                reading = await read(reader, file, with_heatmap=True)
-            except RontgenError as failure:
-                error, status = str(failure), 422
-            except HTTPException as failure:
-                error, status = failure.detail, failure.status_code
-        html = await asyncio.get_running_loop().run_in_executor(
-            worker, lambda: pages.show_reading(language, reader, reading, error)
-        )
-        return HTMLResponse(html, status)
+        reader = readers[default]
+        try:
+            async with request.form(max_files=1, max_fields=1) as form:
+                reader, file = choose(form.get("run")), form.get("file")
+                if not isinstance(file, UploadFile):
+                    raise HTTPException(422, "file: expected one, received none")
+                check_size(file)
+                html = await at_work(request, lambda: pages.read(language, reader, file.file.read()))
+            return HTMLResponse(html)
+        except RontgenError as error:
+            said, status = str(error), 422
+        except StarletteHTTPException as error:
+            said, status = _said(error), error.status_code
+        return HTMLResponse(pages.show_error(language, reader, said), status)
 
     @app.exception_handler(StarletteHTTPException)
     async def refuse(request: Request, error: StarletteHTTPException) -> Response:
-        said = error.detail if "expected" in error.detail else f"expected another request: {error.detail.lower()}"
-        return JSONResponse({"error": said}, error.status_code, error.headers)
+        return JSONResponse({"error": _said(error)}, error.status_code, error.headers)
 
     @app.exception_handler(RequestValidationError)
-    async def refuse_form(request: Request, error: RequestValidationError) -> Response:
+    async def refuse_query(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        return JSONResponse({"error": f"{place}: {first['msg'].lower()}: see /docs"}, 422)
+        return JSONResponse({"error": f"{place}: expected another value, {first['msg'].lower()}: see /docs"}, 422)
+
+    @app.exception_handler(RontgenError)
+    async def tell(request: Request, error: RontgenError) -> Response:
+        return JSONResponse({"error": str(error)}, 503)
 
     @app.exception_handler(Exception)
     async def fail(request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": "something failed here: say which picture it was, with the version"}, 500)
+        return JSONResponse({"error": "something failed here that should not: report it, with /api/version"}, 500)
 
     # a page elsewhere whose name is made to lead here gets nothing
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
-    app.add_middleware(Gate, password=password)
-    return app
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts])
+    return Gate(app, password)
+
+
+def check_size(file: UploadFile) -> None:
+    """Raise HTTPException where a file is larger than a reader takes."""
+    if file.size > MAX_BYTES:
+        raise HTTPException(413, f"expected a file of at most {MAX_BYTES / 1e6:.0f} MB, received a larger one")
+
+
+def _said(error: StarletteHTTPException) -> str:
+    return error.detail if "expected" in error.detail else f"expected another request: {error.detail.lower()}"

@@ -2,6 +2,7 @@
 const form = document.querySelector("form");
 const input = document.querySelector("#file");
 const chosen = document.querySelector("#chosen");
+const button = form.querySelector("button");
 const drop = document.querySelector(".drop");
 let address = null;
 
@@ -31,7 +32,7 @@ function take(files) {
   one.items.add(files[0]);
   input.files = one.files;
   show(files[0]);
-  form.querySelector("button").focus();
+  button.focus();
 }
 
 input.addEventListener("change", () => show(input.files[0]));
@@ -52,5 +53,9 @@ document.addEventListener("drop", (event) => {
 document.addEventListener("paste", (event) => take(event.clipboardData.files));
 form.addEventListener("submit", () => {
   document.querySelector("#wait").textContent = form.dataset.wait;
+  button.disabled = true; // twice would wait twice
+});
+window.addEventListener("pageshow", () => {
+  button.disabled = false;
 });
 document.querySelector("#result")?.focus();
