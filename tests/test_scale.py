@@ -139,6 +139,25 @@ def test_the_stale_stages_alone_are_rebuilt(project):
     assert "drawn from 33" in (project / "report").read_text()
 
 
+def test_a_stage_that_writes_something_else_each_time_runs_once_in_a_fresh_clone(project, tmp_path, monkeypatch):
+    """Such as the seconds of a training, which git keeps: dvc.lock has those of whoever committed it."""
+    pipeline = (project / "dvc.yaml").read_text()
+    timed = "        - models/${key}\n      metrics:\n        - times/${key}.json:\n            cache: false\n"
+    (project / "dvc.yaml").write_text(pipeline.replace("        - models/${key}\n", timed, 1))
+    taken = 'else:\n    Path("times").mkdir(exist_ok=True)\n    '
+    taken += 'Path("times", Path(output).name + ".json").write_text(str(time.time_ns()))\n'
+    (project / "stage.py").write_text(STAGE.replace("else:\n", taken))
+    scaled(project)
+    for name in (".dvc/cache", ".dvc/tmp", "data", "models"):
+        shutil.rmtree(project / name)
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    monkeypatch.setenv("STAGE_MARKS", str(marks))
+    scaled(project)
+    runs = {mark.name: len(mark.read_text().split()) for mark in marks.iterdir()}
+    assert runs == dict.fromkeys([*SEEDS, *(f"drawn_{name}" for name in SEEDS)], 1)
+
+
 def test_a_target_is_rebuilt_with_what_it_needs_alone(project):
     assert rebuilt(scaled(project, "train@run1")) == {"draw@run1", "train@run1"}
     assert not (project / "models/run2").exists()

@@ -451,3 +451,10 @@ def test_dvc_runs_what_the_index_says_for_a_file(project, changed, index, path):
     assert would_run(project) == stale
     # dry, nothing is written, and so nothing below is seen to differ unless it is forced
     assert would_run(project, force_downstream=True) == index.with_all_below(stale)
+
+
+def test_what_python_compiles_makes_no_stage_run():
+    """`train` depends on the folder of the models."""
+    with chdir(ROOT), Repo() as repo:
+        assert repo.dvcignore.is_ignored_dir(str(ROOT / "src/rontgen/models/__pycache__"))
+        assert not repo.dvcignore.is_ignored_dir(str(ROOT / "src/rontgen/models"))

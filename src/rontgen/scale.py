@@ -23,6 +23,7 @@ from distributed import Client, KilledWorker, Nanny, Scheduler, SpecCluster, as_
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+from dvc.stage.loader import StageLoader
 from dvc.stage.serialize import to_single_stage_lockfile
 from tqdm import tqdm
 
@@ -81,8 +82,8 @@ def plan(repo: Repo, targets: list[str], remote: str | None) -> tuple[list[Task]
         )
 
 
-def rebuild(client: Client, project: Project, tasks: list[Task]) -> None:
-    """Rebuild all tasks on the workers of a client, showing progress.
+def rebuild(client: Client, project: Project, tasks: list[Task]) -> dict[str, dict]:
+    """Rebuild all tasks on the workers of a client, showing progress. The entry in dvc.lock of each, by its name.
 
     Raises RontgenError where a stage fails or its worker dies again and again; what was finished stays in the cache.
     """
@@ -98,10 +99,12 @@ def rebuild(client: Client, project: Project, tasks: list[Task]) -> None:
             key=f"{kind}-{uuid.uuid4()}",
             resources={name: amount for name, amount in task.resources.items() if name in offered},
         )  # fmt: skip
+    entries = {}
     try:
         with tqdm(total=len(tasks), desc="rebuild", unit="stage") as bar:
             for future in as_completed(futures.values()):
                 built = future.result()
+                entries[built.stage] = built.entry
                 bar.write(f"{built.stage}: {built.seconds:.0f} s on {built.worker}")
                 bar.update()
     except KilledWorker as error:
@@ -113,17 +116,22 @@ def rebuild(client: Client, project: Project, tasks: list[Task]) -> None:
     finally:
         client.cancel(list(futures.values()))
         client.run(clones.forget, project.name, on_error="ignore")
+    return entries
 
 
-def bring_home(repo: Repo, targets: list[str], *, pull: bool) -> None:
-    """`dvc repro` in the workspace, which takes from the run cache what workers built and runs what gathers it.
+def bring_home(repo: Repo, targets: list[str], built: dict[str, dict], *, pull: bool) -> None:
+    """`dvc repro` in the workspace, which takes from the cache what workers built and runs what gathers it.
 
-    DVC would write the whole of dvc.lock after each stage; here it is written once. pull: from the remote.
+    built: of rebuild. DVC would write the whole of dvc.lock after each stage; here it is written once. pull: from the
+    remote.
     """
     done = []
 
     def reproduce(stage, **options):
         bar.set_postfix_str(stage.addressing)
+        if stage.addressing in built:
+            # where the entry in dvc.lock fits, DVC looks for its outputs alone, and a measured time is never the same
+            StageLoader.fill_from_lock(stage, built[stage.addressing])
         result = stage.reproduce(**options)
         if result is not None:
             done.append(result)
@@ -230,12 +238,13 @@ def _run(targets: list[str], jobs: int, scheduler: str | None, remote: str | Non
         known = ", ".join(repo.config["remote"]) or "none, for there is none"
         raise RontgenError(f"--remote: expected one of {known}, received {remote!r}: add it with `dvc remote add`")
     tasks, project = plan(repo, targets, remote)
+    built = {}
     if tasks:
         local = workers(jobs, Path(repo.tmp_dir, "scale"))
         with scheduler_at(scheduler) if scheduler else local as client:
             print(f"{len(tasks)} stale stages; dashboard: {client.dashboard_link}")
-            rebuild(client, project, tasks)
-    bring_home(repo, targets, pull=bool(remote))
+            built = rebuild(client, project, tasks)
+    bring_home(repo, targets, built, pull=bool(remote))
 
 
 if __name__ == "__main__":
