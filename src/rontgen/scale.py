@@ -1,8 +1,8 @@
 """Rebuild the stale stages, several at a time, on dask workers: `python -m rontgen.scale --jobs 2`.
 
 Each worker has a clone of its own (rontgen.clones), where DVC rebuilds one stage after the other from what the stages
-before it wrote: through a cache that all share by path, or through a DVC remote. What it wrote comes back through DVC's
-run cache. `dvc repro` stays the authority: run afterwards, it finds everything done.
+before it wrote: through a cache that all share by path, or through a DVC remote. What it wrote comes back the same way,
+by its entry for dvc.lock. `dvc repro` stays the authority: run afterwards, it finds everything done.
 """
 
 import argparse
