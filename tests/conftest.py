@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 
@@ -8,6 +10,10 @@ from hypothesis import settings
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
+
+# What a stage opens, and what it leaves behind, is looked at file by file: what Python compiles would be among it
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+sys.dont_write_bytecode = True
 
 # The same examples every time, none kept on disk; no deadline, for a machine shared with other work.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=50)
