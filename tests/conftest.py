@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 import shutil
@@ -53,3 +54,18 @@ def change_params(tmp_path, monkeypatch):
         path.write_text(json.dumps(values))  # which is YAML too
 
     return change
+
+
+@pytest.fixture(scope="session")
+def project_to_serve(tmp_path_factory, worker_id):
+    """A small finished project (tests/served_project.py), made once for all of pytest-xdist's workers: change nothing."""
+    import served_project
+
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "to_serve").exists():
+            served_project.make(folder / "making").rename(folder / "to_serve")
+    return folder / "to_serve"

@@ -1,11 +1,7 @@
-"""A small finished project with an active and a reported run, both exported: `python served_project.py FOLDER`.
-
-All its stages run in one process, for Keras takes seconds to import.
-"""
+"""A small finished project with an active and a reported run, both exported, and a server of its page."""
 
 import json
 import os
-import runpy
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -29,13 +25,18 @@ STAGES = (
     "balance --view pirngadi_150",
     f"train --run {REPORTED}",
     f"evaluate --run {REPORTED}",
+    "rontgen.export --run active",
+    f"rontgen.export --run {REPORTED}",
 )
 
 
 def make(folder: Path) -> Path:
-    """Write the project into `folder`, in a process of its own."""
+    """Write the project into `folder`; its stages run in one process, for Keras takes seconds to import."""
     folder.mkdir()
-    subprocess.run([sys.executable, __file__, str(folder)], env=environment(), check=True, stdout=subprocess.DEVNULL)
+    _write_params(folder)
+    command = [sys.executable, ROOT / "tests/run_stages.py", *STAGES]
+    subprocess.run(command, cwd=folder, env=environment(), check=True, stdout=subprocess.DEVNULL)
+    (folder / "metrics/claims.csv").write_text(CLAIMS)
     return folder
 
 
@@ -60,7 +61,7 @@ def served(folder: Path, *arguments: str, stderr=subprocess.PIPE, **variables: s
             process.communicate(timeout=60)
 
 
-def _write_params() -> None:
+def _write_params(folder: Path) -> None:
     values = YAML(typ="safe").load(ROOT / "params.yaml")
     values |= {"model": "cnn2"}
     values["reported"] = {REPORTED: values["reported"][REPORTED]}
@@ -68,23 +69,4 @@ def _write_params() -> None:
     demo["download"]["image_size"] = 64
     demo["split"]["max_per_class"] = {"train": 40, "validation": 12, "test": 12}
     demo["train"]["max_epochs"] = 1
-    Path("params.yaml").write_text(json.dumps(values))  # which is YAML too
-
-
-def _run(script: Path | str, arguments: str) -> None:
-    sys.argv = [str(script), *arguments.split()]
-    if isinstance(script, Path):
-        runpy.run_path(str(script), run_name="__main__")
-    else:
-        runpy.run_module(script, run_name="__main__")
-
-
-if __name__ == "__main__":
-    os.chdir(sys.argv[1])
-    _write_params()
-    for stage in STAGES:
-        name, _, rest = stage.partition(" ")
-        _run(ROOT / f"stages/{name}.py", rest)
-    _run("rontgen.export", "--run active")
-    _run("rontgen.export", f"--run {REPORTED}")
-    Path("metrics/claims.csv").write_text(CLAIMS)
+    (folder / "params.yaml").write_text(json.dumps(values))  # which is YAML too

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,8 +29,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:::pydicom")]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return served_project.make(tmp_path_factory.mktemp("served") / "project")
+def project(project_to_serve):
+    return project_to_serve
 
 
 @pytest.fixture(scope="module")
@@ -237,11 +238,9 @@ def test_a_port_in_use_is_one_line(project, address):
     assert result.returncode == 2 and "a free port, " in result.stderr.splitlines()[-1]
 
 
-def test_a_run_that_was_not_exported_names_the_command(project):
-    folder = project / "exports/active"
-    hidden = folder.rename(project / "hidden")
-    result = python(project, "rontgen.app", "--kind", "onnx")
-    hidden.rename(folder)
+def test_a_run_that_was_not_exported_names_the_command(project, tmp_path):
+    shutil.copytree(project, tmp_path / "project", ignore=shutil.ignore_patterns("exports"))
+    result = python(tmp_path / "project", "rontgen.app", "--kind", "onnx")
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].endswith("run `dvc repro exports/dvc.yaml:export` first")
 

@@ -36,9 +36,8 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def address(browser, tmp_path_factory):
-    project = served_project.make(tmp_path_factory.mktemp("browsed") / "project")
-    with served_project.served(project, "--run", "active", served_project.REPORTED) as address:
+def address(browser, project_to_serve):
+    with served_project.served(project_to_serve, "--run", "active", served_project.REPORTED) as address:
         yield address
 
 

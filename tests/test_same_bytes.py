@@ -1,4 +1,7 @@
-"""Two checkouts give the same bytes: other process, other hash seed, other number of cores."""
+"""Two checkouts give the same bytes: other process, other hash seed, other number of cores.
+
+The stages of a checkout run in one process, for Keras takes seconds to import.
+"""
 
 import hashlib
 import os
@@ -18,10 +21,10 @@ SMALLER = {
 # One run of each family of models; measured times are the one thing that may differ
 RUNS = {"active": ("active", "active"), "smatika_vgg16": ("smatika", "smatika_224")}
 RUNS["pirngadi_simple_rnn"] = ("pirngadi", "pirngadi_150")
-STAGES = [["download", "--dataset", "pneumonia"]]
+STAGES = ["download --dataset pneumonia"]
 for run, (study, view) in RUNS.items():
-    STAGES += [["split", "--study", study], ["preprocess", "--view", view], ["balance", "--view", view]]
-    STAGES += [["train", "--run", run], ["evaluate", "--run", run]]
+    STAGES += [f"split --study {study}", f"preprocess --view {view}", f"balance --view {view}"]
+    STAGES += [f"train --run {run}", f"evaluate --run {run}"]
 
 pytestmark = pytest.mark.slow
 
@@ -40,16 +43,15 @@ def outputs(folder, hash_seed, cores):
     ):
         subprocess.run(["git", *command], cwd=folder, check=True)
     before = set(folder.rglob("*"))
-    for script, *arguments in STAGES:
-        result = subprocess.run(
-            [sys.executable, "-B", f"stages/{script}.py", *arguments],
-            cwd=folder,
-            env=os.environ | {"PYTHONHASHSEED": str(hash_seed)},
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
-            capture_output=True,
-            text=True,
-        )
-        assert result.returncode == 0, result.stderr
+    result = subprocess.run(
+        [sys.executable, "-B", ROOT / "tests/run_stages.py", *STAGES],
+        cwd=folder,
+        env=os.environ | {"PYTHONHASHSEED": str(hash_seed)},
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
     files = [path for path in folder.rglob("*") if path.is_file() and path not in before and ".git" not in path.parts]
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()

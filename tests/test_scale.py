@@ -44,12 +44,12 @@ stages:
         - metrics/${key}.json
       outs:
         - models/${key}
-  gather:
-    cmd: cat models/* > report
+  gather:  # of more stages than scale.MOST_PARENTS
+    cmd: cat data/*/drawn models/* > report
     deps: [DEPS]
     outs: [{report: {cache: false}}]
 """
-SEEDS = {f"run{number}": number for number in range(10)}
+SEEDS = {f"run{number}": number for number in range(5)}
 # Writes what it was given to its last argument; `python stage.py seed folder` writes a folder and a metric
 STAGE = """
 import os, sys, time
@@ -60,12 +60,9 @@ if os.environ.get("STAGE_MARKS"):
     mark = marks / Path(output).name
     with mark.open("a") as file:
         file.write(f"{os.getcwd()}\\n")
-    if mark.name == "fails":  # once the other is at work
-        while not ((marks / "run1").exists() and (marks / "run1").read_text()):
-            time.sleep(0.05)
-    else:
-        while (marks / "wait").exists():
-            time.sleep(0.05)
+    other = marks / "run1"  # which is to be at work when another fails
+    while not (other.exists() and other.read_text()) if mark.name == "fails" else (marks / "wait").exists():
+        time.sleep(0.05)
 if Path(output).name == "fails":
     sys.exit("error: expected seven, received eight")
 if output.startswith("data"):
@@ -81,21 +78,29 @@ else:
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A project of 21 stages, of which nothing has run."""
-    folder = tmp_path / "project"
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory):
+    """A project of 11 stages, of which nothing has run."""
+    folder = tmp_path_factory.mktemp("scale") / "project"
     folder.mkdir()
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    (folder / "dvc.yaml").write_text(PIPELINE.replace("DEPS", ", ".join(f"models/{name}" for name in SEEDS)))
+    outputs = [f"{place}{name}" for place in ("data/drawn_", "models/") for name in SEEDS]
+    (folder / "dvc.yaml").write_text(PIPELINE.replace("DEPS", ", ".join(outputs)))
     (folder / "stage.py").write_text(STAGE)
     (folder / ".gitignore").write_text("/data/\n/models/\n")
     write_seeds(folder, SEEDS)
-    run(folder, "git", "init", "-q")
-    run(folder, "dvc", "init", "-q")
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "-c", "user.name=tests", "-c", "user.email=tests@localhost", "commit", "-qm", "start")
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        run(folder, "git", "init", "-q")
+        run(folder, "dvc", "init", "-q")
+        run(folder, "git", "add", "-A")
+        run(folder, "git", "-c", "user.name=tests", "-c", "user.email=tests@localhost", "commit", "-qm", "start")
+        yield folder
+
+
+@pytest.fixture
+def project(committed, tmp_path):
+    """A copy of that project."""
+    return shutil.copytree(committed, tmp_path / "project")
 
 
 def write_seeds(folder, seeds):
@@ -264,8 +269,8 @@ def test_a_killed_worker_is_replaced_and_the_work_finishes(project, tmp_path):
     marks.mkdir()
     (marks / "wait").touch()
     with at_work(project, STAGE_MARKS=str(marks)) as process:
-        wait_for(lambda: len(list(marks.iterdir())) >= 3)
-        first = next(mark for mark in marks.iterdir() if mark.name != "wait")
+        wait_for(lambda: sum(mark.stat().st_size > 0 for mark in marks.iterdir()) == 2)
+        first = next(mark for mark in marks.iterdir() if mark.stat().st_size)
         clone = first.read_text().strip()
         (stage,) = [
             int(pid.name)
