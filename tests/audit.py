@@ -1,7 +1,8 @@
-"""Run a stage script and write what it opened, imported and read of params.yaml to a JSON file.
+"""Run stages, one after the other, and write what each opened, imported and read of params.yaml to a JSON file, a list.
 
-python tests/audit.py FINDINGS.json stages/train.py --run active
-python tests/audit.py FINDINGS.json -m rontgen.export --run active
+python tests/audit.py FINDINGS.json "stages/train.py --run active" "-m rontgen.export --run active"
+
+All run in one process, for Keras takes seconds to import; but every stage imports the modules of `rontgen` anew.
 
 - opened: files inside the working folder; fingerprinted: those that `training.fingerprint` opened. What native code
   opens past Python (TensorFlow, HDF5) is not seen.
@@ -204,7 +205,7 @@ class Audit:
             self.keys |= keys
 
     def findings(self):
-        modules = [module for name, module in sys.modules.items() if name.partition(".")[0] == "rontgen"]
+        modules = [module for name, module in sys.modules.items() if is_ours(name)]
         modules += [importlib.import_module(self.module)] if self.module else []
         return {
             "opened": inside(self.opened),
@@ -212,6 +213,10 @@ class Audit:
             "modules": inside(module.__file__ for module in modules),
             "params": sorted(self.keys),
         }
+
+
+def is_ours(module):
+    return module.partition(".")[0] == "rontgen"
 
 
 def inside(paths):
@@ -222,17 +227,26 @@ def inside(paths):
 
 
 def main():
-    findings = Path(sys.argv[1])
-    is_module = sys.argv[2] == "-m"
-    sys.argv = sys.argv[3 if is_module else 2 :]
-    script = sys.argv[0]
-    sys.path[0] = str(Path(script).parent)  # as in `python stages/train.py`
-    audit = Audit(module=script if is_module else None)
-    sys.meta_path.insert(0, Patches({"rontgen.params": audit.patch_params, "rontgen.runs": audit.patch_runs}))
-    sys.addaudithook(audit.hook)
-    (runpy.run_module if is_module else runpy.run_path)(script, run_name="__main__")
-    findings.write_text(json.dumps(audit.findings()))
+    at_work = []
+    sys.addaudithook(lambda event, arguments: [audit.hook(event, arguments) for audit in at_work])
+    findings = []
+    for stage in sys.argv[2:]:
+        is_module, (script, *arguments) = stage.startswith("-m "), stage.removeprefix("-m ").split()
+        audit = Audit(module=script if is_module else None)
+        patches = Patches({"rontgen.params": audit.patch_params, "rontgen.runs": audit.patch_runs})
+        for name in [name for name in sys.modules if is_ours(name)]:
+            del sys.modules[name]
+        sys.meta_path.insert(0, patches)
+        sys.path[0] = str(Path(script).parent)  # as in `python stages/train.py`
+        sys.argv = [script, *arguments]
+        at_work.append(audit)
+        (runpy.run_module if is_module else runpy.run_path)(script, run_name="__main__")
+        at_work.remove(audit)
+        sys.meta_path.remove(patches)
+        findings.append(audit.findings())
+    return findings
 
 
 if __name__ == "__main__":
-    main()
+    output = Path(sys.argv[1])
+    output.write_text(json.dumps(main()))
