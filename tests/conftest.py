@@ -58,7 +58,7 @@ def change_params(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def project_to_serve(tmp_path_factory, worker_id):
-    """A small finished project (tests/served_project.py), made once for all of pytest-xdist's workers: change nothing."""
+    """That of tests/served_project.py, made once for all of pytest-xdist's workers: change nothing in it."""
     import served_project
 
     folder = tmp_path_factory.getbasetemp()

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from rontgen import familiarity, images, phantom
+from rontgen import familiarity, images, other_pictures, phantom
 from rontgen.errors import RontgenError
 from rontgen.resampling import exact
 
 SIZE = 32
-KINDS = [*familiarity.NO_XRAY, "upside_down", "turned", "negative", "shuffled"]
+KINDS = [*other_pictures.NO_XRAY, "upside_down", "turned", "negative", "shuffled"]
 
 
 def phantoms(first, count, size=SIZE):
@@ -39,7 +39,7 @@ def reference(xrays):
 
 @pytest.fixture(scope="module")
 def others(xrays):
-    return familiarity.others(SIZE, xrays["test"])
+    return other_pictures.draw(SIZE, xrays["test"])
 
 
 def unfamiliar(reference, pictures):
@@ -110,7 +110,7 @@ def test_the_same_images_give_the_same_bytes(reference, xrays, others, tmp_path)
     np.save(tmp_path / "images.npy", xrays["train"])
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
     assert familiarity.fit(mapped, xrays["validation"]).to_dict() == reference.to_dict()
-    again = familiarity.others(SIZE, xrays["test"])
+    again = other_pictures.draw(SIZE, xrays["test"])
     assert list(again) == KINDS
     for kind, pictures in again.items():
         np.testing.assert_array_equal(pictures, others[kind])
@@ -141,7 +141,7 @@ def test_a_tiny_demo_works_and_its_few_validation_images_do_not_make_the_thresho
     assert tiny.threshold >= familiarity.FEW
     assert not unfamiliar(tiny, xrays["validation"][:20]).any()
     assert unfamiliar(tiny, xrays["test"]).mean() < 0.1
-    for kind in familiarity.NO_XRAY:
+    for kind in other_pictures.NO_XRAY:
         assert unfamiliar(tiny, others[kind]).mean() > 0.9
 
 
@@ -167,15 +167,15 @@ def test_too_few_images_are_refused_in_one_line(xrays, few):
 
 def test_every_kind_of_other_picture_has_the_shape_asked_for_and_differs_within():
     size = 30  # four tiles do not fit it evenly
-    pictures = familiarity.others(size, phantoms(0, 5, size))
+    pictures = other_pictures.draw(size, phantoms(0, 5, size))
     for kind, array in pictures.items():
         assert array.dtype == np.uint8
-        assert array.shape == (familiarity.EACH if kind in familiarity.NO_XRAY else 5, size, size, 1)
+        assert array.shape == (other_pictures.EACH if kind in other_pictures.NO_XRAY else 5, size, size, 1)
         assert len(np.unique(array.reshape(len(array), -1), axis=0)) > 0.9 * len(array)
 
 
 def test_the_other_xrays_are_the_given_ones_changed(xrays):
-    made = familiarity.others(SIZE, xrays["test"][:4])
+    made = other_pictures.draw(SIZE, xrays["test"][:4])
     for place, xray in enumerate(xrays["test"][:4]):
         np.testing.assert_array_equal(made["upside_down"][place], np.flipud(xray))
         np.testing.assert_array_equal(made["turned"][place], np.rot90(xray, (1, 3)[place % 2]))
@@ -185,7 +185,7 @@ def test_the_other_xrays_are_the_given_ones_changed(xrays):
 
 
 def test_measure_counts(reference, xrays, others):
-    result = familiarity.measure(reference, xrays["test"], SIZE)
+    result = other_pictures.measure(reference, xrays["test"], SIZE)
     json.dumps(result, allow_nan=False)
     wrong = np.count_nonzero(reference.score(xrays["test"]) > reference.threshold)
     low, high = (round(bound, 4) for bound in exact(wrong, 150))
@@ -193,14 +193,14 @@ def test_measure_counts(reference, xrays, others):
     assert list(result["caught"]) == KINDS
     assert {share["images"] for share in result["caught"].values()} == {60}
     assert result["no_xray"]["images"] == 300
-    everything = np.concatenate([unfamiliar(reference, others[kind]) for kind in familiarity.NO_XRAY])
+    everything = np.concatenate([unfamiliar(reference, others[kind]) for kind in other_pictures.NO_XRAY])
     assert result["no_xray"]["value"] == round(everything.mean(), 4)
     # a threshold that nothing exceeds, but for the overall figure the turned ones do not count
     scores = reference.score(others["upside_down"])
     middle = familiarity.Reference.from_dict(reference.to_dict() | {"threshold": float(np.median(scores))})
-    caught = familiarity.measure(middle, xrays["test"], SIZE)
+    caught = other_pictures.measure(middle, xrays["test"], SIZE)
     assert caught["caught"]["upside_down"]["value"] == 0.5
-    kinds = [caught["caught"][kind]["value"] for kind in familiarity.NO_XRAY]
+    kinds = [caught["caught"][kind]["value"] for kind in other_pictures.NO_XRAY]
     assert caught["no_xray"]["value"] == pytest.approx(np.mean(kinds), abs=1e-3)
 
 

@@ -209,7 +209,8 @@ def modules():
     }.items():
         yield f"src/rontgen/{name}.py", group
     app = ("__init__", "__main__", "drawing", "gate", "pages", "server")
-    for name in ("dicom", "export", "familiarity", "predict", "reader", "runtimes", *(f"app/{part}" for part in app)):
+    served = ("dicom", "export", "familiarity", "other_pictures", "predict", "reader", "runtimes")
+    for name in (*served, *(f"app/{part}" for part in app)):
         yield f"src/rontgen/{name}.py", set()
     for family in ("cnn", "recurrent", "transfer"):
         # and the active run, whatever its model: `-S model=` may name any family

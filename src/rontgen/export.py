@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from rontgen import datasets, errors, evaluation, familiarity, runs
+from rontgen import datasets, errors, evaluation, familiarity, other_pictures, runs
 from rontgen.errors import RontgenError
 from rontgen.files import replacing, write_json
 from rontgen.runs import ACTIVE, Run
@@ -93,7 +93,7 @@ def export(run: Run) -> None:
             "same_decisions": float(np.mean(decide(found, threshold) == decide(expected, threshold))),
         }
         seconds[kind] = latency(travelled, subsets["test"])
-    metrics["familiarity"] = familiarity.measure(reference, subsets["test"], images.shape[1])
+    metrics["familiarity"] = other_pictures.measure(reference, subsets["test"], images.shape[1])
 
     write_json(metrics, METRICS / f"{run.name}.json")
     write_json(
