@@ -51,7 +51,7 @@ serve: .venv/installed-app
 
 ## make test: all tests
 test: .venv/installed-app .venv/browser
-	python -m pytest --numprocesses=logical --dist=loadfile
+	python -m pytest --numprocesses=logical --dist=loadfile --no-loadscope-reorder
 
 ## make chaos: the active run of a smaller demo, in a copy, killed at 30 random moments; the outputs must be the same
 chaos: setup

@@ -447,8 +447,14 @@ def test_dvc_runs_what_the_index_says_for_keys(project, changed, index, changes)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", ["papers.yaml", "src/rontgen/models/cnn.py"])
-def test_dvc_runs_what_the_index_says_for_a_file(project, changed, index, path):
+def test_dvc_runs_what_the_index_says_for_published_numbers(project, changed, index):
+    changed("papers.yaml", (project / "papers.yaml").read_text() + "\n# changed\n")
+    assert would_run(project) == index.stale_by_file("papers.yaml") == {"compare"}
+
+
+@pytest.mark.slow
+def test_dvc_runs_what_the_index_says_for_a_module(project, changed, index):
+    path = "src/rontgen/models/cnn.py"
     changed(path, (project / path).read_text() + "\n# changed\n")
     stale = index.stale_by_file(path)
     assert would_run(project) == stale
