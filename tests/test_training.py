@@ -376,6 +376,18 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_weights(fit, build, augmentat
             np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_killed_run_slows_down_and_stops_when_the_whole_one_does(fit, epochs):
+    """It learns nothing, so that the schedules count from the first epoch on."""
+    train = RESUMED.model_copy(update={"learning_rate": 1e-12, "fine_tune": None})
+    expected = fit(small(), train).history
+    assert expected["learning_rate"].tolist() == pytest.approx([1e-12, 1e-12, 0.5e-12], abs=1e-14)
+    fit.path.unlink()
+    with pytest.raises(Killed):
+        fit(small(), train, live=KilledLive(epochs))
+    assert fit(small(), train).history.equals(expected)
+
+
 def test_a_run_killed_after_its_last_epoch_trains_no_more(fit):
     expected = fit(small(), RESUMED)
     model = small()
