@@ -174,6 +174,12 @@ def test_a_missing_archive_or_member_is_named(write, tmp_path):
     assert error_of(write({"a.png": b"x"}), "b.png") == "has no member 'b.png'"
 
 
+def test_a_flag_that_should_not_be_set_is_damage(write):
+    """For which zipfile raises a NotImplementedError."""
+    path = write(patch(packed({"a.png": b"x"}), FLAGS, "<H", 0x20))
+    assert error_of(path, "a.png") == "member 'a.png' is damaged: compressed patched data (flag bit 5)"
+
+
 def test_random_damage_is_always_one_error(write):
     whole = packed({f"a/{index}é.png": bytes([index] * 50) for index in range(4)})
     source = random.Random(7)
