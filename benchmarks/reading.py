@@ -30,7 +30,9 @@ def augmented(channels: int) -> Measured:
     on_device = tf.function(lambda pixels, amounts: layer([pixels, amounts], training=True))
 
     def ours() -> float:
-        return len(images) / seconds(lambda: drain(on_device(*batches[index][0]) for index in range(len(batches))))
+        return len(images) / seconds(
+            lambda: drain(on_device(*batches[index][0]).numpy() for index in range(len(batches)))
+        )
 
     generator = ImageDataGenerator(
         rotation_range=augment.rotation, width_shift_range=augment.width_shift,

@@ -19,7 +19,7 @@ NOTHING = SMATIKA.model_copy(
 @pytest.fixture
 def image():
     noise = np.random.default_rng(1).uniform(0, 255, (48, 48))
-    return gaussian_filter(noise, 2)[..., None].astype(np.float32)
+    return gaussian_filter(noise, 2)[..., None].astype(np.uint8)
 
 
 @pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")  # inside Keras
@@ -32,7 +32,7 @@ def test_one_transform_is_that_of_image_data_generator(image, seed):
     zoom_y, zoom_x = 1 + random.uniform(-0.2, 0.2), 1 + random.uniform(-0.2, 0.2)
     flip = random.uniform() < 0.5
     expected = ImageDataGenerator(fill_mode="nearest").apply_transform(
-        image,
+        image.astype(np.float32),
         {"theta": rotation, "shear": shear, "tx": shift_x, "ty": shift_y, "zx": zoom_x, "zy": zoom_y}
         | {"flip_horizontal": flip},
     )
@@ -40,7 +40,17 @@ def test_one_transform_is_that_of_image_data_generator(image, seed):
 
 
 def test_identity_changes_nothing(image):
-    np.testing.assert_allclose(np.asarray(augment.apply(image[None], augment.identity(1)))[0], image, atol=1e-4)
+    same = augment.apply(image[None], augment.identity(1))
+    np.testing.assert_allclose(np.asarray(same)[0], image, atol=1e-4)
+
+
+def test_each_image_of_a_batch_is_transformed_by_itself(image):
+    images = np.stack([image, 255 - image, image[::-1]])
+    amounts = augment.draw(np.random.default_rng(0), 3, SMATIKA, 48, 48)
+    together = np.asarray(augment.apply(images, amounts))
+    for number in range(3):
+        alone = augment.apply(images[number : number + 1], amounts[number : number + 1])
+        np.testing.assert_allclose(together[number], np.asarray(alone)[0], atol=1e-3)
 
 
 def test_amounts_of_zero_are_the_identity():
@@ -54,9 +64,27 @@ def test_half_the_images_are_flipped():
     assert 0.45 < (amounts[:, 0] < 0).mean() < 0.55
 
 
+def test_an_image_that_is_not_square_is_flipped_about_its_own_middle(image):
+    wide = image[:30]
+    flips = NOTHING.model_copy(update={"horizontal_flip": True})
+    amounts = augment.draw(np.random.default_rng(0), 20, flips, *wide.shape[:2])
+    images = np.asarray(augment.apply(np.tile(wide, (20, 1, 1, 1)), amounts))
+    for flipped, amount in zip(images, amounts, strict=True):
+        np.testing.assert_allclose(flipped, wide[:, ::-1] if amount[0] < 0 else wide, atol=1e-3)
+
+
+@pytest.mark.parametrize("shift", [(7, 5), (-7, -5)])
+def test_what_comes_from_outside_repeats_the_edge(image, shift):
+    wide, amounts = image[:30], augment.identity(1)
+    amounts[0, [5, 2]] = shift
+    rows, columns = np.clip(np.arange(30) + shift[0], 0, 29), np.clip(np.arange(48) + shift[1], 0, 47)
+    shifted = np.asarray(augment.apply(wide[None], amounts))[0]
+    np.testing.assert_allclose(shifted, wide[rows][:, columns], atol=1e-3)
+
+
 def test_contrast_moves_pixels_away_from_the_mean(image):
     amounts = augment.identity(1)
-    amounts[0, 8] = 1.5
+    amounts[0, 6] = 1.5
     changed = np.asarray(augment.apply(image[None], amounts))[0]
     np.testing.assert_allclose(changed.mean(), image.mean(), rtol=1e-3)
     np.testing.assert_allclose(changed.std(), image.std() * 1.5, rtol=1e-3)

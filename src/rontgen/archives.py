@@ -31,7 +31,7 @@ DOWNLOAD = "dvc repro download@<dataset>"
 # Methods that zipfile can decompress with a bound; for bzip2 and lzma it has none.
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ENCRYPTED = 0x1 | 0x40
-# All that zipfile raises on damaged bytes; NotImplementedError: a flag that should not be set.
+# All that zipfile raises on damaged bytes; the last of them on a flag that should not be set.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, NotImplementedError)
 _SLUG = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
 _CLUTTER = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._[^/]*$)")

@@ -29,9 +29,9 @@ MAX_PIXELS = 36_000_000
 # Larger ones, in pixels, are decoded one at a time: four of 36 megapixels at once would take over 2 GiB
 LARGE = 4_000_000
 _one_large = threading.Lock()
-# libjpeg decodes to a half, a quarter or an eighth in a fraction of the time. Down to 1.5 times the size wanted, 120
+# libjpeg decodes to a half, a quarter or an eighth in a fraction of the time. Down to 1.25 times the size wanted, 120
 # originals of 1.2 megapixels differ by 0.2 grey levels at 224 px from decoding them whole (docs/performance.md)
-DRAFT_SIZE = 1.5
+DRAFT_SIZE = 1.25
 # In pixels; smaller JPEGs take less than a millisecond, and are decoded whole
 WORTH_A_DRAFT = 100_000
 # Pillow's own limit is lower, and a warning

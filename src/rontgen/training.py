@@ -187,7 +187,7 @@ def _trainer(model: keras.Model, augmented: bool) -> keras.Model:
     saved without the optimizer."""
     if not augmented:
         return keras.Model(model.inputs, model.outputs)
-    image = keras.Input(model.input_shape[1:], name="raw_image")
+    image = keras.Input(model.input_shape[1:], dtype="uint8", name="raw_image")
     amounts = keras.Input((COLUMNS,), name="amounts")
     return keras.Model([image, amounts], model(Augmentation(name="augmentation")([image, amounts])))
 
