@@ -1,5 +1,6 @@
 """Augmentation against Keras's ImageDataGenerator, which the papers use."""
 
+import keras
 import numpy as np
 import pytest
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
@@ -46,7 +47,7 @@ def test_identity_changes_nothing(image):
 
 def test_each_image_of_a_batch_is_transformed_by_itself(image):
     images = np.stack([image, 255 - image, image[::-1]])
-    amounts = augment.draw(np.random.default_rng(0), 3, SMATIKA, 48, 48)
+    amounts = augment.draw(np.random.default_rng(0), 3, SMATIKA.model_copy(update={"contrast": 0.3}), 48, 48)
     together = np.asarray(augment.apply(images, amounts))
     for number in range(3):
         alone = augment.apply(images[number : number + 1], amounts[number : number + 1])
@@ -88,6 +89,24 @@ def test_contrast_moves_pixels_away_from_the_mean(image):
     changed = np.asarray(augment.apply(image[None], amounts))[0]
     np.testing.assert_allclose(changed.mean(), image.mean(), rtol=1e-3)
     np.testing.assert_allclose(changed.std(), image.std() * 1.5, rtol=1e-3)
+
+
+def test_black_and_white_stay_within_their_range():
+    image = np.repeat([0, 0, 0, 255], 4).astype(np.uint8).reshape(1, 4, 4, 1)
+    amounts = augment.identity(1)
+    amounts[0, 6] = 1.5
+    np.testing.assert_array_equal(np.asarray(augment.apply(image, amounts)), image)
+
+
+def test_batches_of_any_length_go_through_one_model(image):
+    batch, amounts = keras.Input((48, 48, 1), dtype="uint8"), keras.Input((augment.COLUMNS,))
+    applied = keras.layers.Lambda(lambda inputs: augment.apply(*inputs))([batch, amounts])
+    model = keras.Model([batch, amounts], applied)
+    for count in (3, 2, 1):
+        drawn = augment.draw(np.random.default_rng(0), count, SMATIKA, 48, 48)
+        images = np.stack([np.roll(image, number) for number in range(count)])
+        expected = augment.apply(images, drawn)
+        np.testing.assert_allclose(model.predict_on_batch([images, drawn]), np.asarray(expected), atol=1e-3)
 
 
 def test_augmentation_acts_in_training_only(image):

@@ -144,7 +144,8 @@ def test_exif_rotation_of_a_large_jpeg_is_applied():
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "decoded"), [(713, 1009, (127, 90)), (152, 1009, (253, 38)), (240, 320, (320, 240))]
+    ("height", "width", "decoded"),
+    [(713, 1009, (127, 90)), (160, 1009, (127, 20)), (152, 1009, (253, 38)), (240, 320, (320, 240))],
 )
 def test_large_jpegs_alone_are_decoded_to_a_share_of_their_size(height, width, decoded, monkeypatch):
     sizes = []
