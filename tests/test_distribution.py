@@ -18,7 +18,7 @@ from rontgen.errors import RontgenError
 
 WORKER = Path(__file__).parent / "train_on_devices.py"
 # The same sums in other parts are other floats, and nine steps of Adam carry them on. Measured: the weights are at most
-# 5e-5 of their length apart and the history 2e-3, as are one thread and two on one device (3e-5 and 1e-3).
+# 3e-5 of their length apart and the history 1e-3, as are one thread and two on one device (1e-5 and 5e-4).
 WEIGHTS, HISTORY = 2e-4, 1e-2
 
 

@@ -12,8 +12,9 @@ from rontgen.params import Augment
 class Batches(keras.utils.PyDataset):
     """Batches of a subset for `fit`: shuffled and augmented anew each epoch from (seed, epoch), or in order.
 
-    Yields images uint8 (B, H, W, 1), with their augmentation amounts where `augmentation` is given, and labels:
-    float32 (B, 1) for one sigmoid unit, else int32 (B,). Of a batch that several processes share, this one's part.
+    Yields images uint8 (B, H, W, 1), with `amounts` also their augmentation's amounts, the identity where
+    `augmentation` is None, and labels: float32 (B, 1) for one sigmoid unit, else int32 (B,). Of a batch that several
+    processes share, this one's part.
     """
 
     def __init__(

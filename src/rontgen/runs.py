@@ -247,7 +247,7 @@ def _view(values: Params, name: str) -> View:
     return View(
         name=name,
         study=_study(values, study),
-        size=max(1, round(size * profile.scale)),
+        size=max(8, round(size * profile.scale)),
         max_unreadable=profile.max_unreadable,
         balance=balance,
     )
