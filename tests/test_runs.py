@@ -63,6 +63,11 @@ def test_a_row_changes_only_what_it_names(profile):
     assert (row.view.name, row.view.size) == ("lungcare_640", 640)
 
 
+def test_no_image_is_scaled_to_less_than_eight_pixels(change_params):
+    change_params({"profiles.demo.preprocess.scale": 0.01})
+    assert runs.load_view("active").size == 8
+
+
 def test_a_profile_scales_and_caps(change_params):
     change_params(
         {
