@@ -9,19 +9,23 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: setup repro report serve test chaos bench lint clean
 
+EXTRAS_KNOWN := $(sort $(patsubst requirements-%.txt,%,$(wildcard requirements-*.txt)))
+ifneq ($(filter-out $(EXTRAS_KNOWN),$(EXTRAS)),)
+$(error EXTRAS: expected any of $(EXTRAS_KNOWN), received $(EXTRAS): see docs/environment.md)
+endif
+
 ## make setup: the environment in .venv, from pinned and hashed requirements (EXTRAS=gpu adds CUDA)
-setup: .venv/installed
+setup: .venv/installed $(EXTRAS:%=.venv/installed-%)
 
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(if $(EXTRAS),$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e ".[$(EXTRAS)]")
 	touch $@
 
-# What the page and the models that travel need besides
-.venv/installed-app: .venv/installed requirements-app.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-app.txt
+# An extra of pyproject.toml: `app` (the page, and the models that travel), `gpu` or `jax-gpu`
+.venv/installed-%: requirements-%.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
 ## make repro: every stage of both pipelines, JOBS at a time, then the table of paper against ours
@@ -68,5 +72,5 @@ lint: setup
 
 ## make clean: what the stages wrote, and the caches; the environment and data/archives stay
 clean:
-	rm -rf data/raw data/split data/preprocessed data/balanced data/predictions data/fingerprints data/leakage models dvclive .dvc/cache .dvc/tmp
+	rm -rf data/inputs data/raw data/weights data/split data/preprocessed data/balanced data/predictions data/fingerprints data/leakage models dvclive .dvc/cache .dvc/tmp
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

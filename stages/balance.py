@@ -1,4 +1,4 @@
-"""Stage balance: synthetic images for the smaller classes of the training subset, with their parents."""
+"""Stage balance: synthetic training images for the smaller classes, with their parents."""
 
 import argparse
 
@@ -14,16 +14,18 @@ def main() -> None:
     view = runs.load_view(parser.parse_args().view)
 
     manifest, pixels = datasets.read_manifest(view), datasets.read_images(view)
-    if view.balance == "smote":
-        train = manifest[manifest["subset"] == "train"]
-        classes, ids = train["class"].to_numpy(), train["id"].to_numpy()
-        synthetic = balance.smote(pixels[train.index], classes, ids, view.study.split.seed)
-    else:
+    if view.balance == "none":
         synthetic = balance.no_balance(pixels)
+    else:
+        parents = manifest[manifest["subset"].isin(balance.PARENTS[view.balance])]
+        classes, ids = parents["class"].to_numpy(), parents["id"].to_numpy()
+        synthetic = balance.smote(pixels[parents.index], classes, ids, view.study.split.seed)
     balance.write(synthetic, view.balanced)
     if not view.study.is_leakfree:  # a twin is for its metrics
         draw(view, manifest, pixels, synthetic)
-    print(f"{len(synthetic.rows)} synthetic images")
+    test = manifest.loc[manifest["subset"] == "test", "id"]
+    from_test = synthetic.rows[["first", "second"]].isin(test.tolist()).any(axis=1).sum()
+    print(f"{len(synthetic.rows)} synthetic images, {from_test} of them with a parent in the test subset")
 
 
 def draw(view, manifest, pixels, synthetic) -> None:

@@ -1,14 +1,14 @@
-"""Stage download: the archives of a dataset, as the zips they are, in data/raw: from Kaggle, or drawn."""
+"""Stage download: the archives of a dataset, as the zips they are, in data/raw: put by hand, from Kaggle, or drawn."""
 
 import argparse
 import shutil
 from pathlib import Path
 
-from rontgen import archives, errors, runs
+from rontgen import archives, by_hand, errors, runs
 from rontgen.files import replacing, write_json
 
-# Where downloads are kept, shared by the datasets; a zip put here by hand is used instead of a download
-CACHE = Path("data/archives")
+# Where downloads are kept, shared by the datasets
+CACHE = Path("data/kaggle")
 
 
 def main() -> None:
@@ -16,28 +16,31 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, help="a key of `datasets` in params.yaml")
     name = parser.parse_args().dataset
     dataset, profile = runs.load_dataset(name)
+    listed = by_hand.read("archives", name)
     folder = Path("data/raw", name)
 
-    source = {}
+    facts = {}
     if profile.source == "kaggle":
         from rontgen import kaggle_source  # only here: the demo needs no Kaggle client
 
         command = f"dvc repro download@{name}"
         # all of them first, so that a dataset is whole or not there
-        fetched = [kaggle_source.fetch(slug, CACHE, command=command) for slug in dataset.archives.values()]
-        for archive in fetched:
-            with replacing(folder / archive.path.name) as temporary:
-                shutil.copyfile(archive.path, temporary)
+        brought = [kaggle_source.bring(source, listed, CACHE, command=command) for source in dataset.archives.values()]
+        for archive in brought:
+            with replacing(folder / archive.name) as temporary:
+                shutil.copyfile(archive, temporary)
     else:
         from rontgen import synthetic
 
-        for layout, slug in dataset.archives.items():
-            synthetic.write_archive(layout, folder / archives.archive_name(slug), profile.image_size, profile.seed)
-    for slug in dataset.archives.values():
-        path = folder / archives.archive_name(slug)
-        facts = {"sha256": archives.sha256(path), "bytes": path.stat().st_size}
-        source[path.name] = {"source": profile.source, "slug": slug, **facts}
-    write_json(source, folder / "SOURCE.json")
+        for layout, source in dataset.archives.items():
+            path = folder / archives.archive_name(source.slug)
+            synthetic.write_archive(layout, path, profile.image_size, profile.seed)
+    for source in dataset.archives.values():
+        path = folder / archives.archive_name(source.slug)
+        origin = "by hand" if path.name in listed else profile.source
+        size = path.stat().st_size
+        facts[path.name] = {"source": origin, "slug": source.slug, "sha256": archives.sha256(path), "bytes": size}
+    write_json(facts, folder / "SOURCE.json")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def main() -> None:
     model = model_files.load(run.model_file, run.command)
     probabilities = evaluation.predict(model, pixels)
     predictions = evaluation.prediction_table(test["id"], test["patient"], test["class"], run.classes, probabilities)
-    metrics = evaluation.metrics(predictions, run.classes) | evaluation.model_size(model, run.model_file)
+    metrics = evaluation.metrics(predictions, run.classes) | evaluation.model_size(model)
     bounds = intervals.of(predictions, run.classes)
 
     write_csv(predictions, run.predictions)

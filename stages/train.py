@@ -3,7 +3,6 @@
 import argparse
 import gc
 from contextlib import nullcontext
-from pathlib import Path
 
 from rontgen import datasets, errors, runs
 from rontgen.files import replacing, write_json
@@ -15,6 +14,7 @@ def main() -> None:
     run = runs.load_run(parser.parse_args().run)
     manifest = datasets.read_manifest(run.view)
     pixels, synthetic = datasets.read_images(run.view), datasets.read_synthetic(run.view)
+    weights = datasets.read_weights(run.start)
 
     # Keras takes seconds to import: --help and missing inputs need not wait for it. A quarter of them would go into
     # looking for garbage among what is there to stay
@@ -30,12 +30,11 @@ def main() -> None:
     if run.train.mixed_precision:
         reproducibility.mix_precision()
     inputs = [run.view.study.manifest, *run.view.preprocessed.iterdir(), *run.view.balanced.iterdir()]
-    weights_file = [Path(run.weights)] if run.weights not in (None, "imagenet") else []
-    fingerprint = training.fingerprint(run, inputs + weights_file)
+    fingerprint = training.fingerprint(run, [*inputs, *run.start.folder.iterdir()])
     distribution.agree(fingerprint)
-    options = run.model.model_dump(exclude_unset=True)
+    options = run.model.model_dump(exclude_unset=True, exclude={"weights"})
     model = build_model(
-        run.model_name, pixels.shape[1:], len(run.classes), run.weights,
+        run.model_name, pixels.shape[1:], len(run.classes), weights,
         channels=run.image.channels, normalize=run.image.normalize, **options,
     )  # fmt: skip
     if run.batch_norm_momentum is not None:
@@ -46,8 +45,8 @@ def main() -> None:
     with callbacks.open_live(run.live) if writes else nullcontext() as live:
         result = training.fit(
             model, train_set, validation_set, run.train, run.augment,
-            unfrozen_layers=None if run.weights is None else run.model.unfrozen_layers,
-            live=live, progress_file=run.progress, fingerprint=fingerprint,
+            unfrozen_layers=None if weights is None else run.model.unfrozen_layers,
+            name=run.name, live=live, progress_file=run.progress, fingerprint=fingerprint,
         )  # fmt: skip
 
     if not writes:

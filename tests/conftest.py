@@ -16,6 +16,10 @@ ROOT = Path(__file__).parents[1]
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 sys.dont_write_bytecode = True
 
+# git needs to know who commits, and so does `dvc exp run`; a fresh machine does not say
+IDENTITY = {f"GIT_{who}_{what}": "tests@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+os.environ |= IDENTITY
+
 # The same examples every time, none kept on disk; no deadline, for a machine shared with other work.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("repeatable")
@@ -60,6 +64,19 @@ def change_params(tmp_path, monkeypatch):
         path.write_text(json.dumps(values))  # which is YAML too
 
     return change
+
+
+@pytest.fixture
+def without_identity(tmp_path, monkeypatch):
+    """A fresh machine, where git knows no user name and no e-mail."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in (*IDENTITY, "EMAIL", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL"):
+        monkeypatch.delenv(name, raising=False)
+    # and where git cannot make up an e-mail from the name of the host
+    guess_nothing = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}
+    for name, value in ({"HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1"} | guess_nothing).items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

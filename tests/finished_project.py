@@ -1,4 +1,5 @@
-"""A folder in which every stage seems to have run: params.yaml and the files that cards and the report read."""
+"""A folder in which every stage seems to have run: params.yaml and the files that cards and the report read; and
+made-up records."""
 
 import json
 from contextlib import chdir
@@ -6,8 +7,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from rontgen import evaluation, intervals, params, runs
+from rontgen.records import Record
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,14 +28,25 @@ pillow==13.0.0
 dvc==3.67.1
 """
 RUNS = ("smatika_resnet50v2", "smatika_vgg16", "lungcare_cnn4", "lungcare_b8_s480", "pirngadi_simple_rnn")
+INTERVAL = "the 95% prediction interval"
 A_SUM, ANOTHER = "precision | recall give 0.9703", "a sum; with 250 images the two are one"
-CLAIMS = f"""run,metric,place,paper,paper_low,paper_high,ours,low,high,difference,verdict,reason
-smatika,setting.view.size,Section 3,224,,,224,,,0,reproduced,our setting is the same
-smatika_vgg16,test.accuracy,Section 4,0.92,0.8484,0.9648,0.5,0.4,0.6,-0.42,not reproduced,outside our 95% interval
+CLAIMS = f"""run,metric,place,paper,paper_low,paper_high,ours,low,high,difference,finding,reason
+smatika,setting.view.size,Section 3,224,,,224,,,0,as specified,our setting is the same
+smatika_vgg16,test.accuracy,Section 4,0.92,0.8484,0.9648,0.5,0.4,0.6,-0.42,not reproduced,outside {INTERVAL}
 smatika_resnet50v2,test.classes.PNEUMONIA.f1,Section 4,0.9705,,,0.9,0.8,1,-0.07,contradictory,{A_SUM}
-smatika_resnet50v2,test.accuracy,Section 4,0.97,0.9148,0.9938,0.9,0.8,1,-0.07,contradictory,{ANOTHER}; {A_SUM}
+smatika_resnet50v2,test.accuracy,Section 4,0.97,0.9148,0.9938,0.9,,,-0.07,contradictory,{ANOTHER}; {A_SUM}
 """
-VERDICTS = {"contradictory": 2, "data unavailable": 0, "not comparable": 0, "reproduced": 1, "not reproduced": 1}
+ENDPOINTS = f"""study,run,trained,reading,paper,paper_low,paper_high,seeds,mean,spread,low,high,verdict,reason
+smatika,smatika_resnet50v2,smatika_resnet50v2,as_stated,0.97,0.91,0.99,1,0.9,,,,contradictory,{ANOTHER}; {A_SUM}
+smatika,smatika_vgg16,smatika_vgg16,as_stated,0.92,0.85,0.96,5,0.5,0.02,0.4,0.6,not reproduced,outside {INTERVAL}
+smatika,smatika_vgg16,smatika_vgg16,own_preprocessing,0.92,0.85,0.96,3,0.91,0.01,0.82,0.99,reproduced,in {INTERVAL}
+lungcare,lungcare_cnn4,lungcare_cnn4,as_stated,0.87,0.84,0.89,0,,,,,not run,`rontgen reproduce lungcare_cnn4`
+lungcare,lungcare_cnn4,lungcare_cnn4,copies_on_both_sides,0.87,0.84,0.89,0,,,,,not run,`a command`
+lungcare,lungcare_b32_s240,lungcare_cnn4,as_stated,0.91,0.88,0.93,0,,,,,contradictory,a sum of b32
+"""
+VERDICTS = {"contradictory": 2, "data unavailable": 0, "reproduced": 0, "not reproduced": 1}
+VERDICTS |= {"inconclusive": 0, "not run": 1}
+FINDINGS = {"contradictory": 1, "as specified": 1, "consistent": 0}
 AGAINST = {"smatika_vgg16": {"correct": 92, "fisher_p": 0.21341, "least_mcnemar_p": 0.0625}}
 HEADLINE = {"best": "smatika_resnet50v2", "test_images": 100, "correct": 97, "against": AGAINST}
 
@@ -68,11 +82,18 @@ def write_results() -> None:
         probe = {"roc_auc": 0.75, "low": 0.7, "high": 0.8, "accuracy": 0.6, "majority_accuracy": 0.5}
         write_json(Path("metrics/shortcuts", f"{name}.json"), {"images": 30, "probes": {"size": probe}})
     write_json(Path("metrics/leakage.json"), leakage(values))
-    found = {"paper_style": 0.9, "leakfree": 0.8, "optimism": 0.1, "low": 0.02, "high": 0.18}
-    write_json(Path("metrics/optimism.json"), {name: {"accuracy": found} for name in values.reported})
-    Path("metrics/claims.csv").write_text(CLAIMS)
-    claims = {"verdicts": {"all": VERDICTS, "smatika": VERDICTS}, "headlines": {"smatika": HEADLINE}}
-    write_json(Path("metrics/claims.json"), claims)
+    write_json(Path("metrics/leakage_gap.json"), leakage_gap(values))
+    write_claims(Path("metrics"))
+
+
+def write_claims(folder: Path) -> None:
+    """Write what the stage compare writes, of two studies."""
+    (folder / "claims.csv").write_text(CLAIMS)
+    (folder / "endpoints.csv").write_text(ENDPOINTS)
+    endpoints = {"all": VERDICTS, "smatika": VERDICTS}
+    write_json(
+        folder / "claims.json", {"endpoints": endpoints, "numbers": FINDINGS, "headlines": {"smatika": HEADLINE}}
+    )
 
 
 def write_json(path: Path, values: dict) -> None:
@@ -92,6 +113,26 @@ def measured(classes: tuple[str, ...], seed: int) -> tuple[dict, dict]:
     return evaluation.metrics(table, list(classes)), intervals.of(table, list(classes), resamples=50)
 
 
+def recorded(run: str, reading: str, seed: int, classes: tuple[str, ...], right: int, images: int) -> Record:
+    """A record with `right` of `images` test images right, as many of each class as can be; a thousand to test on."""
+    names = np.array([classes[number % len(classes)] for number in range(images)])
+    ids = np.random.default_rng(seed).choice(1000, images, replace=False)
+    of_class = np.array([classes.index(name) for name in names])
+    answers = np.where(np.arange(images) < right, of_class, (of_class + 1) % len(classes))
+    probabilities = np.where(np.eye(len(classes))[answers] == 1, 0.9, 0.1 / (len(classes) - 1))
+    table = evaluation.prediction_table(
+        np.array([f"{number:012x}" for number in ids]), np.full(images, ""), names, list(classes), probabilities
+    )
+    train = {"epochs": 20, "best_epoch": 10 + seed, "train_images": 800, "validation_images": 100}
+    rates = dict.fromkeys(["train_accuracy", "validation_accuracy"], 0.9)
+    train |= {epoch: rates | {"train_loss": 0.3, "validation_loss": 0.3} for epoch in ("kept", "best", "final")}
+    test = evaluation.metrics(table, list(classes)) | {"parameters": 2_260_546, "model_megabytes": 9.042}
+    metrics = {"test": test, "train": train, "time": {"seconds": 100.0 + seed, "images_per_second": 50.0}}
+    provenance = {"deviations": ["2 images missing from the archive"], "time": metrics["time"]}
+    history = pd.DataFrame({"epoch": np.arange(1, 21), "train_loss": 0.3})
+    return Record(run, reading, seed, metrics, table, history, provenance)
+
+
 def audit(dataset) -> dict:
     pairs = ("train_validation", "train_test", "validation_test")
     return {
@@ -102,6 +143,15 @@ def audit(dataset) -> dict:
         "repeated": 0,
         "shared": {"images": dict.fromkeys(pairs, 0), "patients": dict.fromkeys(pairs, 17)},
     }
+
+
+def leakage_gap(values) -> dict:
+    """Of each run one seed; of smatika_vgg16 three recorded seeds too."""
+    single = {"run": 0.9, "leakfree": 0.7, "gap": 0.2}
+    mean = {"run": 0.9, "leakfree": 0.8, "gap": 0.1, "low": 0.02, "high": 0.18}
+    one = {"seeds": 1, "note": "one seed each, made up", "metrics": {"accuracy": single}}
+    several = {"seeds": 3, "note": "3 seeds each, made up", "metrics": {"accuracy": mean}}
+    return {"records": {"smatika_vgg16": several}, "workspace": dict.fromkeys(values.reported, one)}
 
 
 def leakage(values) -> dict:

@@ -254,6 +254,22 @@ def test_the_best_epoch_is_one_of_the_epochs():
     assert reasons({"train.best_epoch": 21, "train.epochs": 20}) == ["best epoch 21 of epochs 20"]
 
 
+def test_a_limit_is_called_one():
+    cells = {"train.best_epoch": Cell(metric="train.best_epoch", value="16", place="x")}
+    cells["train.epochs"] = Cell(metric="train.epochs", value="15", relation="at_most", place="x")
+    (violation,) = arithmetic.violations(Published("a_study", "a_run", CLASSES[:2], cells))
+    assert violation.reason == "best epoch 16 of epochs at most 15"
+
+
+def test_what_is_about_a_number_leaves_it_more_room():
+    numbers = {"test.accuracy": "0.90", "test.weighted.recall": "0.85"}
+    assert len(reasons(numbers)) == 1
+    recall = Cell(metric="test.weighted.recall", value="0.85", relation="about", place="x")
+    run = paper(numbers)
+    run = Published(run.study, run.run, run.classes, {**run.cells, recall.metric: recall})
+    assert arithmetic.violations(run) == []
+
+
 @pytest.mark.parametrize("part", ["images", "selected", "train", "validation", "test", "augmented", "smote"])
 def test_a_total_is_the_sum_of_its_classes(part):
     numbers = {f"data.{part}.NORMAL": 3, f"data.{part}.PNEUMONIA": 4}

@@ -1,10 +1,12 @@
 import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 from imblearn.over_sampling import SMOTE
 
-from rontgen import balance, datasets
+import run_stages
+from rontgen import balance, data_figures, datasets, runs
 from rontgen.errors import RontgenError
 from rontgen.runs import View
 
@@ -112,8 +114,71 @@ def test_six_images_are_enough_and_five_are_not(training):
     assert COUNTS["COVID"] == 6
     keep = np.ones(len(classes), dtype=bool)
     keep[np.flatnonzero(classes == "COVID")[0]] = False
-    with pytest.raises(RontgenError, match="expected more than 5 training images of COVID, received 5: set balance to"):
+    with pytest.raises(RontgenError, match="more than 5 images of COVID for SMOTE, received 5: set balance to"):
         balance.smote(images[keep], classes[keep], ids[keep], seed=7)
+
+
+# {subset: {class: images}} of what the stage is given
+SPLIT = {"train": {"NORMAL": 9, "PNEUMONIA": 20}, "validation": {"NORMAL": 8, "PNEUMONIA": 30},
+         "test": {"NORMAL": 12, "PNEUMONIA": 7}}  # fmt: skip
+
+
+@pytest.fixture
+def balanced(change_params, capsys, monkeypatch):
+    """Run the stage with a value of `balance`.
+
+    Returns the manifest, the synthetic images and their rows, the images, what was printed and what each figure was
+    given.
+    """
+    figures = {}
+    for name in ("class_counts", "contact_sheet", "smote_examples"):
+        monkeypatch.setattr(data_figures, name, lambda data, title, path, name=name: figures.update({name: data}))
+
+    def run(value):
+        change_params({"balance": value})
+        view = runs.load_view("active")
+        rows = [(name, key) for name, counts in SPLIT.items() for key, count in counts.items() for _ in range(count)]
+        manifest = pd.DataFrame(rows, columns=["subset", "class"])
+        manifest["id"] = [f"id{index}" for index in range(len(manifest))]
+        view.study.manifest.parent.mkdir(parents=True)
+        manifest.to_csv(view.study.manifest, index=False)
+        view.preprocessed.mkdir(parents=True)
+        pixels = np.random.default_rng(7).integers(0, 256, (len(manifest), 6, 5, 1), dtype=np.uint8)
+        np.save(view.preprocessed / "images.npy", pixels)
+        pd.DataFrame(columns=["id"]).to_csv(view.preprocessed / "unreadable.csv", index=False)
+        run_stages.run("balance --view active")
+        return manifest, *datasets.read_synthetic(view), pixels, capsys.readouterr().out, figures
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("value", "subsets", "made"),
+    [("smote", {"train"}, {"NORMAL": 11}), ("smote_train_test", {"train", "test"}, {"NORMAL": 6}), ("none", set(), {})],
+)
+def test_the_stage_evens_the_classes_of_the_subsets_that_parents_are_from(balanced, value, subsets, made):
+    manifest, images, rows, pixels, printed, figures = balanced(value)
+    assert rows["class"].value_counts().to_dict() == made
+    subset = manifest.set_index("id")["subset"]
+    parents = pd.concat([rows["first"], rows["second"]]).map(subset)
+    assert set(parents) == subsets
+    from_test = sum("test" in {subset[row.first], subset[row.second]} for row in rows.itertuples())
+    assert (from_test > 0) == ("test" in subsets)
+    assert printed == f"{len(images)} synthetic images, {from_test} of them with a parent in the test subset\n"
+
+    counts = figures["class_counts"].set_index(["subset", "class"])
+    assert counts["real"].unstack("class").to_dict("index") == SPLIT
+    assert counts.query("synthetic > 0")["synthetic"].to_dict() == {("train", name): n for name, n in made.items()}
+
+    position = {name: index for index, name in enumerate(manifest["id"])}
+    for first, image, second, step, _ in figures.get("smote_examples", []):
+        (place,) = np.flatnonzero((images[..., 0] == image).all(axis=(1, 2)))
+        row = rows.iloc[place]
+        np.testing.assert_array_equal(first, pixels[position[row["first"]], :, :, 0])
+        np.testing.assert_array_equal(second, pixels[position[row["second"]], :, :, 0])
+        assert step == pytest.approx(row["step"])
+        np.testing.assert_allclose(image, first + step * (second.astype(float) - first), atol=0.501)
+    assert len(figures.get("smote_examples", [])) == min(4, len(images))
 
 
 def test_what_is_written_is_read_back(training, view):

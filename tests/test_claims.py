@@ -1,117 +1,195 @@
 import itertools
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rontgen import claims, compare, params
+from finished_project import recorded
+from rontgen import claims, claims_figure, claims_shown, compare, params
 from rontgen.papers import load_papers
 
 ROOT = Path(__file__).parents[1]
-VERDICTS = ["contradictory", "data unavailable", "not comparable", "reproduced", "not reproduced"]
+PAPERS = load_papers(ROOT / "papers.yaml")
+VALUES = params.load(ROOT / "params.yaml")
+VERDICTS = ["contradictory", "data unavailable", "reproduced", "not reproduced", "inconclusive", "not run"]
+FINDINGS = ["contradictory", "data unavailable", "as specified", "not as specified", "consistent", "not consistent"]
+FINDINGS += ["not comparable", "not run"]
+COVID, PNEUMONIA, LUNGS = (tuple(VALUES.datasets[name].classes) for name in ("covid", "pneumonia", "lungs"))
 
 
-@pytest.fixture(scope="module", params=["demo", "paper"])
-def ledger(request, tmp_path_factory):
-    """The ledger of the five papers, for metrics that are the published numbers, seconds aside."""
-    folder = tmp_path_factory.mktemp("metrics")
-    papers = load_papers(ROOT / "papers.yaml")
-    values = params.load(ROOT / "params.yaml").model_copy(update={"profile": request.param})
-    write_metrics(papers, folder)
-    return compare.compare(papers, values, folder)
+def several(run, reading, classes, images, *right):
+    return [recorded(run, reading, seed, classes, count, images) for seed, count in enumerate(right, 1)]
 
 
-def write_metrics(papers, folder, seconds=0.5):
-    for study in papers.studies.values():
-        for run, cells in study.runs.items():
-            files = {"test": {}, "train": {"train_images": 100, "validation_images": 100}, "time": {}}
-            intervals = {}
-            for cell in cells:
-                source, *parents, last = cell.metric.split(".")
-                if source == "setting":
-                    continue
-                level, interval = files[source], intervals
-                for parent in parents:
-                    level, interval = level.setdefault(parent, {}), interval.setdefault(parent, {})
-                level[last] = seconds if source == "time" else float(cell.number)
-                interval[last] = {"low": float(cell.number), "high": float(cell.number)}
-            for row in files["test"].get("confusion", {}):
-                of_class = files["test"].setdefault("classes", {}).setdefault(row, {})
-                of_class["support"] = sum(files["test"]["confusion"][row].values())
-            (folder / run).mkdir(parents=True, exist_ok=True)
-            (folder / f"{run}.json").write_text(json.dumps(files["test"]))
-            (folder / run / "intervals.json").write_text(json.dumps(intervals))
-            (folder / run / "train.json").write_text(json.dumps(files["train"]))
-            (folder / run / "time.json").write_text(json.dumps(files["time"]))
+RECORDS = [
+    *several("covid_hybrid_resnet50", "as_stated", COVID, 100, 50, 58, 62, 55, 60),
+    *several("covid_hybrid_resnet50", "own_preprocessing_flattened_head", COVID, 100, 92, 94, 93, 92, 95),
+    *several("jitet_mobilenetv2", "as_stated", PNEUMONIA, 583, 566),
+    *several("lungcare_cnn4", "as_stated", LUNGS, 280, 240, 236, 243),
+    *several("pirngadi_simple_rnn", "as_stated", PNEUMONIA, 624, 469, 455, 462, 450, 470),
+]
+
+
+def ledger_of(records, profile="demo"):
+    values = VALUES.model_copy(update={"profile": profile})
+    own = [recorded(run, "as_stated", 7, COVID, 20 + 2 * place, 60) for place, run in enumerate(values.reported)]
+    return compare.compare(PAPERS, values, records, own if profile == "demo" else [])
+
+
+@pytest.fixture(scope="module", params=["no records", "some records"])
+def ledger(request):
+    """The ledger of the five papers in the demo profile."""
+    return ledger_of(RECORDS if request.param == "some records" else [])
+
+
+@pytest.fixture(scope="module")
+def recorded_ledger():
+    return ledger_of(RECORDS)
 
 
 def texts(ledger, folder):
-    claims.write(ledger, folder)
+    claims.write(ledger, PAPERS, folder)
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
-def test_the_counts_of_verdicts_are_those_of_the_cells(ledger, tmp_path):
+def section(page, title):
+    return page.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+# ---- the files
+
+
+def test_verdicts_are_counted_over_the_published_rows_and_findings_over_the_rest(ledger, tmp_path):
     found = json.loads(texts(ledger, tmp_path)["claims.json"])
-    verdicts = found["verdicts"]
-    assert list(verdicts) == ["all", "smatika", "jitet", "lungcare", "covid_hybrid", "pirngadi"]
-    assert all(list(counts) == VERDICTS for counts in verdicts.values())
-    assert sum(verdicts["all"].values()) == len(ledger.cells)
+    endpoints, numbers = found["endpoints"], found["numbers"]
+    assert list(endpoints) == ["all", "smatika", "jitet", "lungcare", "covid_hybrid", "pirngadi"]
+    assert all(list(counts) == VERDICTS for counts in endpoints.values())
+    assert sum(endpoints["all"].values()) == 21
     for verdict in VERDICTS:
-        assert sum(verdicts[study][verdict] for study in list(verdicts)[1:]) == verdicts["all"][verdict]
+        assert sum(endpoints[study][verdict] for study in list(endpoints)[1:]) == endpoints["all"][verdict]
+    assert list(numbers) == FINDINGS
+    assert sum(numbers.values()) == len(ledger.cells) - 21
+    assert endpoints["all"]["contradictory"] + numbers["contradictory"] == 27
     assert found["headlines"]["smatika"]["against"]["smatika_vgg16"]["least_mcnemar_p"] == 0.0625
 
 
-def test_what_is_as_published_is_reproduced_in_the_paper_profile_alone(ledger):
-    counts = ledger.cells.verdict.value_counts()
-    assert counts.get("not reproduced", 0) == 0
-    assert (counts.get("reproduced", 0) > 100) == (ledger.profile == "paper")
+def test_the_counts_are_those_of_the_records(recorded_ledger, tmp_path):
+    found = json.loads(texts(recorded_ledger, tmp_path)["claims.json"])
+    assert found["endpoints"]["covid_hybrid"] == dict.fromkeys(VERDICTS, 0) | {"not reproduced": 1, "not run": 2}
+    assert found["endpoints"]["jitet"] == dict.fromkeys(VERDICTS, 0) | {"inconclusive": 1}
+    assert found["endpoints"]["pirngadi"] == dict.fromkeys(VERDICTS, 0) | {"reproduced": 1}
+    assert found["other_readings"] == dict.fromkeys(VERDICTS, 0) | {"reproduced": 1}
+    without = json.loads(texts(ledger_of([]), tmp_path)["claims.json"])
+    assert without["endpoints"]["all"] == dict.fromkeys(VERDICTS, 0) | {
+        "contradictory": 7,
+        "data unavailable": 7,
+        "not run": 7,
+    }
+    assert sum(without["other_readings"].values()) == 0
 
 
-def test_the_table_has_the_papers_digits_whole_counts_and_four_decimals(ledger, tmp_path):
-    lines = texts(ledger, tmp_path)["claims.csv"].splitlines()
-    assert lines[0] == "run,metric,place,paper,paper_low,paper_high,ours,low,high,difference,verdict,reason"
-    start = 'smatika_vgg16,train.best.train_accuracy,"Section 3, Figure 6",0.9100,,,0.9100,0.8360,0.9580,0.0000,'
+def test_the_demo_is_counted_in_the_demo_profile_alone(tmp_path):
+    found = json.loads(texts(ledger_of([]), tmp_path)["claims.json"])
+    assert found["demo"] == {"runs": len(VALUES.reported), "learn": int(ledger_of([]).demo.learns.sum())}
+    assert 0 < found["demo"]["learn"] < found["demo"]["runs"]
+    assert "demo" not in json.loads(texts(ledger_of([], "paper"), tmp_path)["claims.json"])
+
+
+def test_no_number_of_the_demo_is_in_the_tables(tmp_path):
+    other = [recorded(run, "as_stated", 8, COVID, 41, 60) for run in VALUES.reported]
+    files = texts(ledger_of(RECORDS), tmp_path)
+    changed = texts(compare.compare(PAPERS, VALUES, RECORDS, other), tmp_path)
+    assert [name for name in files if files[name] != changed[name]] == ["claims.json"]
+
+
+def test_each_row_and_reading_has_a_line(recorded_ledger, tmp_path):
+    lines = texts(recorded_ledger, tmp_path)["endpoints.csv"].splitlines()
+    names = "study,run,trained,reading,paper,paper_low,paper_high,seeds,mean,spread,low,high,verdict,reason"
+    assert lines[0] == names
+    assert len(lines) == 1 + sum(len(study.readings_of(run)) for study in PAPERS.studies.values() for run in study.runs)
+    row = recorded_ledger.endpoints.set_index(["run", "reading"]).loc["covid_hybrid_resnet50", "as_stated"]
+    numbers = ",".join(f"{row[name]:.4f}" for name in ("mean", "spread", "low", "high"))
+    start = f"covid_hybrid,covid_hybrid_resnet50,covid_hybrid_resnet50,as_stated,0.93,0.8611,0.9714,5,{numbers},"
+    assert [line for line in lines if line.startswith(start + "not reproduced,")]
+    start = "lungcare,lungcare_b32_s240,lungcare_cnn4,as_stated,0.91,0.8851,0.9315,3,0.8560,"
     assert [line for line in lines if line.startswith(start)]
-    start = "smatika_vgg16,test.accuracy,Section 4,0.92,0.8484,0.9648,0.9200,0.9200,0.9200,0.0000,"
+    start = "smatika,smatika_vgg16,smatika_vgg16,own_preprocessing,0.92,0.8484,0.9648,0,,,,,not run,`rontgen reproduce"
     assert [line for line in lines if line.startswith(start)]
-    assert [line for line in lines if ",2.26e6,,,2260000,,,0," in line]
-    line = next(line for line in lines if line.startswith("smatika_vgg16,test.confusion.PNEUMONIA.NORMAL,"))
-    assert line.count(",2,") == 2
 
 
-def test_times_are_in_a_table_of_their_own(ledger, tmp_path):
-    found = texts(ledger, tmp_path)
-    assert len(found["claims_time.csv"].splitlines()) == 1 + 9
-    assert "lungcare_b8_s240,time.seconds,Table 3,7:39:20,,,0.5000,,,-27559.5000," in found["claims_time.csv"]
-    assert "time.seconds" not in found["claims.csv"] + found["claims.md"]
+def test_the_table_has_the_papers_digits_whole_counts_and_four_decimals(recorded_ledger, tmp_path):
+    lines = texts(recorded_ledger, tmp_path)["claims.csv"].splitlines()
+    assert lines[0] == "run,metric,place,paper,paper_low,paper_high,ours,low,high,difference,finding,reason"
+    start = "smatika_vgg16,test.accuracy,Section 4,0.92,0.8484,0.9648,,,,,not run,`rontgen reproduce smatika_vgg16"
+    assert [line for line in lines if line.startswith(start)]
+    assert [line for line in lines if ",about 2.26e6,,,2260546,,,546," in line]
+    assert [line for line in lines if ",at most 15,,,20,,,5,not consistent," in line]
+    start = "pirngadi_simple_rnn,train.final.train_accuracy,"
+    (line,) = [line for line in lines if line.startswith(start)]
+    assert ",0.7931,,,0.9000,0.9000,0.9000,0.1069,not consistent," in line
 
 
-def test_other_times_change_no_other_file(tmp_path):
-    papers, values = load_papers(ROOT / "papers.yaml"), params.load(ROOT / "params.yaml")
-    found = []
-    for seconds in (1.0, 2.0):
-        folder = tmp_path / str(seconds)
-        write_metrics(papers, folder, seconds)
-        found.append(texts(compare.compare(papers, values, folder), folder / "out"))
-    changed = [name for name in found[0] if found[0][name] != found[1][name]]
-    assert changed == ["claims_time.csv"]
+def test_a_count_of_several_seeds_may_have_a_part(recorded_ledger, tmp_path):
+    lines = texts(recorded_ledger, tmp_path)["claims.csv"].splitlines()
+    (line,) = [line for line in lines if line.startswith("covid_hybrid_resnet50,test.confusion.COVID.COVID,")]
+    assert ",47,,,28.4000," in line  # 25, 29, 31, 27 and 30
 
 
-def test_the_page_starts_with_the_counts_and_the_tests_and_shows_every_sum(ledger, tmp_path):
+def test_times_are_in_a_table_of_their_own(tmp_path):
+    found = several("lungcare_b8_s240", "as_stated", LUNGS, 280, 200, 210)
+    files = texts(ledger_of(found), tmp_path)
+    assert len(files["claims_time.csv"].splitlines()) == 1 + 9
+    assert "lungcare_b8_s240,time.seconds,Table 3,7:39:20,,,101.5000,,,-27458.5000," in files["claims_time.csv"]
+    assert "time.seconds" not in files["claims.csv"] + files["claims.md"]
+
+
+# ---- the page
+
+
+def test_the_page_starts_with_the_verdicts_and_shows_every_sum(ledger, tmp_path):
     page = texts(ledger, tmp_path)["claims.md"]
-    titles = [line for line in page.splitlines() if line.startswith("## ")]
-    assert titles == [
-        "## The best accuracy of each study against its others",
-        "## Contradictions",
-        "## Data that the public archives lack",
-        "## All numbers",
+    assert [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")] == [
+        "The verdicts: test accuracy of each published row",
+        "How else the papers can be read",
+        "What was run, and where it deviates from the paper",
+        "The other numbers",
+        "The best accuracy of each study against its others",
+        "Contradictions",
+        "Data missing from the public archives",
+        "All numbers",
     ]
-    assert ("Demo profile" in page) == (ledger.profile == "demo")
     assert "| smatika | smatika_resnet50v2 | 97 of 100 | smatika_vgg16 | 92 | 0.213 | 0.0625 |" in page
     for number, violation in enumerate(ledger.violations, 1):
         assert f"- ({number}) " in page
         assert violation.reason in page
+
+
+def test_a_row_has_a_line_for_each_reading_that_was_run(recorded_ledger, tmp_path):
+    verdicts = section(
+        texts(recorded_ledger, tmp_path)["claims.md"], "The verdicts: test accuracy of each published row"
+    )
+    lines = [line for line in verdicts.splitlines() if line.startswith("| covid_hybrid_resnet50 |")]
+    assert [line.split(" | ")[1] for line in lines] == ["as stated", "own preprocessing flattened head"]
+    assert verdicts.count("| as stated |") == 21
+    assert "| all | 7 | 7 | 1 | 1 | 1 | 4 | 21 |" in verdicts
+
+
+def test_every_reading_is_explained(ledger, tmp_path):
+    readings = section(texts(ledger, tmp_path)["claims.md"], "How else the papers can be read")
+    for study in PAPERS.studies.values():
+        for name, reading in study.readings.items():
+            (line,) = [line for line in readings.splitlines() if f"| {name} |" in line and reading.why in line]
+            assert all(f"`{key}: {value}`" in line for key, value in reading.set.items())
+
+
+def test_runs_are_listed_with_seeds_and_deviations(recorded_ledger, tmp_path):
+    runs = section(texts(recorded_ledger, tmp_path)["claims.md"], "What was run, and where it deviates from the paper")
+    assert "- lungcare_cnn4, as stated, seeds 1, 2, 3\n  - 2 images missing from the archive\n- pirngadi" in runs
+    assert "- jitet_mobilenetv2, as stated, seed 1\n" in runs
+    without = texts(ledger_of([]), tmp_path)["claims.md"]
+    assert "Nothing yet: `rontgen reproduce RUN --seeds 1-5`." in without
 
 
 def test_a_settled_cell_cites_the_sums_that_settle_it(ledger, tmp_path):
@@ -134,25 +212,117 @@ def test_every_table_of_the_page_is_whole(ledger, tmp_path):
             assert above.count(" | ") == below.count(" | ")
 
 
-def test_the_terminal_table_is_aligned_narrow_and_counts_verdicts(ledger):
-    lines = claims.show(ledger).splitlines()
-    assert len(lines) == 2 + 21 + 2
+# ---- the terminal
+
+
+def test_the_terminal_shows_a_line_for_each_row_and_reading_that_was_run(recorded_ledger):
+    lines = claims_shown.show(recorded_ledger).splitlines()
     assert max(map(len, lines)) <= 110
-    row = lines[2].split()
-    assert row[:5] == ["smatika_resnet50v2", "0.97", "0.9700", "0.9700-0.9700", "+0.0000"]
-    assert len({line.index(found) for line, found in zip(lines[2:-2], accuracy_verdicts(ledger), strict=True)}) == 1
-    assert lines[-1].startswith(f"{len(ledger.cells)} numbers: 27 contradictory, ")
+    start = next(number for number, line in enumerate(lines) if line.startswith("---")) + 1
+    table = lines[start : lines.index("", start)]
+    assert [line.split()[:3] for line in table] == [
+        ["jitet_mobilenetv2", "0.9747", "1"],
+        ["lungcare_cnn4", "0.87", "3"],
+        ["lungcare_b32_s240", "0.91", "3"],
+        ["covid_hybrid_resnet50", "0.93", "5"],
+        ["own_preprocessing_flattened_head", "0.93", "5"],
+        ["pirngadi_simple_rnn", "0.72", "5"],
+    ]
+    verdicts = ["inconclusive", "data unavailable", "contradictory", "not reproduced", "reproduced", "reproduced"]
+    assert len({line.index(verdict) for line, verdict in zip(table, verdicts, strict=True)}) == 1
+    row = recorded_ledger.endpoints.set_index(["run", "reading"]).loc["pirngadi_simple_rnn", "as_stated"]
+    assert table[-1].split()[3:5] == [f"{row['mean']:.4f}", f"{row.low:.4f}-{row.high:.4f}"]
+    assert table[0].split()[3:] == [f"{566 / 583:.4f}", "inconclusive"]  # one seed has no interval
 
 
-def accuracy_verdicts(ledger):
-    return list(ledger.cells[ledger.cells.metric == "test.accuracy"].verdict)
+def test_rows_without_records_are_listed_by_verdict(ledger):
+    lines = claims_shown.show(ledger).splitlines()
+    listed = " ".join(line.strip() for line in lines if line.startswith("  "))
+    missing = ledger.endpoints[(ledger.endpoints.reading == "as_stated") & (ledger.endpoints.seeds == 0)]
+    assert all(listed.count(f"{run},") + listed.count(f"{run} ") + listed.endswith(run) >= 1 for run in missing.run)
+    for verdict, some in missing.groupby("verdict"):
+        said = "not run" if verdict == "not run" else f"{verdict}, not run"
+        assert f"  {said} ({len(some)}): " in "\n".join(lines)
+    assert f"{len(ledger.cells) - 21} other published numbers: 20 contradictory, " in "\n".join(lines)
+
+
+def test_the_demo_stands_apart_and_says_which_runs_learn(ledger):
+    evidence, _, demo = claims_shown.show(ledger).partition("\nThe demo: proof that everything runs.")
+    lines = demo.splitlines()
+    assert max(map(len, lines)) <= 110
+    assert evidence == claims_shown.show(replace(ledger, demo=ledger.demo[:3])).partition("\nThe demo")[0]
+    for row in ledger.demo.itertuples():
+        (line,) = [line for line in lines if line.startswith(f"{row.run} ")]
+        assert line.split()[1:] == ["60", f"{row.accuracy:.4f}", "0.5000", *(["learns"] if row.learns else [])]
+    above, learn = (ledger.demo.accuracy > 0.5).sum(), ledger.demo.learns.sum()
+    assert 0 < learn < above < len(ledger.demo)
+    summary = f"{above} of {len(ledger.demo)} runs are right more often than naming the largest class would be; {learn}"
+    assert summary in " ".join(lines)
+
+
+def test_the_paper_profile_shows_no_demo():
+    assert "demo" not in claims_shown.show(ledger_of(RECORDS, "paper"))
+
+
+# ---- the figure
 
 
 def test_the_figure_is_the_same_every_time_and_900_pixels_wide(ledger, tmp_path):
     for name in ("one.png", "two.png"):
-        claims.draw(ledger, tmp_path / name)
+        claims_figure.draw(ledger.endpoints, tmp_path / name)
     image = (tmp_path / "one.png").read_bytes()
     assert image.startswith(b"\x89PNG")
     assert image == (tmp_path / "two.png").read_bytes()
     assert struct.unpack(">I", image[16:20]) == (900,)
     assert b"tEXt" not in image
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """The axes of a figure, kept from matplotlib as it saves it."""
+    kept = []
+    monkeypatch.setattr(claims_figure.Figure, "savefig", lambda figure, path, **_: (kept.append(figure), path.touch()))
+
+    def draw(ledger):
+        claims_figure.draw(ledger.endpoints, tmp_path / "figure.png")
+        return kept.pop().axes[0]
+
+    return draw
+
+
+def test_the_figure_has_a_line_for_each_row_and_each_reading_that_was_run(recorded_ledger, drawn):
+    axes = drawn(recorded_ledger)
+    rows = recorded_ledger.endpoints
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(labels) == 21 + (rows.seeds > 0).sum()
+    place = labels.index("covid_hybrid_resnet50")
+    assert labels[place : place + 4] == [
+        "covid_hybrid_resnet50",
+        "as stated",
+        "own preprocessing flattened head",
+        "covid_hybrid_lstm",
+    ]
+    said = [text.get_text() for text in axes.texts]
+    assert said[place : place + 4] == ["", "not reproduced, 5 seeds", "reproduced, 5 seeds", "not run"]
+    assert said[labels.index("lungcare_b8_s240")] == "contradictory, not run"
+    assert said[labels.index("jitet_mobilenetv2") + 1] == "inconclusive, 1 seed"
+
+
+def test_ours_is_filled_as_stated_and_hollow_by_another_reading(recorded_ledger, drawn):
+    rows = recorded_ledger.endpoints[recorded_ledger.endpoints.seeds > 0]
+    marks = {
+        line.get_xdata()[0]: line
+        for line in drawn(recorded_ledger).lines
+        if line.get_marker() == "D" and len(line.get_xdata())
+    }
+    for row in rows.to_dict("records"):
+        filled = marks[row["mean"]].get_markerfacecolor() != "white"
+        assert filled == (row["reading"] == "as_stated")
+
+
+def test_the_demo_moves_nothing_in_the_figure(drawn):
+    def marks(ledger):
+        return [line.get_xydata().tolist() for line in drawn(ledger).lines]
+
+    own = [recorded(run, "as_stated", 8, COVID, 41, 60) for run in VALUES.reported]
+    assert marks(ledger_of(RECORDS)) == marks(compare.compare(PAPERS, VALUES, RECORDS, own))

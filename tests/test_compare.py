@@ -1,276 +1,436 @@
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
-from rontgen import compare, params
+from finished_project import recorded
+from rontgen import compare, params, records, replication
 from rontgen.errors import RontgenError
-from rontgen.papers import Cell, Papers, PublishedStudy, exact_interval, load_papers
+from rontgen.papers import Cell, Papers, PublishedStudy, Reading, exact_interval, load_papers
 
 ROOT = Path(__file__).parents[1]
 PAPERS = load_papers(ROOT / "papers.yaml")
-VALUES = params.load(ROOT / "params.yaml").model_copy(update={"profile": "paper"})
+PAPER = params.load(ROOT / "params.yaml").model_copy(update={"profile": "paper"})
+DEMO = PAPER.model_copy(update={"profile": "demo"})
 RUN = "smatika_vgg16"
-
-TEST = {
-    "test_images": 100,
-    "accuracy": 0.86,
-    "log_loss": 0.3,
-    "parameters": 2_260_546,
-    "model_megabytes": 9.4,
-    "classes": {"NORMAL": {"f1": 0.85, "support": 50}, "PNEUMONIA": {"recall": 0.92, "support": 50}},
-    "confusion": {"NORMAL": {"NORMAL": 40, "PNEUMONIA": 10}, "PNEUMONIA": {"NORMAL": 4, "PNEUMONIA": 46}},
-}
-INTERVALS = {
-    "accuracy": {"low": 0.79, "high": 0.925},
-    "log_loss": {"low": 0.25, "high": 0.35},
-    "classes": {
-        "NORMAL": {"f1": {"low": 0.77, "high": 0.91}},
-        "PNEUMONIA": {"recall": {"low": 0.84, "high": 0.98}},
-    },
-    "confusion": {"PNEUMONIA": {"NORMAL": {"low": 1, "high": 8}, "PNEUMONIA": {"low": 42, "high": 49}}},
-}
-TRAIN = {
-    "epochs": 20,
-    "best_epoch": 4,
-    "train_images": 80,
-    "validation_images": 20,
-    "best": {"train_accuracy": 0.95, "validation_accuracy": 0.75, "validation_loss": 0.5},
-}
+CLASSES = ("NORMAL", "PNEUMONIA")
 
 
-def cell(metric, value):
-    return Cell(metric=metric, value=str(value), place="x")
+def cell(metric, value, relation="equal"):
+    return Cell(metric=metric, value=str(value), relation=relation, place="x")
 
 
-def ours(folder, run=RUN, test=TEST, intervals=INTERVALS):
-    """Metrics files as the stages write them."""
-    (folder / run).mkdir(parents=True, exist_ok=True)
-    for name, values in (
-        (f"{run}.json", test),
-        (f"{run}/intervals.json", intervals),
-        (f"{run}/train.json", TRAIN),
-        (f"{run}/time.json", {"seconds": 12.34567, "device": "cpu"}),
-    ):
-        (folder / name).write_text(json.dumps(values))
-
-
-def papers(numbers, study="smatika", run=RUN, of_study=()):
+def papers(numbers=(), study="smatika", run=RUN, of_study=(), **more):
     cells = [cell(*number) for number in numbers]
-    if "test.accuracy" not in {each.metric for each in cells}:
-        cells.append(cell("test.accuracy", "0.86"))
-    published = PublishedStudy(cells=[cell(*number) for number in of_study], runs={run: cells})
+    for needed in (("test.accuracy", "0.90"), ("test.test_images", "100")):
+        if needed[0] not in {each.metric for each in cells}:
+            cells.append(cell(*needed))
+    published = PublishedStudy(cells=[cell(*number) for number in of_study], runs={run: cells}, **more)
     return Papers(archives=PAPERS.archives, studies={study: published})
 
 
-def row(folder, metric, value, *more, values=VALUES, **metrics):
-    """The row of one cell, beside further cells."""
-    ours(folder, **metrics)
-    cells = compare.compare(papers([(metric, value), *more]), values, folder).cells
+def seeds(*right, images=100, run=RUN, reading="as_stated", classes=CLASSES, **changes):
+    """Records of seeds 1, 2, … that have `right` of `images` test images right. changes: of metrics, by their path."""
+    found = []
+    for seed, count in enumerate(right, 1):
+        record = recorded(run, reading, seed, classes, count, images)
+        for path, values in changes.items():
+            *parents, last = path.split("__")
+            section = record.metrics
+            for parent in parents:
+                section = section.setdefault(parent, {})
+            section[last] = values[seed - 1]
+        found.append(record)
+    return found
+
+
+def endpoints(published, found, values=PAPER, workspace=()):
+    return compare.compare(published, values, found, list(workspace)).endpoints
+
+
+def described(metric, value, found, *more, values=PAPER, **of_study):
+    """The row of one number, beside further ones."""
+    cells = compare.compare(papers([(metric, *np.atleast_1d(value)), *more], **of_study), values, found, []).cells
     return cells[cells.metric == metric].iloc[0]
 
 
+# ---- the verdict on a published row
+
+
+def test_a_row_is_judged_by_the_seeds_of_its_records():
+    found = seeds(88, 90, 93, 91, 89)
+    (row,) = endpoints(papers(), found).to_dict("records")
+    distinct = len({image for record in found for image in record.predictions["id"]})
+    judged = replication.judge((0.895, 0.905), 100, [88, 90, 93, 91, 89], [100] * 5, distinct)
+    assert 100 < distinct < 500
+    assert (row["verdict"], row["reason"]) == (judged.verdict, judged.reason) == ("reproduced", judged.reason)
+    assert (row["seeds"], row["mean"], row["spread"]) == (5, judged.mean, judged.spread)
+    assert (row["low"], row["high"]) == (judged.low, judged.high)
+    assert (row["paper"], row["paper_low"], row["paper_high"]) == ("0.90", *exact_interval(90, 100))
+
+
+def test_another_accuracy_has_another_verdict():
+    assert endpoints(papers(), seeds(60, 62, 58, 61)).verdict.tolist() == ["not reproduced"]
+    assert endpoints(papers(), seeds(90)).verdict.tolist() == ["inconclusive"]
+    assert endpoints(papers(), seeds(85, 84, 86, 85)).verdict.tolist() == ["reproduced"]
+    assert endpoints(papers([("test.test_images", "1000")]), seeds(85, 84, 86, 85)).verdict.tolist() == [
+        "not reproduced"
+    ]
+
+
+def test_without_a_record_the_command_that_makes_one_is_named():
+    (row,) = endpoints(papers(), []).to_dict("records")
+    assert (row["verdict"], row["seeds"]) == ("not run", 0)
+    assert row["reason"] == f"`rontgen reproduce {RUN} --seeds 1-5`"
+    assert math.isnan(row["mean"]) and math.isnan(row["low"])
+
+
+def test_each_reading_has_a_verdict_of_its_own():
+    readings = {name: Reading(why="x", runs=[RUN], set={"a.b": "c"}) for name in ("one_way", "another")}
+    found = seeds(60, 62, 58) + seeds(89, 90, 91, 90, reading="another")
+    rows = endpoints(papers(readings=readings), found)
+    assert rows.reading.tolist() == ["as_stated", "one_way", "another"]
+    assert rows.verdict.tolist() == ["not reproduced", "not run", "reproduced"]
+    assert rows.reason[1] == f"`rontgen reproduce {RUN} --seeds 1-5 --reading one_way`"
+
+
+def test_a_row_that_is_trained_as_another_has_its_records_and_settings():
+    found = seeds(85, 86, 84, run="lungcare_cnn4", images=280, classes=PAPER.datasets["lungs"].classes)
+    ledger = compare.compare(PAPERS, PAPER, found, [])
+    rows = ledger.endpoints[ledger.endpoints.reading == "as_stated"].set_index("run")
+    assert rows.loc["lungcare_b32_s240", ["trained", "seeds"]].tolist() == ["lungcare_cnn4", 3]
+    assert rows.loc["lungcare_b32_s240", "mean"] == rows.loc["lungcare_cnn4", "mean"] == pytest.approx(85 / 280)
+    assert rows.loc["lungcare_b32_s480", "seeds"] == 0
+    batch = ledger.cells[
+        (ledger.cells.run == "lungcare_b32_s240") & (ledger.cells.metric == "setting.train.batch_size")
+    ]
+    assert batch.finding.tolist() == ["as specified"]
+
+
+def test_a_run_of_what_contradicts_itself_stands_beside_the_contradiction():
+    recall = [("test.macro.recall", "0.80"), ("test.weighted.recall", "0.80")]
+    (without,) = endpoints(papers(recall), []).to_dict("records")
+    (row,) = endpoints(papers(recall), seeds(88, 90, 93)).to_dict("records")
+    assert without["verdict"] == row["verdict"] == "contradictory"
+    assert without["reason"] == row["reason"]
+    assert "the two are one number" in row["reason"]
+    assert (row["seeds"], row["mean"]) == (3, pytest.approx(271 / 300))
+    assert row["low"] < row["mean"] < row["high"]
+
+
+def test_missing_data_stay_missing_whatever_was_run():
+    found = seeds(80, 82, 81, run="lungcare_cnn5")
+    rows = endpoints(papers(study="lungcare", run="lungcare_cnn5"), found)
+    assert rows[["verdict", "seeds"]].to_numpy().tolist() == [["data unavailable", 3]]
+
+
+def test_the_demo_is_no_evidence():
+    own = seeds(90)
+    assert endpoints(papers(), [], DEMO, own).verdict.tolist() == ["not run"]
+    assert endpoints(papers(), seeds(88, 90), DEMO, own).seeds.tolist() == [2]
+
+
+def test_in_the_paper_profile_the_workspace_is_one_more_seed():
+    own = [replace(seeds(94)[0], seed=7)]
+    assert endpoints(papers(), seeds(88, 90), PAPER, own)[["seeds", "mean"]].to_numpy().tolist() == [[3, 272 / 300]]
+    assert endpoints(papers(), [], PAPER, own).seeds.tolist() == [1]
+
+
+def test_a_seed_of_the_workspace_that_is_recorded_counts_once():
+    own = seeds(94)
+    assert endpoints(papers(), seeds(88, 90), PAPER, own)[["seeds", "mean"]].to_numpy().tolist() == [[2, 178 / 200]]
+
+
+@pytest.mark.parametrize(("run", "reading"), [("smatika_vgg19", "as_stated"), (RUN, "my_own")])
+def test_a_record_of_what_papers_yaml_lacks_is_named(run, reading):
+    with pytest.raises(RontgenError, match=f"^results/{run}/{reading}: expected a run and reading of papers.yaml"):
+        compare.compare(papers(), PAPER, seeds(90, run=run, reading=reading), [])
+
+
+def test_a_record_of_a_leakfree_run_is_for_the_leakage_gap():
+    found = seeds(88, 90) + seeds(50, 52, run=f"{RUN}_leakfree")
+    ledger = compare.compare(papers(), PAPER, found, [])
+    assert ledger.endpoints.seeds.tolist() == [2]
+    assert list(ledger.records) == [(RUN, "as_stated")]
+    with pytest.raises(RontgenError, match="expected a run and reading"):
+        compare.compare(papers(), PAPER, seeds(90, run="vgg19_leakfree"), [])
+
+
+# ---- the demo, and the workspace
+
+
+@pytest.mark.parametrize(("right", "learns"), [(64, True), (60, False), (50, False), (36, False)])
+def test_a_run_learns_where_chance_alone_would_hardly_be_as_right(right, learns):
+    (own,) = seeds(right)
+    demo = compare.compare(papers(), DEMO, [], [own]).demo
+    assert (exact_interval(right, 100)[0] > 0.5) is learns
+    assert demo.to_dict("records") == [
+        {"run": RUN, "images": 100, "accuracy": right / 100, "majority_accuracy": 0.5, "learns": learns}
+    ]
+    assert compare.compare(papers(), PAPER, [], [own]).demo.empty
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """A working directory with what the stages wrote of RUN alone; the parameters that go with it."""
+    monkeypatch.chdir(tmp_path)
+    (own,) = seeds(90)
+    for path, values in ((f"metrics/{RUN}.json", "test"), (f"metrics/{RUN}/train.json", "train")):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(json.dumps(own.metrics[values]))
+    Path("data/predictions").mkdir(parents=True)
+    own.predictions.to_csv(f"data/predictions/{RUN}.csv", index=False)
+    return PAPER.model_copy(update={"reported": {RUN: PAPER.reported[RUN]}})
+
+
+def test_the_workspace_is_a_record_as_stated_with_the_seed_of_params(workspace):
+    (expected,), (found,) = seeds(90), compare.workspace(workspace)
+    assert (found.run, found.reading, found.seed) == (RUN, "as_stated", PAPER.studies["smatika"].train.seed)
+    assert found.metrics == {part: expected.metrics[part] for part in ("test", "train")}
+    pd.testing.assert_frame_equal(found.predictions, expected.predictions)
+
+
+@pytest.mark.parametrize("file", [f"metrics/{RUN}.json", f"metrics/{RUN}/train.json", f"data/predictions/{RUN}.csv"])
+def test_a_missing_file_of_the_workspace_is_named_with_the_command(workspace, file):
+    Path(file).unlink()
+    with pytest.raises(RontgenError, match=f"^{file} not found: run `dvc repro paper_evaluate@{RUN}` first$"):
+        compare.workspace(workspace)
+
+
+def test_a_damaged_file_of_the_workspace_is_named(workspace):
+    Path(f"metrics/{RUN}.json").write_text("{")
+    with pytest.raises(RontgenError, match=f"^metrics/{RUN}.json: expected JSON"):
+        compare.workspace(workspace)
+
+
+# ---- the other numbers: results
+
+
+def test_a_result_is_what_the_seeds_have_and_one_more_would_give():
+    losses = [0.30, 0.32, 0.35, 0.31]
+    mean, spread = np.mean(losses), np.std(losses, ddof=1)
+    expected = stats.t.interval(0.95, 3, loc=mean, scale=spread * math.sqrt(1.25))
+    for value, finding in (
+        ("0.32", "consistent"),
+        (f"{expected[1] + 0.0004:.3f}", "consistent"),
+        ("0.43", "not consistent"),
+    ):
+        found = described("test.log_loss", value, seeds(90, 90, 90, 90, test__log_loss=losses))
+        assert (found.ours, found.low, found.high) == (pytest.approx(mean), *map(pytest.approx, expected))
+        assert found.finding == finding
+        assert found.difference == pytest.approx(mean - float(value))
+
+
+def test_the_interval_of_a_rate_ends_at_one():
+    found = described("test.roc_auc", "0.99", seeds(90, 90, 90, test__roc_auc=[0.9, 0.99, 1.0]))
+    assert (found.high, found.finding) == (1, "consistent")
+    assert described("test.log_loss", "0.1", seeds(90, 90, test__log_loss=[0.1, 0.9])).low == 0
+
+
+def test_one_seed_shows_no_spread():
+    found = described("test.log_loss", "0.3", seeds(90, test__log_loss=[0.3]))
+    assert (found.ours, found.finding, found.reason) == (
+        0.3,
+        "not comparable",
+        "one seed, so that its spread is not known",
+    )
+
+
 @pytest.mark.parametrize(
-    ("metric", "value", "verdict"),
+    ("metric", "value", "ours_", "finding"),
     [
-        # our interval is 0.79 to 0.925
-        ("test.accuracy", "0.92", "reproduced"),
-        ("test.accuracy", "0.93", "reproduced"),
-        ("test.accuracy", "0.94", "not reproduced"),
-        ("test.accuracy", "0.931", "not reproduced"),
-        ("test.accuracy", "0.78", "not reproduced"),
-        ("test.accuracy", "0.8", "reproduced"),
-        ("test.log_loss", "0.35", "reproduced"),
-        ("test.log_loss", "0.36", "not reproduced"),
-        ("test.classes.NORMAL.f1", "0.91", "reproduced"),
-        ("test.classes.NORMAL.f1", "0.92", "not reproduced"),
-        ("test.test_images", "100", "reproduced"),
-        ("test.test_images", "101", "not reproduced"),
-        ("test.classes.NORMAL.support", "50", "reproduced"),
-        ("test.classes.NORMAL.support", "51", "not reproduced"),
-        ("test.parameters", "2260546", "reproduced"),
-        ("test.parameters", "2260545", "not reproduced"),
-        ("test.parameters", "2.26e6", "reproduced"),
-        ("test.parameters", "2.27e6", "not reproduced"),
-        ("test.model_megabytes", "9", "reproduced"),
-        ("test.model_megabytes", "9.0", "not reproduced"),
-        ("train.epochs", "20", "reproduced"),
-        ("train.best_epoch", "4", "not comparable"),
-        ("train.best.validation_loss", "0.5", "not comparable"),
-        ("time.seconds", "0:00:12", "not comparable"),
+        ("test.test_images", ["100"], 100, "consistent"),
+        ("test.test_images", ["101"], 100, "not consistent"),
+        ("test.classes.NORMAL.support", ["50"], 50, "consistent"),
+        ("test.classes.NORMAL.support", ["51"], 50, "not consistent"),
+        ("test.parameters", ["2260546"], 2_260_546, "consistent"),
+        ("test.parameters", ["2260545"], 2_260_546, "not consistent"),
+        ("test.parameters", ["2.27e6"], 2_260_546, "not consistent"),
+        ("test.parameters", ["2.27e6", "about"], 2_260_546, "consistent"),
+        ("test.model_megabytes", ["9"], 9.042, "consistent"),
+        ("test.model_megabytes", ["9.3"], 9.042, "not consistent"),
+        ("test.model_megabytes", ["9.3", "about"], 9.042, "consistent"),
+        ("train.epochs", ["15"], 12, "not consistent"),
+        ("train.epochs", ["15", "at_most"], 12, "consistent"),
+        ("train.epochs", ["11", "at_most"], 12, "not consistent"),
     ],
 )
-def test_verdicts_in_the_paper_profile(tmp_path, metric, value, verdict):
-    assert row(tmp_path, metric, value).verdict == verdict
+def test_what_no_seed_changes_fits_or_does_not(metric, value, ours_, finding):
+    size = {"test__parameters": [2_260_546] * 2, "test__model_megabytes": [9.042] * 2, "train__epochs": [12] * 2}
+    found = described(metric, value, seeds(90, 91, **size))
+    assert (found.ours, found.finding) == (ours_, finding)
+    assert math.isnan(found.low)
 
 
-@pytest.mark.parametrize(
-    ("metric", "successes", "trials"),
-    [("train.best.train_accuracy", 76, 80), ("train.best.validation_accuracy", 15, 20)],
-)
-def test_an_accuracy_in_training_has_the_exact_interval_of_its_images(tmp_path, metric, successes, trials):
-    low, high = exact_interval(successes, trials)
-    found = row(tmp_path, metric, f"{high:.4f}")
-    assert (found.low, found.high, found.verdict) == (low, high, "reproduced")
-    assert row(tmp_path, metric, f"{low - 0.001:.4f}").verdict == "not reproduced"
+def test_a_limit_holds_for_every_seed():
+    found = described("train.epochs", ["15", "at_most"], seeds(90, 91, train__epochs=[12, 16]))
+    assert (found.ours, found.low, found.high, found.finding) == (14, 12, 16, "not consistent")
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong", "verdict"),
-    [(49, 1, "reproduced"), (42, 8, "reproduced"), (41, 9, "not reproduced"), (46, 5, "not comparable")],
-)
-def test_counts_are_judged_where_both_tests_have_as_many_images_of_the_class(tmp_path, right, wrong, verdict):
-    counts = [("NORMAL.NORMAL", 40), ("NORMAL.PNEUMONIA", 10), ("PNEUMONIA.NORMAL", wrong)]
-    more = [(f"test.confusion.{name}", count) for name, count in counts]
-    accuracy = ("test.accuracy", f"{(40 + right) / (50 + right + wrong):.4f}")
-    found = row(tmp_path, "test.confusion.PNEUMONIA.PNEUMONIA", right, *more, accuracy)
-    assert found.verdict == verdict
-    if verdict == "not comparable":
-        assert found.reason == "other test size: our test has 50 images of PNEUMONIA, the paper's 51"
+@pytest.mark.parametrize(("images", "finding"), [(100, "consistent"), (90, "not comparable")])
+def test_counts_are_compared_where_both_tests_have_as_many_images_of_the_class(images, finding):
+    matrix = [("NORMAL.NORMAL", 45), ("NORMAL.PNEUMONIA", 5), ("PNEUMONIA.NORMAL", 5)]
+    more = [(f"test.confusion.{name}", count) for name, count in matrix]
+    found = described("test.confusion.PNEUMONIA.PNEUMONIA", 45, seeds(80, 84, 78, images=images), *more)
+    assert found.finding == finding
+    if finding == "not comparable":
+        assert found.reason == "other test size: our test has 45 images of PNEUMONIA, the paper's 50"
+        assert found.low < found.ours < found.high
 
 
-def test_the_demo_profile_is_never_judged(tmp_path):
-    demo = VALUES.model_copy(update={"profile": "demo"})
-    found = row(tmp_path, "test.test_images", "100", values=demo)
-    assert (found.verdict, found.reason) == ("not comparable", "the demo profile: synthetic images, smaller settings")
+def test_a_duration_is_shown_and_not_compared():
+    found = described("time.seconds", "0:01:40", seeds(90, 91, time__seconds=[100.0, 110.0]))
+    assert (found.ours, found.finding) == (105, "not comparable")
+    (own,) = seeds(94)
+    del own.metrics["time"]  # as the workspace's
+    assert described("time.seconds", "0:01:40", [own]).finding == "not run"
 
 
-def test_a_contradiction_comes_before_everything(tmp_path):
-    values = VALUES.model_copy(update={"profile": "demo"})
-    found = row(tmp_path, "train.best_epoch", "21", ("train.epochs", "20"), values=values)
-    assert (found.verdict, found.reason) == ("contradictory", "best epoch 21 of epochs 20")
+def test_without_a_record_nothing_is_described():
+    found = described("test.log_loss", "0.3", [])
+    assert (found.finding, found.reason) == ("not run", "no record")
+    assert math.isnan(found.ours)
 
 
-def test_missing_data_come_after_contradictions_and_before_the_rest(tmp_path):
-    ours(tmp_path, "lungcare_cnn5")
+def test_other_readings_describe_no_number():
+    readings = {"another": Reading(why="x", runs=[RUN], set={"a.b": "c"})}
+    found = seeds(90, 91, reading="another", test__log_loss=[0.3, 0.4])
+    assert described("test.log_loss", "0.3", found, readings=readings).finding == "not run"
+
+
+def test_the_accuracy_has_the_verdict_as_stated():
+    ledger = compare.compare(papers(), PAPER, seeds(88, 90, 93, 91, 89), [])
+    (row,) = ledger.endpoints.to_dict("records")
+    found = ledger.cells[ledger.cells.metric == "test.accuracy"].iloc[0]
+    assert found.finding == row["verdict"] == "reproduced"
+    assert (found.ours, found.low, found.high) == (row["mean"], row["low"], row["high"])
+
+
+def test_a_contradiction_comes_before_everything():
+    found = described("train.best_epoch", "21", [], ("train.epochs", "20"))
+    assert (found.finding, found.reason) == ("contradictory", "best epoch 21 of epochs 20")
+
+
+def test_missing_data_come_after_contradictions_and_before_the_rest():
     numbers = [("train.best_epoch", "21"), ("train.epochs", "20"), ("time.seconds", "0:00:12")]
     study = papers(numbers, "lungcare", "lungcare_cnn5", [("setting.model.filters", "32")])
-    verdicts = compare.compare(study, VALUES, tmp_path).cells.set_index("metric").verdict
-    assert verdicts.to_dict() == {
-        "setting.model.filters": "reproduced",
+    findings = compare.compare(study, PAPER, [], []).cells.set_index("metric").finding
+    assert findings.to_dict() == {
+        "setting.model.filters": "as specified",
         "train.best_epoch": "contradictory",
         "train.epochs": "contradictory",
         "time.seconds": "data unavailable",
         "test.accuracy": "data unavailable",
+        "test.test_images": "data unavailable",
     }
 
 
-def test_several_contradictions_are_all_given(tmp_path):
-    supports = [(f"test.classes.{name}.support", "50") for name in ("NORMAL", "PNEUMONIA")]
-    wrong = [("test.test_images", "100"), ("test.macro.f1", "0.10"), ("test.accuracy", "0.99")]
-    intervals = INTERVALS | {"macro": {"recall": None, "f1": None}}
-    test = TEST | {"macro": {"recall": 0.86, "f1": 0.86}}
-    found = row(tmp_path, "test.macro.recall", "0.80", *supports, *wrong, test=test, intervals=intervals)
-    assert found.verdict == "contradictory"
+def test_several_contradictions_are_all_given():
+    supports = [(f"test.classes.{name}.support", "50") for name in CLASSES]
+    wrong = [("test.macro.f1", "0.10"), ("test.accuracy", "0.99")]
+    found = described("test.macro.recall", "0.80", [], *supports, *wrong)
+    assert found.finding == "contradictory"
     assert found.reason.count("; ") == 2  # one of them within the first reason
+
+
+@pytest.mark.parametrize("metric", ["test.classes.PNEUMONIA.f1", "test.roc_auc", "train.best.train_loss"])
+def test_a_number_that_a_record_lacks_is_named(metric):
+    found = seeds(90)
+    *parents, last = metric.split(".")
+    section = found[0].metrics
+    for parent in parents:
+        section = section[parent]
+    del section[last]
+    message = f"^{RUN}, as_stated, seed 1: expected a number for {metric}, received None.*reproduce {RUN} --seeds 1`$"
+    with pytest.raises(RontgenError, match=message):
+        described(metric, "0.9", found)
 
 
 # ---- settings and counts of the data
 
 
 @pytest.mark.parametrize(
-    ("metric", "value", "verdict"),
+    ("metric", "value", "finding"),
     [
-        ("setting.augment.rotation", "20", "reproduced"),
-        ("setting.augment.rotation", "21", "not reproduced"),
-        ("setting.view.size", "224", "reproduced"),
-        ("setting.train.learning_rate", "1e-3", "reproduced"),
-        ("setting.train.learning_rate", "0.00101", "not reproduced"),
+        ("setting.augment.rotation", "20", "as specified"),
+        ("setting.augment.rotation", "21", "not as specified"),
+        ("setting.view.size", "224", "as specified"),
+        ("setting.train.learning_rate", "1e-3", "as specified"),
+        ("setting.train.learning_rate", "0.00101", "not as specified"),
     ],
 )
-def test_a_setting_is_that_of_params_yaml(tmp_path, metric, value, verdict):
-    ours(tmp_path)
-    found = compare.compare(papers([], of_study=[(metric, value)]), VALUES, tmp_path).cells.iloc[0]
-    assert (found.run, found.metric, found.verdict) == ("smatika", metric, verdict)
+def test_a_setting_is_that_of_params_yaml(metric, value, finding):
+    found = compare.compare(papers(of_study=[(metric, value)]), DEMO, [], []).cells.iloc[0]
+    assert (found.run, found.metric, found.finding) == ("smatika", metric, finding)
 
 
-def test_a_setting_of_a_run_is_its_own(tmp_path):
-    ours(tmp_path, "lungcare_b8_s480")
+def test_a_setting_of_a_run_is_its_own():
     numbers = [("setting.train.batch_size", "8"), ("setting.view.size", "480"), ("setting.model.layers", "4")]
-    cells = compare.compare(papers(numbers, "lungcare", "lungcare_b8_s480"), VALUES, tmp_path).cells
-    assert list(cells.verdict[:3]) == ["reproduced"] * 3
+    cells = compare.compare(papers(numbers, "lungcare", "lungcare_b8_s480"), PAPER, [], []).cells
+    assert list(cells.finding[:3]) == ["as specified"] * 3
 
 
-def test_an_item_of_a_list_is_a_setting(tmp_path):
-    ours(tmp_path, "covid_hybrid_resnet50_lstm")
+def test_an_item_of_a_list_is_a_setting():
     numbers = [(f"setting.model.recurrent_units.{place}", units) for place, units in enumerate((32, 16, 9))]
-    cells = compare.compare(papers(numbers, "covid_hybrid", "covid_hybrid_resnet50_lstm"), VALUES, tmp_path).cells
-    assert list(cells.verdict[:3]) == ["reproduced", "reproduced", "not reproduced"]
+    cells = compare.compare(papers(numbers, "covid_hybrid", "covid_hybrid_resnet50_lstm"), PAPER, [], []).cells
+    assert list(cells.finding[:3]) == ["as specified", "as specified", "not as specified"]
 
 
 @pytest.mark.parametrize("metric", ["setting.train.speed", "setting.model.recurrent_units.0", "setting.augment.zoom.0"])
-def test_a_setting_that_params_yaml_lacks_is_named(tmp_path, metric):
+def test_a_setting_that_params_yaml_lacks_is_named(metric):
     with pytest.raises(RontgenError, match=f"{metric}: expected one value in params.yaml, received"):
-        row(tmp_path, metric, "1")
+        described(metric, "1", [])
 
 
-def test_a_setting_in_which_the_runs_differ_is_none_of_the_study(tmp_path):
+def test_a_setting_in_which_the_runs_differ_is_none_of_the_study():
     study = PAPERS.studies["lungcare"]
     study = study.model_copy(update={"cells": [cell("setting.view.size", "240")]})
     with pytest.raises(RontgenError, match=r"setting\.view\.size: expected one value"):
-        compare.compare(Papers(archives={}, studies={"lungcare": study}), VALUES, tmp_path)
+        compare.compare(Papers(archives={}, studies={"lungcare": study}), PAPER, [], [])
 
 
 @pytest.mark.parametrize(
-    ("metric", "value", "verdict", "ours_"),
+    ("metric", "value", "finding", "ours_"),
     [
-        ("data.images.PNEUMONIA", 4273, "reproduced", 4273),
-        ("data.images.PNEUMONIA", 4265, "reproduced", 4265),
+        ("data.images.PNEUMONIA", 4273, "consistent", 4273),
+        ("data.images.PNEUMONIA", 4265, "consistent", 4265),
         ("data.images.PNEUMONIA", 4264, "not comparable", 4273),
-        ("data.images", 5840, "reproduced", 5840),
-        ("data.train.NORMAL", 1341, "reproduced", 1341),
-        ("data.train.NORMAL", 1340, "not reproduced", 1341),
+        ("data.images", 5840, "consistent", 5840),
+        ("data.train.NORMAL", 1341, "consistent", 1341),
+        ("data.train.NORMAL", 1340, "not consistent", 1341),
         ("data.smote.NORMAL", 10, "not comparable", None),
-        ("data.share.train", 0.9, "not reproduced", 0.8585),
+        ("data.share.train", 0.9, "not consistent", 0.8585),
     ],
 )
-def test_counts_of_the_data_are_those_of_the_archive(tmp_path, metric, value, verdict, ours_):
-    ours(tmp_path)
-    found = compare.compare(papers([], of_study=[(metric, value)]), VALUES, tmp_path).cells.iloc[0]
-    assert found.verdict == verdict
+def test_counts_of_the_data_are_those_of_the_archive(metric, value, finding, ours_):
+    found = compare.compare(papers(of_study=[(metric, value)]), DEMO, [], []).cells.iloc[0]
+    assert found.finding == finding
     assert found.ours == pytest.approx(ours_, abs=1e-4) if ours_ else found.ours != found.ours
 
 
-# ---- the frame
+# ---- what params.yaml lacks
 
 
-def test_a_row_holds_both_numbers_and_both_intervals(tmp_path):
-    found = row(tmp_path, "test.accuracy", "0.90", ("test.test_images", "100"))
-    assert (found.study, found.run, found.place, found.paper) == ("smatika", RUN, "x", "0.90")
-    assert (found.paper_low, found.paper_high) == exact_interval(90, 100)
-    assert (found.ours, found.low, found.high) == (0.86, 0.79, 0.925)
-    assert found.difference == pytest.approx(-0.04)
-
-
-@pytest.mark.parametrize("file", [f"{RUN}.json", f"{RUN}/intervals.json", f"{RUN}/train.json", f"{RUN}/time.json"])
-def test_a_missing_metrics_file_names_the_run_the_file_and_the_command(tmp_path, file):
-    ours(tmp_path)
-    (tmp_path / file).unlink()
-    with pytest.raises(RontgenError, match=f"^{RUN}: .*{file} not found: run `dvc repro paper_evaluate@{RUN}` first$"):
-        compare.compare(papers([("train.epochs", "2"), ("time.seconds", "2")]), VALUES, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("metric", "stage"),
-    [("test.classes.PNEUMONIA.f1", "evaluate"), ("test.roc_auc", "evaluate"), ("train.best.train_loss", "train")],
-)
-def test_a_number_that_our_metrics_lack_is_named(tmp_path, metric, stage):
-    with pytest.raises(RontgenError, match=f"^{RUN}: our metrics have None for {metric}.*paper_{stage}@{RUN}`$"):
-        row(tmp_path, metric, "1")
-
-
-def test_an_accuracy_without_its_interval_is_an_error(tmp_path):
-    with pytest.raises(
-        RontgenError, match=f"^{RUN}: .*intervals.json has none for test.accuracy.*paper_evaluate@{RUN}"
-    ):
-        row(tmp_path, "test.accuracy", "0.9", intervals={})
-
-
-def test_a_run_that_params_yaml_lacks_is_named(tmp_path):
+def test_a_run_that_params_yaml_lacks_is_named():
     with pytest.raises(RontgenError, match="expected runs of smatika_resnet50v2, smatika_vgg16, received 'a_run'"):
-        compare.compare(papers([], run="a_run"), VALUES, tmp_path)
+        compare.compare(papers(run="a_run"), PAPER, [], [])
 
 
-def test_a_study_that_params_yaml_lacks_is_named(tmp_path):
+def test_a_study_that_params_yaml_lacks_is_named():
     with pytest.raises(RontgenError, match=r"expected studies of smatika, .*received 'a_study'"):
-        compare.compare(papers([], study="a_study"), VALUES, tmp_path)
+        compare.compare(papers(study="a_study"), PAPER, [], [])
+
+
+def test_the_records_that_are_committed_are_judged():
+    ledger = compare.compare(PAPERS, DEMO, records.read_all(ROOT / "results"), [])
+    assert len(ledger.endpoints[ledger.endpoints.reading == "as_stated"]) == 21
+    assert set(ledger.records) == {
+        (path.parent.name, path.name)
+        for path in (ROOT / "results").glob("*/*")
+        if not path.parent.name.endswith("free")
+    }

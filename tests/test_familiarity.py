@@ -10,7 +10,7 @@ from sklearn.datasets import load_sample_images
 
 from rontgen import familiarity, images, other_pictures, phantom
 from rontgen.errors import RontgenError
-from rontgen.resampling import exact
+from rontgen.proportions import exact_interval
 
 SIZE = 32
 KINDS = [*other_pictures.NO_XRAY, "upside_down", "turned", "negative", "shuffled"]
@@ -188,7 +188,7 @@ def test_measure_counts(reference, xrays, others):
     result = other_pictures.measure(reference, xrays["test"], SIZE)
     json.dumps(result, allow_nan=False)
     wrong = np.count_nonzero(reference.score(xrays["test"]) > reference.threshold)
-    low, high = (round(bound, 4) for bound in exact(wrong, 150))
+    low, high = (round(bound, 4) for bound in exact_interval(wrong, 150))
     assert result["false_alarm"] == {"value": round(wrong / 150, 4), "low": low, "high": high, "images": 150}
     assert list(result["caught"]) == KINDS
     assert {share["images"] for share in result["caught"].values()} == {60}

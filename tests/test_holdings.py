@@ -16,10 +16,10 @@ def cell(metric, value):
     return Cell(metric=metric, value=str(value), place="x")
 
 
-def found(settings=SMATIKA, tested=None, **numbers):
+def found(settings=SMATIKA, tested=100, **numbers):
     """Violations of a study of the pneumonia archive; numbers without their `data.`, `_` for `.`."""
     cells = [cell("data." + name.replace("_", "."), value) for name, value in numbers.items()]
-    run = [cell("test.accuracy", "0.9"), *([cell("test.test_images", tested)] if tested else [])]
+    run = [cell("test.accuracy", "0.9"), cell("test.test_images", tested)]
     study = PublishedStudy(cells=cells, runs={"a_run": run})
     papers = Papers(archives=PAPERS.archives, studies={"a_study": study})
     return holdings.violations(papers, "a_study", PNEUMONIA, settings)
@@ -91,7 +91,8 @@ def test_a_class_too_small_makes_all_that_needs_it_unavailable():
     split = SMATIKA.split.model_copy(update={"counts": counts})
     (violation,) = found(SMATIKA.model_copy(update={"split": split}), images_NORMAL=100)
     assert violation.verdict == UNAVAILABLE
-    assert set(violation.cells) == {("a_study", "data.images.NORMAL"), ("a_run", "test.accuracy")}
+    of_the_run = {("a_run", metric) for metric in ("test.accuracy", "test.test_images")}
+    assert set(violation.cells) == {("a_study", "data.images.NORMAL"), *of_the_run}
     assert "1360 + 174 + 50 = 1584 distinct images of each class" in violation.reason
     assert violation.reason.endswith("hold 1583 of NORMAL")
 

@@ -343,25 +343,6 @@ def test_other_true_classes_are_refused():
         intervals.mcnemar(first, first.assign(**{"class": "NORMAL"}))
 
 
-def test_an_unpaired_difference_is_first_minus_second():
-    first, second = predictions_of(150, FOUR, skill=3), predictions_of(90, FOUR, seed=1, skill=1)
-    found = intervals.unpaired_difference(first, second, FOUR, resamples=300)
-    metrics = [evaluation.metrics(predictions, FOUR) for predictions in (first, second)]
-    assert set(found) == {"accuracy", "roc_auc", "macro_f1"}
-    assert found["accuracy"]["difference"] == pytest.approx(metrics[0]["accuracy"] - metrics[1]["accuracy"])
-    assert found["macro_f1"]["difference"] == pytest.approx(metrics[0]["macro"]["f1"] - metrics[1]["macro"]["f1"])
-    assert 0 < found["roc_auc"]["low"] < found["roc_auc"]["difference"] < found["roc_auc"]["high"]
-
-
-def test_the_two_sets_of_an_unpaired_difference_are_drawn_apart():
-    predictions = predictions_of(200, TWO, skill=1)
-    found = intervals.unpaired_difference(predictions, predictions, TWO)["accuracy"]
-    accuracy = evaluation.metrics(predictions, TWO)["accuracy"]
-    deviation = np.sqrt(2 * accuracy * (1 - accuracy) / 200)
-    assert found["difference"] == 0
-    assert [found["low"], found["high"]] == pytest.approx([-1.96 * deviation, 1.96 * deviation], rel=0.1)
-
-
 def test_mcnemar_is_the_exact_one_of_statsmodels():
     truth = "a" * 60
     first = decided(truth + "b", "a" * 40 + "b" * 20 + "b")

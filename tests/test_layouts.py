@@ -8,9 +8,9 @@ from rontgen.layouts import Record, chest_xray_patient
 
 @pytest.fixture
 def read(write_zip):
-    def read(layout, members):
+    def read(layout, members, **options):
         with Archive(write_zip(members)) as archive:
-            return layouts.read(layout, archive)
+            return layouts.read(layout, archive, **options)
 
     return read
 
@@ -24,9 +24,9 @@ CHEST_XRAY = {
 NESTED = {f"chest_xray/{name}": data for name, data in CHEST_XRAY.items()}
 CHEST_XRAY_RECORDS = {
     Record("chest_xray/train/NORMAL/IM-0115-0001.jpeg", "NORMAL", "IM-0115", "train"),
-    Record("chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg", "PNEUMONIA", "person1", "train"),
+    Record("chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg", "PNEUMONIA", "person1_bacteria", "train"),
     Record("chest_xray/val/NORMAL/NORMAL2-IM-1427-0001.jpeg", "NORMAL", "NORMAL2-IM-1427", "val"),
-    Record("chest_xray/test/PNEUMONIA/person1946_virus_4874.jpeg", "PNEUMONIA", "person1946", "test"),
+    Record("chest_xray/test/PNEUMONIA/person1946_virus_4874.jpeg", "PNEUMONIA", "person1946_virus", "test"),
 }
 
 
@@ -46,8 +46,22 @@ def test_nested_copies_are_left_out_whatever_their_order(read, first):
 def test_a_nested_file_that_differs_is_an_image_of_its_own(read, data):
     other = "chest_xray/chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg"
     reading = read("chest_xray", CHEST_XRAY | NESTED | {other: data})
-    assert set(reading.records) == CHEST_XRAY_RECORDS | {Record(other, "PNEUMONIA", "person1", "train")}
+    assert set(reading.records) == CHEST_XRAY_RECORDS | {Record(other, "PNEUMONIA", "person1_bacteria", "train")}
     assert reading.left_out == {"nested copies": 3}
+
+
+@pytest.mark.parametrize("first", [CHEST_XRAY, NESTED])
+def test_nested_copies_are_kept_where_they_are_asked_for(read, first):
+    other = {"chest_xray/chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg": b"x"}
+    reading = read("chest_xray", first | CHEST_XRAY | NESTED | other | {"chest_xray/README": b""}, keep_copies=True)
+    copies = {name: data for name, data in NESTED.items() if name not in other}
+    assert {record.member for record in reading.records} == {*CHEST_XRAY, *NESTED}
+    assert {record.member for record in reading.records if record.nested} == set(copies)
+    of_member = {record.member: record for record in reading.records}
+    for name in CHEST_XRAY:
+        nested, outer = of_member[f"chest_xray/{name}"], of_member[name]
+        assert (nested.label, nested.patient, nested.folder) == (outer.label, outer.patient, outer.folder)
+    assert reading.left_out == {"not an image of a class": 1}
 
 
 def test_an_archive_with_the_nested_copy_alone_is_read(read):
@@ -70,14 +84,17 @@ def test_other_files_are_counted(read):
 @pytest.mark.parametrize(
     ("stem", "patient"),
     [
-        ("person1_bacteria_1", "person1"),
-        ("person1946_virus_4874", "person1946"),
+        ("person78_bacteria_378", "person78_bacteria"),
+        ("person78_virus_140", "person78_virus"),
+        ("person447_virus_921_1", "person447_virus"),
         ("IM-0115-0001", "IM-0115"),
         ("IM-0115-0001-0002", "IM-0115"),
         ("NORMAL2-IM-1427-0001", "NORMAL2-IM-1427"),
         ("NORMAL2-IM-1427-0001-0003", "NORMAL2-IM-1427"),
         ("BACTERIA-7422-0001", ""),
         ("xperson1_virus_1", ""),
+        ("person1_1", ""),
+        ("person1_fungus_1", ""),
         ("", ""),
     ],
 )

@@ -42,6 +42,7 @@ def lungs(*, check_counts=True, **changes):
             "chest_xray": {"NORMAL": 8, "PNEUMONIA": 9},
             "tb_radiography": {"Normal": 3, "Tuberculosis": 10},
         },
+        median_widths={"chest_xray": 1224, "tb_radiography": 512},
     )
     options = {"on_shortage": "error", "group_by": "none", "deduplicate": False, "seed": 7} | changes
     split = Split(
@@ -96,7 +97,7 @@ def test_the_audit_counts_copies_of_repeated_images(raw):
 
 def test_the_audit_counts_patients_that_subsets_share(raw, write_zip):
     members = {
-        f"chest_xray/train/{name}/person1_{index}.jpeg": f"{name}{index}".encode()
+        f"chest_xray/train/{name}/person1_virus_{index}.jpeg": f"{name}{index}".encode()
         for name in ("NORMAL", "PNEUMONIA")
         for index in range(8)
     }
@@ -105,10 +106,34 @@ def test_the_audit_counts_patients_that_subsets_share(raw, write_zip):
     assert audit["shared"]["patients"] == {"train_validation": 1, "train_test": 1, "validation_test": 1}
 
 
+def test_kept_copies_stand_on_both_sides_and_the_audit_counts_them(raw):
+    """17 images of chest_xray stand twice, in its nested folder too; expected counts are without those."""
+    manifest, audit = manifests.build(lungs(keep_copies=True))
+    assert audit["found"]["chest_xray"] == {"NORMAL": 8, "PNEUMONIA": 9}
+    assert audit["left_out"]["chest_xray"] == {"not an image of a class": 1, "macOS clutter": 2}
+    in_all = {name: sum(parts[name] for parts in audit["images"].values()) for name in ("NORMAL", "PNEUMONIA", "TB")}
+    assert in_all == {"NORMAL": 16, "PNEUMONIA": 18, "TB": 10}
+    assert manifest["id"].is_unique and manifest["member"].is_unique
+    assert audit["shared"]["images"]["train_test"] > 0
+    train, test = (set(manifest.loc[manifest["subset"] == name, "sha256"]) for name in ("train", "test"))
+    assert audit["shared"]["images"]["train_test"] == len(train & test)
+    nested = manifest["member"].str.startswith("chest_xray/chest_xray/")
+    assert nested.sum() == 17
+    assert set(manifest.loc[nested, "sha256"]) <= set(manifest.loc[~nested, "sha256"])
+
+
+@pytest.mark.parametrize("keep_copies", [True, False])
+def test_other_counts_than_expected_are_refused_with_copies_kept_too(raw, keep_copies):
+    study = lungs(keep_copies=keep_copies)
+    study.dataset.counts["chest_xray"] |= {"NORMAL": 16, "PNEUMONIA": 18}
+    with pytest.raises(RontgenError, match=r"found \{'NORMAL': 8, 'PNEUMONIA': 9\}"):
+        manifests.build(study)
+
+
 def test_a_leakfree_study_keeps_near_duplicates_together(raw):
     images, _, _ = manifests.list_images(lungs())
     # four patients' images were found alike, and the last of all did not decode
-    alike = images["patient"].isin(["IM-0000", "IM-0001", "person0", "person1"])
+    alike = images["patient"].isin(["IM-0000", "IM-0001", "person0_virus", "person1_virus"])
     near = pd.Series(range(1, len(images) + 1)).mask(alike, 0)
     folder = Path("data/fingerprints/lungs")
     folder.mkdir(parents=True)

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
@@ -12,10 +13,13 @@ ROOT = Path(__file__).parents[1]
 PAPERS = load_papers(ROOT / "papers.yaml")
 
 ACCURACY = "metric: test.accuracy, value: 0.90, place: Table 1"
+IMAGES = "metric: test.test_images, value: 100, place: Table 1"
 
 
 def write(folder, cells, of_study=(), more=""):
+    """papers.yaml of one run, which says how many images it was tested on unless the cells do."""
     path = folder / "papers.yaml"
+    cells = [*cells, *([] if any("test.test_images" in cell for cell in cells) else [IMAGES])]
     lines = ["archives: {}", "studies:", "  a_study:", *([more] if more else []), "    cells:"]
     lines[-1] += "" if of_study else " []"
     lines += [f"      - {{{cell}}}" for cell in of_study]
@@ -41,7 +45,31 @@ def test_every_reported_run_has_its_published_numbers():
     reported = params.load(ROOT / "params.yaml").reported
     listed = {run: name for name, study in PAPERS.studies.items() for run in study.runs}
     assert len(listed) == 21
-    assert listed == {name: run.study for name, run in reported.items()}
+    trained = {study.trained(run): name for name, study in PAPERS.studies.items() for run in study.runs}
+    assert trained == {name: run.study for name, run in reported.items()}
+
+
+def test_two_published_rows_are_one_training():
+    study = PAPERS.studies["lungcare"]
+    assert study.trained("lungcare_b32_s240") == study.trained("lungcare_cnn4") == "lungcare_cnn4"
+    assert study.readings_of("lungcare_b32_s240") == ["as_stated", "copies_on_both_sides"]
+
+
+@pytest.mark.parametrize("name", PAPERS.studies)
+def test_a_reading_sets_keys_of_params_to_values_that_they_can_have(name):
+    assert PAPERS.studies[name].readings
+    for reading in PAPERS.studies[name].readings.values():
+        values = YAML(typ="safe").load(ROOT / "params.yaml")
+        before = params.Params.model_validate(values)
+        for key, text in reading.set.items():
+            *parents, last = key.split(".")
+            section = values
+            for parent in parents:
+                section = section[parent]
+            section[last] = YAML(typ="safe").load(text)
+        assert params.Params.model_validate(values) != before
+        assert all(key.split(".")[0] in ("studies", "models") for key in reading.set)
+        assert all(key.startswith(f"studies.{name}.") for key in reading.set if key.startswith("studies."))
 
 
 def test_the_parts_of_an_archive_are_all_of_it():
@@ -66,11 +94,22 @@ def test_the_parts_of_an_archive_are_all_of_it():
         ("metric: test.test_images, value: 592", 592, 592, 592),
         ("metric: setting.train.learning_rate, value: 1e-4", 1e-4, 1e-4, 1e-4),
         ("metric: time.seconds, value: 7:39:20", 27560, 27559.5, 27560.5),
+        ("metric: train.epochs, value: 15, relation: at_most", 15, 0, 15),
+        ("metric: test.model_megabytes, value: 9, relation: about", 9, 8.1, 9.9),
+        ("metric: test.macro.f1, value: 0.95, relation: about", 0.95, 0.855, 1),
     ],
 )
 def test_a_number_stands_for_all_that_print_as_it(tmp_path, cell, number, low, high):
     cell = write(tmp_path, [ACCURACY, cell + ", place: x"]).studies["a_study"].runs["a_run"][1]
     assert (float(cell.number), float(cell.low), float(cell.high)) == (number, low, high)
+
+
+@pytest.mark.parametrize(
+    ("relation", "text"), [("", "15"), (", relation: at_most", "at most 15"), (", relation: about", "about 15")]
+)
+def test_a_number_says_how_it_was_meant(tmp_path, relation, text):
+    cell = f"metric: train.epochs, value: 15{relation}, place: x"
+    assert write(tmp_path, [ACCURACY, cell]).studies["a_study"].runs["a_run"][1].text == text
 
 
 @pytest.mark.parametrize(
@@ -89,6 +128,8 @@ def test_a_number_stands_for_all_that_print_as_it(tmp_path, cell, number, low, h
         ([ACCURACY + ", remark: x"], [], "a_run.0.remark: Extra inputs .*received 'x'"),
         ([ACCURACY, ACCURACY], [], "one cell per metric, test.accuracy has more"),
         (["metric: test.log_loss, value: 1, place: x"], [], "expected a cell test.accuracy in a_run"),
+        (["metric: test.log_loss, value: -1, place: x"], [], "no number below zero.*received '-1'"),
+        ([ACCURACY + ", relation: more"], [], "a_run.0.relation: Input should be .*received 'more'"),
         (["metric: [, value: 1"], [], "not valid YAML"),
     ],
 )
@@ -102,6 +143,47 @@ def test_a_mistake_is_named_in_one_line(tmp_path, cells, of_study, message):
 def test_a_key_that_is_none_is_named(tmp_path):
     with pytest.raises(RontgenError, match=r"a_study\.author: Extra inputs"):
         write(tmp_path, [ACCURACY], more="    author: x")
+
+
+def test_an_accuracy_says_of_how_many_images_it_is(tmp_path):
+    write(tmp_path, [ACCURACY])
+    path = tmp_path / "papers.yaml"
+    path.write_text(path.read_text().replace(f"        - {{{IMAGES}}}\n", ""))
+    with pytest.raises(RontgenError, match=r"expected a cell test\.test_images in a_run"):
+        load_papers(path)
+
+
+READING = "why: x, runs: [a_run], set: {studies.a_study.balance: none}"
+
+
+def test_a_reading_keeps_the_values_that_it_sets_as_text(tmp_path):
+    more = "    readings:\n      a_reading: {" + READING.replace("none", "1e-5, models.a.b: [1, 2]") + "}"
+    with pytest.raises(RontgenError, match=r"a_reading\.set\.models\.a\.b: Input should be a valid string"):
+        write(tmp_path, [ACCURACY], more=more)
+    study = write(tmp_path, [ACCURACY], more=more.replace("[1, 2]", "true")).studies["a_study"]
+    assert study.readings["a_reading"].set == {"studies.a_study.balance": "1e-5", "models.a.b": "true"}
+    assert study.readings_of("a_run") == ["as_stated", "a_reading"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (f"readings: {{as_stated: {{{READING}}}}}", "expected names such as own_preprocessing, received 'as_stated'"),
+        (f"readings: {{Own-way: {{{READING}}}}}", "received 'Own-way'"),
+        ("readings: {a: {" + READING.replace("a_run", "b_run") + "}}", "readings.a: expected runs of a_run, .*'b_run'"),
+        ("readings: {a: {" + READING.replace("[a_run]", "[]") + "}}", "readings.a.runs: List should have at least 1"),
+        ("readings: {a: {" + READING.replace("why: x", "why: ''") + "}}", "readings.a.why: .*at least 1 character"),
+        ("readings: {a: {why: x, runs: [a_run], set: {}}}", "readings.a.set: Dictionary should have at least 1"),
+        ("readings: {a: {why: x, runs: [a_run], set: {balance: none}}}", "expected keys of params.yaml .*'balance'"),
+        ("trained_as: {a_run: b_run}", "trained_as: expected two of the runs a_run, received a_run: b_run"),
+        ("trained_as: {a_run: a_run}", "trained_as: expected two of the runs a_run, received a_run: a_run"),
+        ("trained_as: {b_run: a_run}", "received b_run: a_run"),
+    ],
+)
+def test_a_mistake_in_how_a_study_is_read_is_named(tmp_path, more, message):
+    with pytest.raises(RontgenError, match=message) as caught:
+        write(tmp_path, [ACCURACY], more=f"    {more}")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_a_clear_error(tmp_path):
@@ -140,7 +222,7 @@ def test_validation_images_are_a_share_of_the_images_where_that_is_whole(tmp_pat
     ],
 )
 def test_a_rate_is_so_many_of_its_images(tmp_path, metric, value, successes, trials):
-    cells = [*confusion(45, 5, 1, 49), "metric: test.test_images, value: 100, place: x"]
+    cells = confusion(45, 5, 1, 49)
     if metric != "test.accuracy":
         cells.append(f"metric: {metric}, value: {value}, place: x")
     run = published(tmp_path, cells)
@@ -162,7 +244,8 @@ def test_the_papers_own_interval_spans_all_counts_that_print_alike(tmp_path):
 
 
 def test_a_rate_of_unpublished_images_has_no_interval(tmp_path):
-    assert own_interval(published(tmp_path, []), "test.accuracy") is None
+    recall = "metric: test.classes.NORMAL.recall, value: 0.9, place: x"
+    assert own_interval(published(tmp_path, [recall]), "test.classes.NORMAL.recall") is None
 
 
 # ---- headline
@@ -195,7 +278,7 @@ def test_the_best_of_covid_hybrid_is_tested_against_both_others():
 
 
 def test_equal_accuracies_have_a_p_of_one(tmp_path):
-    run = published(tmp_path, ["metric: test.test_images, value: 100, place: x"])
+    run = published(tmp_path, [])
     other = Published("a_study", "another", run.classes, run.cells)
     assert headline([run, other])["against"]["another"]["least_mcnemar_p"] == 1.0
 

@@ -128,7 +128,7 @@ def test_a_missing_figure_is_named_with_its_command(project):
 
 def test_verdicts_headlines_and_contradictions_are_shown(project):
     text = written()
-    counts = "".join(f'<td class="number">{number}</td>' for number in (2, 0, 0, 1, 1, 4))
+    counts = "".join(f'<td class="number">{number}</td>' for number in (2, 0, 0, 1, 0, 1, 4))
     assert f'<tr><th scope="row">smatika</th>{counts}</tr>' in text
     assert '<td class="number">0.0625</td><td>no, whatever the pairing</td>' in text
     assert text.partition('id="ledger"')[0].count("<li>precision | recall give 0.9703</li>") == 1
@@ -137,15 +137,35 @@ def test_verdicts_headlines_and_contradictions_are_shown(project):
 
 def test_the_ledger_has_every_claim(project):
     ledger = Page(written()).text.partition("Show all 4 numbers")[2].partition("Leakage")[0]
-    for claim in cards.read_claims("").to_dict("records"):
-        assert all(claim[column] in ledger for column in ("run", "metric", "paper", "ours", "verdict", "reason"))
+    for claim in cards.read_table(cards.CLAIMS, "").to_dict("records"):
+        assert all(claim[column] in ledger for column in ("run", "metric", "paper", "ours", "finding", "reason"))
     assert "0.92 (0.8484–0.9648)0.5 (0.4–0.6)-0.42not reproduced" in ledger
 
 
-def test_leaks_optimism_and_shortcuts_are_shown(project):
+def test_the_first_screen_has_the_verdicts(project):
+    page = Page(written()).text
+    head, _, rest = page.partition("Contents")
+    assert "4 published rows: 2 contradictory · 1 not reproduced · 1 not run" in " ".join(head.split())
+    verdicts = rest.partition("How to read a verdict")[2].partition("How to read a verdict")[0]
+    assert "smatika_vgg16as stated0.92 (0.85–0.96)50.5 (0.4–0.6)not reproducedoutside the 95%" in verdicts
+    assert "smatika_vgg16own preprocessing0.92 (0.85–0.96)30.91 (0.82–0.99)reproduced" in verdicts
+    assert "smatika_resnet50v2as stated0.97 (0.91–0.99)10.9contradictorythese sums" in verdicts
+    assert "lungcare_cnn4as stated0.87 (0.84–0.89)0not run" in verdicts
+    assert "copies on both sides" not in verdicts
+    assert "1 contradictory, 1 as specified." in " ".join(rest.split())
+
+
+def test_a_run_has_each_row_that_it_is_published_as(project):
+    page = " ".join(Page(written()).text.split())
+    assert "; published 0.87, not run; published 0.91 as lungcare_b32_s240, contradictory" in page
+    assert "; published 0.92, not reproduced " in page
+
+
+def test_leaks_their_gap_and_shortcuts_are_shown(project):
     text = written()
     assert '<td class="number">7</td><td class="number">29.2%</td>' in text
-    assert '<td class="number">0.1000 (0.0200–0.1800)</td>' in text
+    assert '<td class="number">0.1000 (0.0200–0.1800)</td><td>records: 3 seeds each, made up</td>' in text
+    assert '<td class="number">0.2000</td><td>this workspace: one seed each, made up</td>' in text
     assert '<td class="number">0.7500 (0.7000–0.8000)</td>' in text
 
 
@@ -168,7 +188,7 @@ def test_html_in_a_card_stays_text(project):
 
 
 def test_the_demo_is_called_a_demo(project, change_params):
-    warning = "the images are drawn phantoms, and no result of ours on this page says anything about"
+    warning = "this workspace’s images are drawn phantoms, and its runs, leaks and shortcuts say nothing"
     assert warning in written()
     path = Path("params.yaml")
     path.write_text(path.read_text().replace('"profile": "demo"', '"profile": "paper"'))
@@ -184,6 +204,7 @@ def test_the_same_files_make_the_same_bytes(project):
     [
         "metrics/claims.csv",
         "metrics/claims.json",
+        "metrics/endpoints.csv",
         "metrics/leakage.json",
         "metrics/smatika_vgg16.json",
         "cards/active.md",

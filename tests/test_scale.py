@@ -93,7 +93,7 @@ def committed(tmp_path_factory):
         run(folder, "git", "init", "-q")
         run(folder, "dvc", "init", "-q")
         run(folder, "git", "add", "-A")
-        run(folder, "git", "-c", "user.name=tests", "-c", "user.email=tests@localhost", "commit", "-qm", "start")
+        run(folder, "git", "commit", "-qm", "start")
         yield folder
 
 
@@ -171,6 +171,11 @@ def test_a_stage_that_writes_something_else_each_time_runs_once_in_a_fresh_clone
 def test_a_target_is_rebuilt_with_what_it_needs_alone(project):
     assert rebuilt(scaled(project, "train@run1")) == {"draw@run1", "train@run1"}
     assert not (project / "models/run2").exists()
+
+
+def test_a_machine_where_git_knows_no_identity(project, without_identity):
+    assert run(project, "git", "commit", "--allow-empty", "-qm", "mine", check=False).returncode != 0
+    assert rebuilt(scaled(project, "draw@run1")) == {"draw@run1"}
 
 
 def test_the_clones_have_what_is_not_committed(project):

@@ -237,7 +237,7 @@ def test_near_duplicates_are_never_in_two_subsets(frame, chosen, maxima, cluster
 
 def test_near_duplicates_join_patients_and_copies_in_one_group():
     frame = table([("SICK", "a", 1), ("SICK", "a", 2), ("SICK", "b", 3), ("SICK", "c", 3), ("SICK", "d", 4)])
-    groups = splits._groups(frame.assign(near=[0, 1, 1, 2, 3]), "patient")
+    groups = splits._groups(frame.assign(near=[0, 1, 1, 2, 3]), split(group_by="patient"))
     assert groups.tolist() == [0, 0, 0, 0, 1]
 
 
@@ -246,6 +246,51 @@ def test_a_patient_with_images_of_two_classes_is_kept_together():
     manifest = splits.assign(table(both), CLASSES[:2], split(group_by="patient")).manifest
     assert counts(manifest, CLASSES[:2]) == {"NORMAL": [12, 4, 4], "SICK": [12, 4, 4]}
     assert (manifest.groupby("patient")["subset"].nunique() == 1).all()
+
+
+# ---------------------------------------------------------------- copies on both sides
+
+
+def copied(number=60):
+    """Images of two classes, each of a patient of its own, and a bit-identical copy of each under another name."""
+    return table([(name, f"{name}{i}", f"{name}{i}") for name in CLASSES[:2] for i in range(number) for _ in range(2)])
+
+
+@pytest.mark.parametrize("policy", ["stratified", "balanced"])
+def test_kept_copies_are_parted_by_chance_alone(policy):
+    chosen = split(policy, counts=(72, 24, 24), keep_copies=True)
+    manifest = splits.assign(copied(), CLASSES[:2], chosen).manifest
+    assert counts(manifest, CLASSES[:2]) == {"NORMAL": [72, 24, 24], "SICK": [72, 24, 24]}
+    assert manifest["id"].is_unique
+    # of 120 pairs, of which by chance 2 × 0.6 × 0.2 have one in train and one in test
+    shared = splits.shared(manifest)
+    assert 15 <= shared["images"]["train_test"] <= 45
+    assert shared["images"] == shared["patients"]
+    kept_together = splits.assign(copied(), CLASSES[:2], chosen.model_copy(update={"keep_copies": False}))
+    assert set(splits.shared(kept_together.manifest)["images"].values()) == {0}
+
+
+@given(images(), any_split(), MAXIMA)
+def test_kept_copies_stay_with_their_patient_where_patients_are_groups(frame, chosen, maxima):
+    chosen = chosen.model_copy(update={"keep_copies": True, "group_by": "patient", "deduplicate": False})
+    manifest = splits.assign(frame, CLASSES, chosen, maxima).manifest
+    known = manifest[manifest["patient"] != ""]
+    assert (known.groupby("patient")["subset"].nunique() <= 1).all()
+
+
+def test_kept_copies_do_not_make_two_patients_one():
+    frame = table([("SICK", "a", 1), ("SICK", "a", 2), ("SICK", "b", 2), ("SICK", "", 2), ("SICK", "", 2)])
+    assert splits._groups(frame, split()).tolist() == [0, 1, 1, 1, 1]
+    assert splits._groups(frame, split(keep_copies=True)).tolist() == [0, 1, 2, 3, 4]
+    assert splits._groups(frame, split(group_by="patient")).tolist() == [0, 0, 0, 0, 0]
+    assert splits._groups(frame, split(keep_copies=True, group_by="patient")).tolist() == [0, 0, 1, 2, 3]
+
+
+def test_a_kept_copy_under_two_labels_is_dropped_all_the_same():
+    frame = table([*((name, "", f"{name}{i}") for name in CLASSES[:2] for i in range(20)), ("SICK", "", "NORMAL3")])
+    assignment = splits.assign(frame, CLASSES[:2], split(keep_copies=True))
+    assert assignment.dropped["same image under two labels"] == 2
+    assert subsets_of(assignment.manifest, "sha256", content("NORMAL3")) == set()
 
 
 # ---------------------------------------------------------------- stratified
@@ -485,6 +530,15 @@ def test_official_sees_a_test_patient_under_another_name(deduplicate):
     assignment = splits.assign(folders(PATIENTS + linked), CLASSES[:2], chosen)
     assert assignment.dropped["in the test folder too"] == 4
     assert subsets_of(assignment.manifest, "patient", "p2") == set()
+
+
+def test_official_keeps_the_train_copies_of_test_images_where_copies_are_kept():
+    frame = folders([("SICK", "", "same", "train"), ("SICK", "", "same", "test"), ("SICK", "", "same", "train")])
+    assignment = splits.assign(frame, CLASSES[:2], official(keep_copies=True))
+    assert assignment.dropped["in the test folder too"] == 0
+    rows = assignment.manifest[assignment.manifest["sha256"] == content("same")]
+    assert (rows["subset"] == "test").tolist() == [False, False, True]
+    assert rows["id"].is_unique
 
 
 def test_official_refuses_an_archive_without_folders():

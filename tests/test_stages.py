@@ -23,7 +23,7 @@ STAGES = [
     ("fingerprint", ["--dataset", "covid"], "dvc repro download@covid"),
     ("shortcuts", ["--dataset", "covid"], "dvc repro fingerprint@covid"),
     ("leakage", [], "dvc repro fingerprint@pneumonia"),
-    ("optimism", [], "dvc repro paper_evaluate@smatika_resnet50v2"),
+    ("leakage_gap", [], "dvc repro paper_evaluate@smatika_resnet50v2"),
     ("cards", [], "dvc repro leakage"),
 ]
 

@@ -65,13 +65,13 @@ PREPROCESSES = stages("preprocess", ["active", *VIEWS])
 BALANCES = stages("balance", ["active", *VIEWS])
 TRAINS = stages("train", ["active", *REPORTED])
 EVALUATES = stages("evaluate", ["active", *REPORTED])
-EVIDENCE = {"leakage", "optimism", "compare", "cards"}
+EVIDENCE = {"leakage", "leakage_gap", "compare", "cards"}
 OF_THE_ACTIVE_RUN = {"split", "preprocess", "balance", "train", "evaluate"}
 ALL = DOWNLOADS | FINGERPRINTS | SHORTCUTS | SPLITS | PREPROCESSES | BALANCES | TRAINS | EVALUATES | EVIDENCE
 # Stages of a second or two that end the pipeline and read something of every entry: they declare whole sections
 WHOLE_SECTIONS = {
     "leakage": ("dataset", "datasets", "studies"),
-    "optimism": ("reported",),
+    "leakage_gap": ("reported",),
     "compare": ("datasets", "models", "studies", "views", "reported"),
     "cards": tuple(PARAMS),  # the whole file
 }
@@ -153,7 +153,7 @@ def modules():
         "train": TRAINS,
         "evaluate": EVALUATES,
         "leakage": {"leakage"},
-        "optimism": {"optimism"},
+        "leakage_gap": {"leakage_gap"},
         "compare": {"compare"},
         "cards": {"cards"},
     }.items():
@@ -178,27 +178,28 @@ def modules():
         "diff": set(),
         "distribution": TRAINS,
         "errors": ALL,
-        "evaluation": EVALUATES | SHORTCUTS | {"optimism"},
-        "figures": drawn | SHORTCUTS | {"leakage"},
+        "evaluation": EVALUATES | SHORTCUTS | {"leakage_gap"},
+        "figures": drawn | SHORTCUTS | {"leakage", "leakage_gap"},
         "files": ALL,
         "fingerprints": prints,
         "gradcam": drawn & EVALUATES,
         "holdings": {"compare"},
         "images": PREPROCESSES | prints,
-        "intervals": EVALUATES | SHORTCUTS | {"optimism"},
+        "intervals": EVALUATES | SHORTCUTS,
         "kaggle_source": DOWNLOADS,
         "layouts": SPLITS | FINGERPRINTS,
         "leakage": {"leakage"},
+        "leakage_gap": {"leakage_gap"},
         "manifests": SPLITS | FINGERPRINTS,
         "model_files": EVALUATES,
-        "optimism": {"optimism"},
         "papers": {"compare"},
         "params": ALL,
         "phantom": DOWNLOADS,
+        "records": {"compare", "leakage_gap"},
         "report": set(),
         "scale": set(),
         "reproducibility": TRAINS | EVALUATES,
-        "resampling": EVALUATES | SHORTCUTS | {"optimism"},
+        "resampling": EVALUATES | SHORTCUTS,
         "runs": ALL - {"compare"},
         "shortcuts": SHORTCUTS,
         "splits": SPLITS | FINGERPRINTS,
@@ -226,7 +227,7 @@ def expected_parents(stage):
     papers = {evaluate for evaluate in reported if evaluate.startswith("paper_")}
     last = {
         "leakage": FINGERPRINTS | SPLITS,
-        "optimism": reported,
+        "leakage_gap": reported,
         "compare": papers | TRAINED_NUMBERS,
         "cards": SHORTCUTS
         | EVIDENCE - {"cards"}

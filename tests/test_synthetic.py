@@ -118,8 +118,7 @@ def test_chest_xray_has_several_images_of_many_patients_and_few_of_them_in_two_f
     folders = {}
     for name in of_class(archives["chest_xray"], f"chest_xray/(train|val|test)/{label}/[^/]+"):
         _, folder, _, file = name.split("/")
-        patient = re.match(r"person\d+|(NORMAL2-)?IM-\d+", file)[0]
-        folders.setdefault(patient, []).append(folder)
+        folders.setdefault(chest_xray_patient(file), []).append(folder)
     assert np.mean([len(images) > 1 for images in folders.values()]) > 0.3
     assert sum(len(set(images)) > 1 for images in folders.values()) == synthetic.STRADDLING
 
@@ -134,10 +133,31 @@ def test_chest_xray_files_of_one_patient_show_one_anatomy(tmp_path, monkeypatch)
     monkeypatch.setattr(phantom, "draw", anatomy_as_brightness)
     shades = {}
     for name, content in written("chest_xray", tmp_path / "shades.zip").items():
-        if match := re.fullmatch(IMAGES + r"(person\d+|(?:NORMAL2-)?IM-\d+)[-_].*", name):
-            shades.setdefault(match[3], set()).add(image(content).getpixel((5, 5)))
+        if re.fullmatch(IMAGES + "[^/]+", name):
+            patient = chest_xray_patient(Path(name).name)
+            shades.setdefault(patient, set()).add(image(content).getpixel((5, 5)))
     assert {len(values) for values in shades.values()} == {1}
     assert len(set.union(*shades.values())) > 100
+    # one number and two pathogens are two children, whose shades are equal in one pair of 256
+    bacterial = [patient for patient in shades if patient.endswith("_bacteria")]
+    pairs = [(shades[patient], shades.get(patient.replace("bacteria", "virus"))) for patient in bacterial]
+    assert sum(virus is not None for _, virus in pairs) > 20
+    assert sum(bacteria == virus for bacteria, virus in pairs) <= 2
+
+
+def test_chest_xray_numbers_patients_and_images_of_either_pathogen_apart_as_the_original(archives):
+    files = {"bacteria": [], "virus": []}
+    for name in of_class(archives["chest_xray"], r"chest_xray/train/PNEUMONIA/[^/]+"):
+        patient, pathogen, serial = re.search(r"person(\d+)_(bacteria|virus)_(\d+)\.jpeg", name).groups()
+        files[pathogen].append((int(serial), int(patient)))
+    numbers = {}
+    for pathogen, pairs in files.items():
+        serials, patients = zip(*sorted(pairs), strict=True)
+        assert len(set(serials)) == len(serials) and serials[0] <= 3
+        assert list(patients) == sorted(patients) and patients[0] <= 3
+        numbers[pathogen] = set(patients)
+    assert len(files["bacteria"]) > len(files["virus"]) > 100
+    assert len(numbers["bacteria"] & numbers["virus"]) > 20
 
 
 def test_chest_xray_images_are_wide_grayscale_jpegs_of_many_sizes(archives):

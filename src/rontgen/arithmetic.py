@@ -251,10 +251,11 @@ def _name(metric: str) -> str:
 
 
 def printed(cell: Cell) -> str:
-    """`accuracy 0.90 is 0.895-0.905`; of a number without rounding, its name and value."""
-    if not cell.rounding:
-        return f"{_name(cell.metric)} {cell.value}"
-    return f"{_name(cell.metric)} {cell.value} is {_range(cell.low, cell.high)}"
+    """`accuracy 0.90 is 0.895-0.905`; of an exact number or a limit, `epochs at most 15`, nothing more."""
+    said = f"{_name(cell.metric)} {cell.text}"
+    if cell.relation == "at_most" or cell.low == cell.high:
+        return said
+    return f"{said} is {_range(cell.low, cell.high)}"
 
 
 def listed(cells: Iterable[Cell]) -> str:

@@ -1,4 +1,4 @@
-"""SMOTE on the training subset: only the synthetic images are kept, each with its two parents."""
+"""SMOTE: synthetic training images for the smaller classes, each with its two parents."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,9 @@ NEIGHBOURS = 5
 CHUNK = 64
 
 ROW_COLUMNS = ["class", "first", "second", "step"]
+
+# `balance`: the subsets that the parents are from; the synthetic images are all trained on
+PARENTS = {"smote": ["train"], "smote_train_test": ["train", "test"]}
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def write(synthetic: Synthetic, folder: Path) -> None:
 def smote(images: np.ndarray, classes: np.ndarray, ids: np.ndarray, seed: int) -> Synthetic:
     """Bring every class up to the size of the largest by SMOTE (Chawla et al. 2002), rounded to whole grey levels.
 
-    images: uint8 (N, H, W, 1), the training subset and no other. classes, ids: (N,).
+    images: uint8 (N, H, W, 1), those that may be parents. classes, ids: (N,).
     Raises RontgenError where a class has too few images for its neighbours.
     """
     names, counts = np.unique(classes, return_counts=True)
@@ -66,7 +69,7 @@ def smote(images: np.ndarray, classes: np.ndarray, ids: np.ndarray, seed: int) -
             continue
         if count <= NEIGHBOURS:
             raise RontgenError(
-                f"balance smote: expected more than {NEIGHBOURS} training images of {name}, received {count}: "
+                f"balance: expected more than {NEIGHBOURS} images of {name} for SMOTE, received {count}: "
                 "set balance to none or give the class more images"
             )
         members = np.flatnonzero(classes == name)

@@ -1,7 +1,10 @@
 """What happens at the end of each epoch: the best weights are kept, the history grows, and all of it is saved."""
 
 import json
+import math
+import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import keras
@@ -32,6 +35,49 @@ def open_live(folder: Path) -> Live:
         return Live(str(folder), dvcyaml=None, save_dvc_exp=False)
     except SCMError as error:
         raise RontgenError(f"expected a git repository with a commit: {error}: run `git commit` first") from None
+
+
+class Finite(keras.callbacks.Callback):
+    """Ends the training at the first loss that is not finite, before anything of that epoch is kept or saved."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.name, self.epoch = name, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch + 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._check(logs["loss"], "training")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._check(logs["val_loss"], "validation")
+
+    def _check(self, loss, kind: str) -> None:
+        if not math.isfinite(loss):
+            raise RontgenError(
+                f"{self.name}, epoch {self.epoch}: expected a finite {kind} loss, received {float(loss)}: lower "
+                "train.learning_rate, or turn train.mixed_precision off, and run it again"
+            )
+
+
+class TimeLeft(keras.callbacks.Callback):
+    """Prints, after each epoch, how much time is left of `total` epochs at the mean pace so far."""
+
+    def __init__(self, total: int):
+        super().__init__()
+        self.total, self.seconds, self.trained = total, 0.0, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds += time.perf_counter() - self.begun
+        self.trained += 1
+        left = self.seconds / self.trained * (self.total - epoch - 1)
+        if left and distribution.is_first():
+            left = timedelta(seconds=round(left))
+            print(f"epoch {epoch + 1} of {self.total} done, at most {left} left", file=sys.stderr)
 
 
 class KeepBest(keras.callbacks.Callback):

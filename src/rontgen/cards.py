@@ -23,8 +23,9 @@ from rontgen.runs import ACTIVE, Run
 
 FOLDER = Path("cards")
 CLAIMS = Path("metrics/claims.csv")
+ENDPOINTS = Path("metrics/endpoints.csv")
 LEAKAGE = Path("metrics/leakage.json")
-OPTIMISM = Path("metrics/optimism.json")
+LEAKAGE_GAP = Path("metrics/leakage_gap.json")
 REQUIREMENTS = Path("requirements.txt")
 
 PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "imbalanced-learn", "pillow", "dvc")
@@ -59,11 +60,13 @@ def write_cards(folder: Path = FOLDER) -> None:
 
 
 def read_evidence() -> dict[str, Any]:
-    """What the cards share: leakage and optimism (dicts), claims (a table of text) and versions, by package."""
+    """What the cards share: leakage and leakage_gap (dicts), claims and endpoints (tables of text), and versions, by
+    package."""
     return {
         "leakage": read_json(LEAKAGE, "dvc repro leakage"),
-        "optimism": read_json(OPTIMISM, "dvc repro optimism"),
-        "claims": read_claims("dvc repro compare"),
+        "leakage_gap": read_json(LEAKAGE_GAP, "dvc repro leakage_gap"),
+        "claims": read_table(CLAIMS, "dvc repro compare"),
+        "endpoints": read_table(ENDPOINTS, "dvc repro compare"),
         "versions": _versions(REQUIREMENTS),
     }
 
@@ -75,7 +78,9 @@ def gather(name: str, values: Params, evidence: dict[str, Any]) -> dict[str, Any
     """
     run = runs.load_run(name)
     study, evaluate = run.view.study, runs.stage_command("evaluate", name)
-    claims, dataset = evidence["claims"], study.dataset_name
+    claims, endpoints, dataset = evidence["claims"], evidence["endpoints"], study.dataset_name
+    endpoints = endpoints[endpoints["trained"] == name]
+    others, rows = claims[claims["metric"] != "test.accuracy"], list(endpoints["run"].unique())
     return evidence | {
         "run": run,
         "study": study,
@@ -89,8 +94,9 @@ def gather(name: str, values: Params, evidence: dict[str, Any]) -> dict[str, Any
         "audit": read_json(study.audit, study.command),
         "preprocess": read_json(run.view.preprocess_metrics, run.view.command),
         "shortcuts": read_json(Path("metrics/shortcuts", f"{dataset}.json"), f"dvc repro shortcuts@{dataset}"),
-        "verdicts": {part: _counts(claims[claims["run"] == part]["verdict"]) for part in (name, study.name)},
-        "contradictions": contradictions(claims[claims["run"].isin([name, study.name])]),
+        "endpoints": shown(endpoints),
+        "findings": [_counts(others[others["run"].isin(part)]["finding"]) for part in (rows, [study.name])],
+        "contradictions": contradictions(claims[claims["run"].isin([*rows, study.name])]),
         "subsets": SUBSETS,
     }
 
@@ -103,17 +109,22 @@ def read_json(path: Path, command: str) -> dict:
         raise RontgenError(f"{path}: expected JSON, received something else: run `{command}` again") from None
 
 
-def read_claims(command: str) -> pd.DataFrame:
-    """metrics/claims.csv, one row per published number, every cell as the text that stands there.
+def read_table(path: Path, command: str) -> pd.DataFrame:
+    """A table of the ledger, CLAIMS or ENDPOINTS, every cell as the text that stands there.
 
     Raises RontgenError where it is missing, naming the command that makes it.
     """
-    return pd.read_csv(runs.require(CLAIMS, command), dtype=str, keep_default_na=False)
+    return pd.read_csv(runs.require(path, command), dtype=str, keep_default_na=False)
+
+
+def shown(endpoints: pd.DataFrame) -> list[dict[str, str]]:
+    """The rows of ENDPOINTS that a page shows: each published row as stated, the first, and readings that were run."""
+    return endpoints[~endpoints.duplicated("run") | (endpoints["seeds"] != "0")].to_dict("records")
 
 
 def contradictions(claims: pd.DataFrame) -> list[dict[str, Any]]:
     """Of each run, or whole study, that contradicts itself: run, rows (its contradictory claims) and sums (why)."""
-    found = claims[claims["verdict"] == "contradictory"]
+    found = claims[claims["finding"] == "contradictory"]
     result = []
     for run, rows in found.groupby("run", sort=False):
         # a claim gives all its sums with a semicolon between them, and one kind of sum goes on after one
@@ -144,8 +155,8 @@ def number(value: int) -> str:
     return f"{int(value):,}"
 
 
-def _counts(verdicts: pd.Series) -> dict[str, int]:
-    return verdicts.value_counts(sort=False).to_dict()
+def _counts(findings: pd.Series) -> dict[str, int]:
+    return findings.value_counts(sort=False).to_dict()
 
 
 def _settings(run: Run, values: Params) -> Iterator[tuple[str, str]]:
@@ -160,7 +171,7 @@ def _settings(run: Run, values: Params) -> Iterator[tuple[str, str]]:
         "balance": run.view.balance,
         "model": run.model_name,
         f"models.{run.model_name}": run.model,
-        f"{profile}.train.weights": run.weights,
+        f"{profile}.train.pretrained": run.start.pretrained,
         f"{profile}.train.batch_norm_momentum": run.batch_norm_momentum,
         "augment": run.augment,
         "train": run.train,

@@ -28,12 +28,12 @@ IDENTITY = ["-c", "user.name=rontgen", "-c", "user.email=rontgen@localhost"]
 @dataclass(frozen=True)
 class Project:
     """What a clone is made from. name: of its folder. files: the project's, as a tar. config: of DVC, as in
-    .dvc/config: a cache that all clones share, or a remote. archives: data/archives, where the worker can reach it."""
+    .dvc/config: a cache that all clones share, or a remote. data: the project's, where the worker can reach it."""
 
     name: str
     files: bytes
     config: dict
-    archives: Path
+    data: Path
 
     @property
     def has_remote(self) -> bool:
@@ -113,9 +113,10 @@ def _open(project: Project) -> tuple[Repo, dict[str, Stage]]:
     # DVCLive asks git for the last commit
     for command in (["init", "-q"], ["add", "-A"], [*IDENTITY, "commit", "-qm", "snapshot"]):
         subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
-    if project.archives.is_dir():
-        (folder / "data").mkdir(exist_ok=True)
-        (folder / "data/archives").symlink_to(project.archives)
+    for name in ("archives", "kaggle"):  # what was put there by hand, and downloads
+        if (project.data / name).is_dir():
+            shutil.rmtree(folder / "data" / name, ignore_errors=True)
+            (folder / "data" / name).symlink_to(project.data / name)
     # stages run as `dvc repro` runs them, with all threads, which dask denies its workers; and on this clone's sources
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_"):
         os.environ.pop(name, None)

@@ -1,11 +1,8 @@
-"""A verdict on every published number, and the evidence for it.
+"""Every published number against what records of real runs show.
 
-In this order: `contradictory` and `data unavailable` are found by arithmetic over the published numbers and the public
-archives' counts (rontgen.arithmetic, rontgen.holdings); `not comparable` is what has no counterpart; a number is
-`reproduced` where, give or take its rounding, it lies in the 95% interval of ours, or equals ours where it is exact.
-The interval knows the sampling error of our images alone: not the paper's, nor what another seed would give. So
-of many rates that are right, about one in six falls outside by chance where both tests are as large, and more where
-ours is larger.
+A published row has a verdict on its test accuracy (rontgen.endpoints); every other number is described
+(rontgen.descriptions). What is `contradictory` or `data unavailable` is found first, by arithmetic over the published
+numbers and the public archives' counts (rontgen.arithmetic, rontgen.holdings). What the demo trains is no evidence.
 """
 
 import json
@@ -15,72 +12,141 @@ from pathlib import Path
 
 import pandas as pd
 
-from rontgen import arithmetic, holdings
+from rontgen import arithmetic, descriptions, endpoints, evaluation, holdings, runs
 from rontgen.arithmetic import CONTRADICTORY, UNAVAILABLE, Violation
+from rontgen.descriptions import Evidence
 from rontgen.errors import RontgenError
-from rontgen.papers import Cell, Papers, Published, exact_interval, headline, own_interval
+from rontgen.papers import Cell, Papers, Published, PublishedStudy, headline, own_interval
 from rontgen.params import Params
-
-NOT_COMPARABLE, REPRODUCED, NOT_REPRODUCED = "not comparable", "reproduced", "not reproduced"
-
-
-FILES = {"test": "{run}.json", "train": "{run}/train.json", "time": "{run}/time.json"}
-EXACT = ("test.test_images", "test.parameters", "test.model_megabytes", "train.epochs")
-NO_NUMBER = math.nan, math.nan, math.nan
+from rontgen.proportions import exact_interval
+from rontgen.records import AS_STATED, Record
+from rontgen.runs import LEAKFREE
 
 
 @dataclass(frozen=True)
 class Claims:
-    """cells: a row for each published number, in the order of papers.yaml. violations: the sums that do not hold.
+    """What became of every published number.
 
-    Columns of cells: study, run (or the study itself), metric, place, note, paper (its digits), paper_low, paper_high
-    (the paper's own 95% interval), ours, low, high (our 95% interval), difference (ours less the paper's), verdict,
-    reason. Numbers are float64 in the metric's own unit, durations in seconds, NaN where there is none. headlines: by
-    study, see rontgen.papers.headline; a study of one run has none.
+    endpoints: a row for each published row and reading, in the order of papers.yaml: study, run, trained (the run that
+    is trained for it), reading, paper (its digits), paper_low, paper_high (the paper's own 95% interval), seeds, mean,
+    spread, low, high (ours, and our 95% prediction interval), verdict, reason.
+
+    cells: a row for each published number: study, run (or the study itself), metric, place, note, paper, paper_low,
+    paper_high, ours (the mean over the seeds as stated), low, high, difference (ours less the paper's), finding and
+    reason. The finding of a test accuracy is the verdict as stated. Numbers are float64 in the metric's own unit,
+    durations in seconds, NaN where there is none.
+
+    violations: the sums that do not hold. headlines: by study, see rontgen.papers.headline; a study of one run has
+    none. records: by run and reading, those that were judged. demo: in the demo profile a row for each run: run,
+    images, accuracy, majority_accuracy, learns.
     """
 
-    profile: str
+    endpoints: pd.DataFrame
     cells: pd.DataFrame
     violations: list[Violation]
     headlines: dict[str, dict]
+    records: dict[tuple[str, str], list[Record]]
+    demo: pd.DataFrame
 
 
-def compare(papers: Papers, values: Params, metrics: Path) -> Claims:
-    """Judge every cell of papers.yaml by the metrics files in the folder `metrics` and by params.yaml.
+def compare(papers: Papers, values: Params, records: list[Record], workspace: list[Record]) -> Claims:
+    """Judge every row of papers.yaml, and describe its other numbers, by the records and by params.yaml.
 
-    Raises RontgenError for a metrics file, or a number in one, that is missing, and for a study, run or setting that
-    params.yaml lacks.
+    workspace: the workspace's own runs. In the profile `paper` each is one more seed, where that seed has no record; in
+    the demo it is no evidence. Raises RontgenError for a number that a record lacks, a record of a run or reading that
+    papers.yaml lacks, and a study, run or setting that params.yaml lacks.
     """
-    rows, violations, headlines = [], [], {}
+    is_demo = values.profile == "demo"
+    found = _by_run_and_reading(papers, records if is_demo else _with_workspace(records, workspace))
+    rows, cells, violations, headlines = [], [], [], {}
     for name, study in papers.studies.items():
-        settings, runs = _settings(name, values), list(study.runs)
-        if unknown := [run for run in runs if run not in settings]:
-            known = ", ".join(settings)
-            raise RontgenError(f"papers.yaml: {name}: expected runs of {known}, received {unknown[0]!r}")
+        settings = _settings(name, study, values)
         dataset = values.datasets[values.studies[name].dataset]
-        published = [Published.of(name, run, study, dataset.classes) for run in runs]
-        found = [violation for run in published for violation in arithmetic.violations(run)]
+        published = [Published.of(name, run, study, dataset.classes) for run in study.runs]
+        broken = [violation for run in published for violation in arithmetic.violations(run)]
         # What concerns the whole study is found again in each of its runs
-        found = list(dict.fromkeys([*found, *holdings.violations(papers, name, dataset, values.studies[name])]))
-        settled = _settled(found)
+        broken = list(dict.fromkeys([*broken, *holdings.violations(papers, name, dataset, values.studies[name])]))
+        settled = _settled(broken)
         archive = holdings.of_archives(dataset, papers.archives)
         for cell in study.cells:
             if cell.metric.startswith("data."):
-                evidence = _of_the_archive(cell, archive, values.studies[name].split)
+                evidence = descriptions.of_the_archive(cell, archive, values.studies[name].split)
             else:
-                evidence = _of_settings(cell, [settings[run] for run in runs])
-            rows.append(_row(name, name, cell, None, evidence, settled, values.profile))
+                evidence = descriptions.of_settings(cell, list(settings.values()))
+            cells.append(_row(name, name, cell, None, evidence, settled))
         for run in published:
-            ours = _Metrics(run.run, metrics)
+            trained = study.trained(run.run)
+            judged = [
+                endpoints.endpoint(
+                    run, trained, reading, found.get((trained, reading), []), settled.get((run.run, endpoints.METRIC))
+                )
+                for reading in study.readings_of(run.run)
+            ]
+            rows += judged
             for cell in study.runs[run.run]:
-                of_params = cell.metric.startswith("setting.")
-                evidence = _of_settings(cell, [settings[run.run]]) if of_params else ours.evidence(cell, run)
-                own = own_interval(run, cell.metric)
-                rows.append(_row(name, run.run, cell, own, evidence, settled, values.profile))
-        violations += found
+                if cell.metric == endpoints.METRIC:
+                    evidence = _of_endpoint(judged[0])
+                elif cell.metric.startswith("setting."):
+                    evidence = descriptions.of_settings(cell, [settings[run.run]])
+                else:
+                    evidence = descriptions.of_records(cell, run, found.get((trained, AS_STATED), []))
+                cells.append(_row(name, run.run, cell, own_interval(run, cell.metric), evidence, settled))
+        violations += broken
         if tested := headline(published):
             headlines[name] = tested
-    return Claims(values.profile, pd.DataFrame(rows), violations, headlines)
+    demo = _demo(workspace) if is_demo else _demo([])
+    return Claims(pd.DataFrame(rows), pd.DataFrame(cells), violations, headlines, found, demo)
+
+
+def workspace(values: Params) -> list[Record]:
+    """The reported runs as they are in the workspace, one record each, of the reading as stated and without a history.
+
+    Raises RontgenError for a missing or damaged file, naming the command that makes it.
+    """
+    found = []
+    for run, row in values.reported.items():
+        command = runs.stage_command("evaluate", run)
+        metrics = {
+            "test": _read_json(Path("metrics", f"{run}.json"), command),
+            "train": _read_json(Path("metrics", run, "train.json"), command),
+        }
+        path = runs.require(Path("data/predictions", f"{run}.csv"), command)
+        predictions = evaluation.read_predictions(path, str(path), command)
+        seed = values.studies[row.study].train.seed
+        found.append(Record(run, AS_STATED, seed, metrics, predictions, pd.DataFrame(), {"deviations": []}))
+    return found
+
+
+def _read_json(path: Path, command: str) -> dict:
+    try:
+        return json.loads(runs.require(path, command).read_text(encoding="utf-8"))
+    except ValueError:
+        raise RontgenError(f"{path}: expected JSON, received something else: run `{command}` again") from None
+
+
+def _with_workspace(records: list[Record], workspace: list[Record]) -> list[Record]:
+    recorded = {(record.run, record.reading, record.seed) for record in records}
+    return [*records, *(own for own in workspace if (own.run, own.reading, own.seed) not in recorded)]
+
+
+def _by_run_and_reading(papers: Papers, records: list[Record]) -> dict[tuple[str, str], list[Record]]:
+    known = {
+        (study.trained(run), reading)
+        for study in papers.studies.values()
+        for run in study.runs
+        for reading in study.readings_of(run)
+    }
+    found = {}
+    for record in records:
+        key = record.run, record.reading
+        if (record.run.removesuffix(LEAKFREE), record.reading) not in known:
+            raise RontgenError(
+                f"results/{record.run}/{record.reading}: expected a run and reading of papers.yaml, received neither: "
+                f"enter it there, or run `git rm -r results/{record.run}/{record.reading}`"
+            )
+        if not record.run.endswith(LEAKFREE):  # no paper has one: for rontgen.leakage_gap
+            found.setdefault(key, []).append(record)
+    return found
 
 
 def _settled(found: list[Violation]) -> dict[tuple[str, str], tuple[str, str]]:
@@ -95,153 +161,56 @@ def _settled(found: list[Violation]) -> dict[tuple[str, str], tuple[str, str]]:
     return settled
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """Our number and its interval, and, where arithmetic and the profile leave it open, the verdict and its reason."""
-
-    ours: float
-    low: float
-    high: float
-    verdict: str
-    reason: str
-
-
-def _row(study, run, cell: Cell, own, evidence: _Evidence, settled: dict, profile: str) -> dict:
-    verdict, reason = evidence.verdict, evidence.reason
-    if profile == "demo":
-        verdict, reason = NOT_COMPARABLE, "the demo profile: synthetic images, smaller settings"
-    verdict, reason = settled.get((run, cell.metric), (verdict, reason))
+def _row(study: str, run: str, cell: Cell, own, evidence: Evidence, settled: dict) -> dict:
+    finding, reason = settled.get((run, cell.metric), (evidence.finding, evidence.reason))
     return {
         "study": study,
         "run": run,
         "metric": cell.metric,
         "place": cell.place,
         "note": cell.note,
-        "paper": cell.value,
+        "paper": cell.text,
         "paper_low": own[0] if own else math.nan,
         "paper_high": own[1] if own else math.nan,
         "ours": evidence.ours,
         "low": evidence.low,
         "high": evidence.high,
         "difference": evidence.ours - float(cell.number),
-        "verdict": verdict,
+        "finding": finding,
         "reason": reason,
     }
 
 
-def _exact(cell: Cell, ours: float, what: str) -> _Evidence:
-    same = float(cell.low) <= ours <= float(cell.high)
-    reason = f"{what} is the same" if same else f"{what} is another"
-    return _Evidence(ours, math.nan, math.nan, REPRODUCED if same else NOT_REPRODUCED, reason)
+def _of_endpoint(row: dict) -> Evidence:
+    return Evidence(row["verdict"], row["reason"], row["mean"], row["low"], row["high"])
 
 
-def _of_settings(cell: Cell, settings: list[dict]) -> _Evidence:
-    """A setting of params.yaml, which all of the runs must share."""
-    found = {_at(run, cell.metric.split(".")[1:]) for run in settings}
-    if len(found) != 1 or None in found:
-        raise RontgenError(f"papers.yaml: {cell.metric}: expected one value in params.yaml, received {found}")
-    return _exact(cell, float(found.pop()), "our setting")
+def _demo(workspace: list[Record]) -> pd.DataFrame:
+    """Of each run whether it learns: whether the exact 95% interval of its accuracy lies above the majority class."""
+    rows = []
+    for own in workspace:
+        right = int((own.predictions["predicted"] == own.predictions["class"]).sum())
+        images, majority = len(own.predictions), float(own.metrics["test"]["majority_accuracy"])
+        learns = exact_interval(right, images)[0] > majority
+        rows.append((own.run, images, right / images, majority, learns))
+    return pd.DataFrame(rows, columns=["run", "images", "accuracy", "majority_accuracy", "learns"])
 
 
-def _of_the_archive(cell: Cell, archive: holdings.Holdings, split) -> _Evidence:
-    """What the public archive holds, by the archive's own parts, or our share of the split."""
-    _, part, *rest = cell.metric.split(".")
-    if part == "share" and split.policy != "official":
-        sizes = (split.fractions if split.policy == "stratified" else split.counts).model_dump()
-        return _exact(cell, round(sizes[rest[0]] / sum(sizes.values()), 9), "our share")
-    parts, published = archive.get(rest[0] if rest else None, {}), int(cell.number)
-    if part == "images" and published in holdings.sums_of_parts(parts):
-        return _Evidence(published, math.nan, math.nan, REPRODUCED, "whole parts of the archive make as many")
-    if part in parts:
-        return _exact(cell, parts[part], "the number in the archive's own part")
-    if part == "images" and parts:
-        ours = sum(parts.values())
-        return _Evidence(ours, math.nan, math.nan, NOT_COMPARABLE, f"a choice of {published} from the archive's {ours}")
-    return _Evidence(*NO_NUMBER, NOT_COMPARABLE, "the paper's own count; the archive has none")
-
-
-class _Metrics:
-    """Our metrics of one run, read when they are first asked for."""
-
-    def __init__(self, run: str, folder: Path):
-        self.run, self.folder, self.read = run, folder, {}
-
-    def file(self, name: str) -> dict:
-        if name not in self.read:
-            path = self.folder / name
-            try:
-                self.read[name] = json.loads(path.read_text(encoding="utf-8"))
-            except FileNotFoundError:
-                message = f"{self.run}: {path} not found: run `dvc repro paper_evaluate@{self.run}` first"
-                raise RontgenError(message) from None
-        return self.read[name]
-
-    def number(self, metric: str) -> float:
-        source, *keys = metric.split(".")
-        value = _at(self.file(FILES[source].format(run=self.run)), keys)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            stage = "evaluate" if source == "test" else "train"
-            raise RontgenError(
-                f"{self.run}: our metrics have {value!r} for {metric}: correct papers.yaml, or run "
-                f"`dvc repro --force --single-item paper_{stage}@{self.run}`"
-            )
-        return value
-
-    def interval(self, metric: str) -> tuple[float, float] | None:
-        """Of a test metric as evaluate measured it, of another accuracy the exact one; None where there is none."""
-        source, *keys = metric.split(".")
-        if source == "test":
-            found = _at(self.file(f"{self.run}/intervals.json"), keys)
-            if found is None and metric == "test.accuracy":  # which the figure shows
-                path = self.folder / self.run / "intervals.json"
-                message = f"{self.run}: {path} has none for {metric}: run `dvc repro paper_evaluate@{self.run}` first"
-                raise RontgenError(message)
-            return (found["low"], found["high"]) if found else None
-        if metric.endswith("_accuracy"):
-            images = self.number(f"train.{keys[-1].removesuffix('_accuracy')}_images")
-            return exact_interval(round(self.number(metric) * images), images)
-        return None
-
-    def evidence(self, cell: Cell, published: Published) -> _Evidence:
-        metric, ours = cell.metric, self.number(cell.metric)
-        if metric in EXACT or metric.endswith(".support"):
-            return _exact(cell, ours, "our number")
-        interval = None if metric.startswith("time.") else self.interval(metric)
-        if interval is None:
-            reason = "a duration on another machine" if metric.startswith("time.") else "our number has no interval"
-            return _Evidence(ours, math.nan, math.nan, NOT_COMPARABLE, reason)
-        if ".confusion." in metric:
-            true = metric.split(".")[2]
-            images, theirs = self.number(f"test.classes.{true}.support"), (published.supports or {}).get(true)
-            if images != theirs:
-                reason = f"other test size: our test has {images} images of {true}, the paper's {theirs or 'not given'}"
-                return _Evidence(ours, *interval, NOT_COMPARABLE, reason)
-        inside = interval[0] <= cell.high and cell.low <= interval[1]
-        reason = f"{'in' if inside else 'outside'} our 95% interval"
-        return _Evidence(ours, *interval, REPRODUCED if inside else NOT_REPRODUCED, reason)
-
-
-def _settings(study: str, values: Params) -> dict[str, dict]:
-    """Of each reported run of a study: model, augment, train and view, as params.yaml has them in the paper profile."""
-    if study not in values.studies:
-        raise RontgenError(f"papers.yaml: expected studies of {', '.join(values.studies)}, received {study!r}")
-    shared, found = values.studies[study], {}
-    for run, row in values.reported.items():
-        if row.study == study:
-            found[run] = {
-                "augment": shared.augment.model_dump() if shared.augment else {},
-                "model": values.models[row.model].model_dump(),
-                "train": shared.train.model_dump() | row.train.model_dump(exclude_none=True),
-                "view": values.views[row.view].model_dump(),
-            }
+def _settings(name: str, study: PublishedStudy, values: Params) -> dict[str, dict]:
+    """Model, augment, train and view of each published row of a study, as params.yaml has them in the profile paper."""
+    if name not in values.studies:
+        raise RontgenError(f"papers.yaml: expected studies of {', '.join(values.studies)}, received {name!r}")
+    shared, found = values.studies[name], {}
+    reported = {run: row for run, row in values.reported.items() if row.study == name}
+    for run in study.runs:
+        trained = study.trained(run)
+        if trained not in reported:
+            raise RontgenError(f"papers.yaml: {name}: expected runs of {', '.join(reported)}, received {trained!r}")
+        row = reported[trained]
+        found[run] = {
+            "augment": shared.augment.model_dump() if shared.augment else {},
+            "model": values.models[row.model].model_dump(),
+            "train": shared.train.model_dump() | row.train.model_dump(exclude_none=True),
+            "view": values.views[row.view].model_dump(),
+        }
     return found
-
-
-def _at(value, keys: list[str]):
-    """What lies at a path of keys and list positions; None where nothing does."""
-    for key in keys:
-        if isinstance(value, list):
-            value = value[int(key)] if int(key) < len(value) else None
-        else:
-            value = value.get(key) if isinstance(value, dict) else None
-    return value

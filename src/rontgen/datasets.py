@@ -1,11 +1,13 @@
 """What the data stages wrote, as training and evaluation read it: manifest, images, synthetic images."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from rontgen.runs import Study, View, require
+from rontgen.runs import Start, Study, View, require
 
 
 def read_split(study: Study) -> pd.DataFrame:
@@ -41,6 +43,15 @@ def read_synthetic(view: View) -> tuple[np.ndarray, pd.DataFrame]:
         require(folder / "rows.csv", view.balance_command), dtype={"class": str, "first": str, "second": str}
     )
     return np.load(folder / "images.npy", mmap_mode="r" if len(rows) else None), rows
+
+
+def read_weights(start: Start) -> Path | None:
+    """The weights file that a model's backbone begins with; None where it begins with random ones.
+
+    Raises RontgenError where the stage `weights` has not brought it.
+    """
+    facts = json.loads(require(start.folder / "SOURCE.json", start.command).read_text(encoding="utf-8"))
+    return start.folder / facts["file"] if facts["file"] else None
 
 
 @dataclass(frozen=True)

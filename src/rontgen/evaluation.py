@@ -1,10 +1,7 @@
 """From a model and the test subset to per-image probabilities, and from those to every metric."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -18,6 +15,7 @@ from sklearn.metrics import (
 )
 
 from rontgen.errors import RontgenError
+from rontgen.proportions import exact_interval
 
 # The columns of a prediction table before the probabilities of its classes
 COLUMNS = ["id", "patient", "class", "predicted"]
@@ -176,7 +174,7 @@ def calibration_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataF
     rows = []
     for number in np.unique(bins):
         inside = bins == number
-        interval = binomtest(int(right[inside].sum()), int(inside.sum())).proportion_ci()
+        low, high = exact_interval(right[inside].sum(), inside.sum())
         rows.append(
             {
                 "low": number / CALIBRATION_BINS,
@@ -184,16 +182,17 @@ def calibration_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataF
                 "images": int(inside.sum()),
                 "confidence": confidence[inside].mean(),
                 "accuracy": right[inside].mean(),
-                "accuracy_low": interval.low,
-                "accuracy_high": interval.high,
+                "accuracy_low": low,
+                "accuracy_high": high,
             }
         )
     return pd.DataFrame(rows)
 
 
-def model_size(model, path: Path) -> dict:
-    """parameters, and model_megabytes: the size of its file in 10⁶ bytes."""
-    return {"parameters": model.count_params(), "model_megabytes": round(path.stat().st_size / 1e6, 3)}
+def model_size(model) -> dict:
+    """parameters, and model_megabytes: four bytes for each, in 10⁶ bytes."""
+    parameters = model.count_params()
+    return {"parameters": parameters, "model_megabytes": round(4 * parameters / 1e6, 3)}
 
 
 def _specificity(table: np.ndarray) -> np.ndarray:

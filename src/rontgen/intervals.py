@@ -86,27 +86,6 @@ def precision_recall_band(
     return _band(predictions, classes, "recall", precision, seed, resamples)
 
 
-def unpaired_difference(
-    first_predictions: pd.DataFrame,
-    second_predictions: pd.DataFrame,
-    classes: list[str],
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> dict[str, dict[str, float]]:
-    """First minus second over two test sets: {"difference", "low", "high"} of accuracy, roc_auc and macro_f1.
-
-    The patients of each are resampled on their own, as if the sets shared none; where they share some, the interval is
-    wider than it need be. 95% percentile bootstrap. Raises RontgenError where a class has no image.
-    """
-    samples = Sample(first_predictions, classes), Sample(second_predictions, classes)
-    seeds = np.random.SeedSequence(seed).spawn(2)
-    first, second = (
-        _resample([sample], np.random.default_rng(child), resamples)[0]
-        for sample, child in zip(samples, seeds, strict=True)
-    )
-    return _differences(samples[::-1], second, first, ["accuracy", "roc_auc", "macro_f1"])
-
-
 def paired_difference(
     first: pd.DataFrame, second: pd.DataFrame, classes: list[str], seed: int = 0, resamples: int = RESAMPLES
 ) -> dict[str, dict[str, float]]:
@@ -117,8 +96,13 @@ def paired_difference(
     """
     second = aligned(first, second).assign(patient=first["patient"].to_numpy())
     samples = Sample(first, classes), Sample(second, classes)
-    values = _resample(samples, np.random.default_rng(seed), resamples)
-    return _differences(samples, *values, list(COMPARED))
+    points = [sample.point() for sample in samples]
+    before, after = _resample(samples, np.random.default_rng(seed), resamples)
+    result = {}
+    for name, key in COMPARED.items():
+        low, high = np.nanpercentile(after[key] - before[key], PERCENTILES)
+        result[name] = {"difference": points[1][key] - points[0][key], "low": float(low), "high": float(high)}
+    return result
 
 
 def mcnemar(first: pd.DataFrame, second: pd.DataFrame) -> dict:
@@ -165,17 +149,6 @@ def _resample(samples, random: np.random.Generator, resamples: int) -> list[dict
         for sample, block in zip(samples, blocks, strict=True):
             block.append(sample.metrics(weights))
     return [{key: np.concatenate([part[key] for part in block]) for key in block[0]} for block in blocks]
-
-
-def _differences(samples, first, second, names: list[str]) -> dict[str, dict[str, float]]:
-    """Second minus first, of the points of two samples and of their values in the resamples."""
-    points = [sample.point() for sample in samples]
-    result = {}
-    for name in names:
-        key = COMPARED[name]
-        low, high = np.nanpercentile(second[key] - first[key], PERCENTILES)
-        result[name] = {"difference": points[1][key] - points[0][key], "low": float(low), "high": float(high)}
-    return result
 
 
 def _band(predictions, classes, along: str, read: Callable, seed: int, resamples: int) -> pd.DataFrame:

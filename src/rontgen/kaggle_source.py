@@ -1,7 +1,8 @@
-"""Archives from Kaggle by its official client, which is imported only where something must be downloaded."""
+"""Archives put by hand, else from Kaggle by its official client, which is imported only where it must download."""
 
 import contextlib
 import errno
+import fcntl
 import functools
 import importlib
 import io
@@ -14,9 +15,10 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rontgen import archives
+from rontgen import archives, by_hand
 from rontgen.archives import DOWNLOAD, ArchiveError, archive_name
 from rontgen.errors import RontgenError
+from rontgen.params import Source
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
@@ -30,7 +32,7 @@ _GIVE_CREDENTIALS = (
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A verified archive. The SHA-256 tells its version: Kaggle serves the latest, under one name."""
+    """A verified archive. The SHA-256 tells its version, which Kaggle's name for it does not."""
 
     path: Path
     sha256: str
@@ -55,20 +57,48 @@ class _Again(Exception):
         self.wait = wait
 
 
-def fetch(slug: str, folder: Path, *, command: str = DOWNLOAD, patience: Patience | None = None) -> Fetched:
+def bring(source: Source, listed: dict[str, str], folder: Path, *, command: str) -> Path:
+    """Give the archive of a source: the one put by hand where it is `listed` (by_hand.read), else Kaggle's in `folder`.
+
+    Raises RontgenError where it cannot be had, is damaged, or is not the one that params.yaml pins.
+    """
+    name = archive_name(source.slug)
+    if name in listed:
+        path, sha256 = by_hand.FOLDER / name, listed[name]
+        by_hand.check(path, sha256)
+        archives.verify(path, command=command)
+    else:
+        kept = folder if source.version is None else folder / f"version-{source.version}"
+        kept.mkdir(parents=True, exist_ok=True)
+        with (kept / f"{name}.lock").open("w") as lock:  # two datasets may share an archive, and be built at once
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            fetched = fetch(source.slug, kept, version=source.version, command=command)
+        path, sha256 = fetched.path, fetched.sha256
+    if source.sha256 is not None and sha256 != source.sha256:
+        version = f"version {source.version}, " if source.version else ""
+        raise RontgenError(
+            f"{path}: expected {version}SHA-256 {source.sha256}, as params.yaml pins it, received SHA-256 {sha256}: "
+            f"put the pinned archive at {by_hand.FOLDER / name} or change the pin, and run `{command}` again"
+        )
+    return path
+
+
+def fetch(
+    slug: str, folder: Path, *, version: int | None = None, command: str = DOWNLOAD, patience: Patience | None = None
+) -> Fetched:
     """Give the archive of the Kaggle dataset `slug` (owner/name) in `folder`, downloaded unless it is there.
 
-    One that is there needs neither credentials nor a network. A download lies under `….zip.part` until it is
-    whole and verified; a cut one stays there and is resumed by the next call, where Kaggle still has the same
-    file. `command`: what to run again, named in errors. Raises RontgenError.
+    version: Kaggle's number of it, None for the latest. One that is there needs neither credentials nor a network. A
+    download lies under `….zip.part` until it is whole and verified; a cut one stays there and is resumed by the next
+    call, where Kaggle still has the same file. `command`: what to run again, named in errors. Raises RontgenError.
     """
     path = Path(folder) / archive_name(slug)
     part = path.with_name(path.name + ".part")
     downloaded = not path.exists()
     if downloaded:
         path.parent.mkdir(parents=True, exist_ok=True)
-        remedy = f"run `{command}` again, or put the zip at {path}"
-        _download(slug, part, remedy, patience or Patience())
+        remedy = f"run `{command}` again, or put the zip at {by_hand.FOLDER / path.name}"
+        _download(slug, version, part, remedy, patience or Patience())
         try:
             archives.verify(part)
         except ArchiveError as error:
@@ -81,11 +111,11 @@ def fetch(slug: str, folder: Path, *, command: str = DOWNLOAD, patience: Patienc
     return Fetched(path, archives.sha256(path), downloaded)
 
 
-def _download(slug: str, part: Path, remedy: str, patience: Patience) -> None:
+def _download(slug: str, version: int | None, part: Path, remedy: str, patience: Patience) -> None:
     tries, most = 0, _size(part)
     while True:
         try:
-            return _try_once(slug, part, remedy, patience.stall)
+            return _try_once(slug, version, part, remedy, patience.stall)
         except _Again as again:
             cause, wait = str(again), again.wait
         size = _size(part)
@@ -100,7 +130,7 @@ def _download(slug: str, part: Path, remedy: str, patience: Patience) -> None:
         time.sleep(wait)
 
 
-def _try_once(slug: str, part: Path, remedy: str, stall: float) -> None:
+def _try_once(slug: str, version: int | None, part: Path, remedy: str, stall: float) -> None:
     """Download or resume `part`. Raises _Again, or RontgenError where another try would not help.
 
     The client's own retries are off: they reuse an address that expires, and save an error page as the file.
@@ -114,6 +144,7 @@ def _try_once(slug: str, part: Path, remedy: str, stall: float) -> None:
     api = KaggleApi()
     request = ApiDownloadDatasetRequest()
     request.owner_slug, request.dataset_slug = slug.split("/")
+    request.dataset_version_number = version
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # the progress bar goes to stderr
             _log_in(api)

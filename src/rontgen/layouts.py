@@ -19,6 +19,7 @@ class Record:
     label: str
     patient: str = ""
     folder: str = ""  # train | val | test where the archive has a split of its own, else ""
+    nested: bool = False  # a bit-identical copy in a folder within the archive that repeats all of it
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Reading:
     left_out: dict[str, int]
 
 
-def read(layout: str, archive: Archive) -> Reading:
-    """List the images of an archive in one of the layouts, nested copies not counted.
+def read(layout: str, archive: Archive, keep_copies: bool = False) -> Reading:
+    """List the images of an archive in one of the layouts, its nested copies left out unless keep_copies asks for them.
 
     Raises RontgenError for an unknown layout, an archive with no image in it, or one whose labels contradict
     each other.
@@ -40,7 +41,11 @@ def read(layout: str, archive: Archive) -> Reading:
     reading = LAYOUTS[layout](archive)
     if not reading.records:
         raise RontgenError(f"{archive.path}: expected the layout {layout}, found no image where it has them")
-    return reading
+    nested = sum(record.nested for record in reading.records)
+    if keep_copies or not nested:
+        return reading
+    records = [record for record in reading.records if not record.nested]
+    return Reading(records, reading.left_out | {"nested copies": nested})
 
 
 def _chest_xray(archive: Archive) -> Reading:
@@ -48,27 +53,26 @@ def _chest_xray(archive: Archive) -> Reading:
     pattern = re.compile(r"(?:chest_xray/)+((train|val|test)/(NORMAL|PNEUMONIA)/([^/]+)\.jpe?g)", re.IGNORECASE)
     seen = {}
     records, left_out = [], Counter()
-    # the shallowest path first, so that it is the nested copy that goes
+    # the shallowest path first, so that it is the deeper one that is the copy
     for member in sorted(archive.members(), key=lambda member: (member.name.count("/"), member.name)):
         match = pattern.fullmatch(member.name)
         if match is None:
             left_out["not an image of a class"] += 1
             continue
         path, folder, label, stem = match.groups()
-        if seen.get(path) == (member.crc, member.size):
-            left_out["nested copies"] += 1
-            continue
+        nested = seen.get(path) == (member.crc, member.size)
         seen.setdefault(path, (member.crc, member.size))
-        records.append(Record(member.name, label.upper(), chest_xray_patient(stem), folder.lower()))
+        records.append(Record(member.name, label.upper(), chest_xray_patient(stem), folder.lower(), nested))
     return Reading(records, dict(left_out))
 
 
 def chest_xray_patient(stem: str) -> str:
-    """The patient in a file name of `chest_xray`: personN, IM-N or NORMAL2-IM-N; "" where there is none.
+    """The patient in a file name of `chest_xray`: personN_bacteria, personN_virus, IM-N or NORMAL2-IM-N; else "".
 
-    Kermany, Zhang, Goldbaum (2018) name files by disease, patient and image number.
+    Kermany, Zhang, Goldbaum (2018) name files by disease, patient and image number. Patients with bacterial and with
+    viral pneumonia are numbered apart, so that one number is two children: docs/patients.md.
     """
-    match = re.match(r"(person\d+)_|((?:NORMAL2-)?IM-\d+)-", stem)
+    match = re.match(r"(person\d+_(?:bacteria|virus))_|((?:NORMAL2-)?IM-\d+)-", stem)
     return (match[1] or match[2]) if match else ""
 
 

@@ -24,7 +24,7 @@ def build(study: Study) -> tuple[pd.DataFrame, dict]:
     Raises RontgenError where an archive is missing or damaged, holds other counts than expected, lacks a class, or
     cannot meet the policy.
     """
-    images, found, left_out = list_images(study)
+    images, found, left_out = list_images(study, study.split.keep_copies)
     if study.is_leakfree:
         command = f"dvc repro fingerprint@{study.dataset_name}"
         fingerprints = pd.read_csv(require(study.fingerprints / "images.csv", command))
@@ -47,18 +47,20 @@ def build(study: Study) -> tuple[pd.DataFrame, dict]:
     return manifest, audit
 
 
-def list_images(study: Study) -> tuple[pd.DataFrame, dict, dict]:
+def list_images(study: Study, keep_copies: bool = False) -> tuple[pd.DataFrame, dict, dict]:
     """The images of every archive of a study's dataset, with SHA-256; what was found by label, what left out by reason.
 
-    The frame has the columns that splits.assign takes.
+    The frame has the columns that splits.assign takes. keep_copies: an archive's nested copies are in it too. What was
+    found never counts them.
     """
     frames, found, left_out = [], {}, {}
-    for layout, slug in study.dataset.archives.items():
+    for layout, source in study.dataset.archives.items():
         command = f"dvc repro download@{study.dataset_name}"
-        path = require(study.raw / archive_name(slug), command)
+        path = require(study.raw / archive_name(source.slug), command)
         with Archive(path, command=command) as archive:
-            reading = layouts.read(layout, archive)
-            found[layout] = dict(sorted(Counter(record.label for record in reading.records).items()))
+            reading = layouts.read(layout, archive, keep_copies)
+            labels_found = Counter(record.label for record in reading.records if not record.nested)
+            found[layout] = dict(sorted(labels_found.items()))
             left_out[layout] = dict(reading.left_out)
             if archive.left_out:
                 left_out[layout]["macOS clutter"] = len(archive.left_out)

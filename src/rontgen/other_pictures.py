@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_sample_images
 
 from rontgen.familiarity import Reference
-from rontgen.resampling import exact
+from rontgen.proportions import exact_interval
 
 NO_XRAY = ("photographs", "text", "drawings", "noise", "gradients")
 EACH = 60  # pictures of every kind
@@ -28,7 +28,7 @@ def measure(reference: Reference, xrays: np.ndarray, size: int) -> dict:
 
 
 def _share(those: np.ndarray) -> dict:
-    low, high = exact(np.count_nonzero(those), len(those))
+    low, high = exact_interval(np.count_nonzero(those), len(those))
     return {"value": round(float(those.mean()), 4), "low": round(low, 4), "high": round(high, 4), "images": len(those)}
 
 

@@ -8,13 +8,15 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
-from scipy.stats import binomtest, fisher_exact
+from scipy.stats import fisher_exact
 
 from rontgen.errors import RontgenError
+from rontgen.proportions import exact_interval
+from rontgen.records import AS_STATED
 
 OF_A_RUN = re.compile(
     r"""test\.(test_images|accuracy|log_loss|roc_auc|sensitivity|specificity|majority_accuracy|parameters
@@ -36,6 +38,10 @@ COUNT = re.compile(
 )
 RATE = re.compile(r".*(accuracy|precision|recall|f1|roc_auc|sensitivity|specificity)|data\.share\..*")
 CLOCK = re.compile(r"(\d+):(\d\d):(\d\d)")
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+KEY = re.compile(r"\w+(\.\w+)+")
+NEEDED = ("test.accuracy", "test.test_images")
+ABOUT = Fraction(1, 10)  # how far "about" reaches, either way; the head of papers.yaml says so too
 
 
 class _Entry(BaseModel):
@@ -43,10 +49,14 @@ class _Entry(BaseModel):
 
 
 class Cell(_Entry):
-    """One published number: where ours is, its value in the paper's own digits, where the paper prints it."""
+    """One published number: where ours is, its value in the paper's own digits, where the paper prints it.
+
+    relation: whether the paper says that its number equals this, is at most this, or is about this.
+    """
 
     metric: str
     value: str
+    relation: Literal["equal", "at_most", "about"] = "equal"
     place: Annotated[str, Field(min_length=1)]
     note: str = ""
 
@@ -60,7 +70,9 @@ class Cell(_Entry):
             raise ValueError(f"expected a number, or a duration as h:mm:ss, for {self.metric}, received {self.value!r}")
         if COUNT.fullmatch(self.metric) and not self.value.isdigit():
             raise ValueError(f"expected a whole number for {self.metric}, received {self.value!r}")
-        if RATE.fullmatch(self.metric) and not 0 <= self.number <= 1:
+        if self.number < 0:
+            raise ValueError(f"expected no number below zero for {self.metric}, received {self.value!r}")
+        if RATE.fullmatch(self.metric) and self.number > 1:
             raise ValueError(f"expected a share of 1, 97% as 0.97, for {self.metric}, received {self.value!r}")
         return self
 
@@ -72,6 +84,11 @@ class Cell(_Entry):
             return Decimal(self.value)
         hours, minutes, seconds = map(int, clock.groups())
         return Decimal(hours * 3600 + minutes * 60 + seconds)
+
+    @property
+    def text(self) -> str:
+        """The value as published, and what the paper says of it: `0.90`, `at most 15`, `about 9`."""
+        return self.value if self.relation == "equal" else f"{self.relation.replace('_', ' ')} {self.value}"
 
     @cached_property
     def rounding(self) -> Decimal:
@@ -85,14 +102,19 @@ class Cell(_Entry):
 
     @cached_property
     def low(self) -> Fraction:
-        """The least number that prints as this one."""
-        low = Fraction(self.number - self.rounding)
-        return max(low, Fraction(0)) if RATE.fullmatch(self.metric) else low
+        """The least number that it can stand for; no published number is below zero."""
+        match self.relation:
+            case "at_most":
+                return Fraction(0)
+            case "about":
+                return Fraction(self.number) * (1 - ABOUT)
+        return max(Fraction(self.number - self.rounding), Fraction(0))
 
     @cached_property
     def high(self) -> Fraction:
-        """The greatest number that prints as this one."""
-        high = Fraction(self.number + self.rounding)
+        """The greatest number that it can stand for."""
+        number, rounding = Fraction(self.number), Fraction(self.rounding)
+        high = number * (1 + ABOUT) if self.relation == "about" else number + rounding
         return min(high, Fraction(1)) if RATE.fullmatch(self.metric) else high
 
 
@@ -105,10 +127,33 @@ def _each_metric_once(cells: list[Cell], known: re.Pattern) -> None:
             raise ValueError(f"expected one cell per metric, {metric} has more")
 
 
+class Reading(_Entry):
+    """Another way to read a paper where it is silent or contradicts itself.
+
+    why: what the paper says, and where. runs: those that are read so. set: keys of params.yaml and their values, as
+    text that is YAML.
+    """
+
+    why: Annotated[str, Field(min_length=1)]
+    runs: Annotated[list[str], Field(min_length=1)]
+    set: Annotated[dict[str, str], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _sets_keys(self):
+        if wrong := [key for key in self.set if not KEY.fullmatch(key)]:
+            raise ValueError(f"expected keys of params.yaml such as studies.jitet.balance, received {wrong[0]!r}")
+        return self
+
+
 class PublishedStudy(_Entry):
-    """What one study publishes: about all of its runs, and about each."""
+    """What one study publishes: about all of its runs, and about each; and how else it can be read.
+
+    trained_as: published rows that one training stands for, each with the run that is trained.
+    """
 
     cells: list[Cell]
+    readings: dict[str, Reading] = {}
+    trained_as: dict[str, str] = {}
     runs: Annotated[dict[str, list[Cell]], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -116,9 +161,31 @@ class PublishedStudy(_Entry):
         _each_metric_once(self.cells, OF_A_STUDY)
         for run, cells in self.runs.items():
             _each_metric_once(cells, OF_A_RUN)
-            if "test.accuracy" not in {cell.metric for cell in cells}:
-                raise ValueError(f"expected a cell test.accuracy in {run}, which the overview and the figure show")
+            if missing := [metric for metric in NEEDED if metric not in {cell.metric for cell in cells}]:
+                raise ValueError(f"expected a cell {missing[0]} in {run}, on which its verdict rests")
         return self
+
+    @model_validator(mode="after")
+    def _runs_exist(self):
+        trained = [run for run in self.runs if run not in self.trained_as]
+        for run, other in self.trained_as.items():
+            if run not in self.runs or other not in trained:
+                known = ", ".join(self.runs)
+                raise ValueError(f"trained_as: expected two of the runs {known}, received {run}: {other}")
+        for name, reading in self.readings.items():
+            if not NAME.fullmatch(name) or name == AS_STATED:
+                raise ValueError(f"readings: expected names such as own_preprocessing, received {name!r}")
+            if unknown := [run for run in reading.runs if run not in trained]:
+                raise ValueError(f"readings.{name}: expected runs of {', '.join(trained)}, received {unknown[0]!r}")
+        return self
+
+    def trained(self, run: str) -> str:
+        """The run that is trained for a published row."""
+        return self.trained_as.get(run, run)
+
+    def readings_of(self, run: str) -> list[str]:
+        """The readings of a published row, as stated first."""
+        return [AS_STATED, *(name for name, reading in self.readings.items() if self.trained(run) in reading.runs)]
 
 
 class Papers(_Entry):
@@ -236,12 +303,6 @@ def own_interval(published: Published, metric: str) -> tuple[float, float] | Non
         return None
     intervals = [exact_interval(count, published.trials(metric)) for count in counts]
     return intervals[0][0], intervals[1][1]
-
-
-def exact_interval(successes: int, trials: int) -> tuple[float, float]:
-    """The exact 95% interval of a binomial share (Clopper and Pearson 1934)."""
-    interval = binomtest(successes, trials).proportion_ci(confidence_level=0.95, method="exact")
-    return float(interval.low), float(interval.high)
 
 
 def headline(runs: list[Published]) -> dict | None:

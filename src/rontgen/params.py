@@ -1,9 +1,11 @@
 """params.yaml as validated, frozen objects: an unknown key, a wrong type or an impossible combination stops here."""
 
+from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from rontgen.errors import RontgenError
@@ -14,6 +16,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Units = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Balance = Literal["none", "smote", "smote_train_test"]
 
 
 class Section(BaseModel):
@@ -47,7 +51,14 @@ class Split(Section):
     on_shortage: Literal["error", "shrink", "repeat"]
     group_by: Literal["patient", "none"]
     deduplicate: bool
+    keep_copies: bool = False
     seed: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _copies_are_kept_or_dropped(self):
+        if self.keep_copies and self.deduplicate:
+            raise ValueError("keep_copies and deduplicate exclude each other: set one of them to false")
+        return self
 
     @model_validator(mode="after")
     def _policy_has_what_it_needs(self):
@@ -71,7 +82,7 @@ class Split(Section):
 
 class StudyImage(Section):
     channels: Literal[1, 3]
-    normalize: Literal["unit", "symmetric"]
+    normalize: Literal["unit", "symmetric", "backbone"]
 
 
 class Image(StudyImage):
@@ -92,6 +103,7 @@ class Augment(Section):
 class FineTune(Section):
     epochs: Count
     learning_rate: Rate
+    start: Literal["best", "last"] = "best"
 
 
 class EarlyStopping(Section):
@@ -117,29 +129,49 @@ class Train(Section):
     distribute: Literal["none", "data_parallel"] = "none"
 
 
+class Source(Section):
+    """A Kaggle dataset, owner/name; a version and the SHA-256 of its archive where they are pinned."""
+
+    slug: Annotated[str, Field(pattern="^[^/]+/[^/]+$")]
+    version: Count | None = None
+    sha256: Sha256 | None = None
+
+
+def _source(value):
+    return {"slug": value} if isinstance(value, str) else value
+
+
 class Dataset(Section):
-    archives: dict[str, str]
+    archives: dict[str, Annotated[Source, BeforeValidator(_source)]]
     classes: Annotated[list[str], Field(min_length=2)]
     labels: dict[str, dict[str, str]]
     check_counts: bool
     counts: dict[str, dict[str, Count]]
+    median_widths: dict[str, Count]
 
     @model_validator(mode="after")
     def _archives_classes_and_labels_agree(self):
-        if set(self.labels) != set(self.archives) or set(self.counts) != set(self.archives):
-            raise ValueError("labels and counts need one entry for each of archives")
+        if any(set(part) != set(self.archives) for part in (self.labels, self.counts, self.median_widths)):
+            raise ValueError("labels, counts and median_widths need one entry for each of archives")
         named = {name for archive in self.labels.values() for name in archive.values()}
         if named != set(self.classes):
             raise ValueError(f"labels name the classes {sorted(named)}, classes lists {sorted(self.classes)}")
         return self
 
 
+class Backbone(Section):
+    sha256: Sha256 | None
+
+
 class Model(Section):
+    backbone: str | None
+    weights: Literal["imagenet", "none"]
     dense_units: Units | None
     dropout: Annotated[float, Field(ge=0, lt=1)]
     head: Literal["sigmoid", "softmax"]
     layers: Units | None = None
     filters: Units | None = None
+    pooling: Literal["average", "flatten"] | None = None
     unfrozen_layers: Annotated[int, Field(ge=0)] | None = None
     recurrent_units: list[Units] | None = None
 
@@ -148,7 +180,7 @@ class Study(Section):
     dataset: str
     split: Split
     image: StudyImage
-    balance: Literal["none", "smote"]
+    balance: Balance
     augment: Augment | None
     train: Train
 
@@ -188,7 +220,7 @@ class PreprocessProfile(Section):
 
 
 class TrainProfile(Section):
-    weights: str
+    pretrained: bool
     max_epochs: Count | None
     max_variants: Count | None
     batch_norm_momentum: Annotated[float, Field(gt=0, lt=1)] | None
@@ -207,12 +239,13 @@ class Params(Section):
     dataset: str
     split: Split
     image: Image
-    balance: Literal["none", "smote"]
+    balance: Balance
     model: str
     augment: Augment | None
     train: Train
     profiles: dict[Literal["demo", "paper"], Profile]
     datasets: dict[str, Dataset]
+    backbones: dict[str, Backbone]
     models: dict[str, Model]
     studies: dict[str, Study]
     views: dict[str, View]
@@ -227,6 +260,9 @@ class Params(Section):
         known("profile", self.profile, self.profiles)
         known("dataset", self.dataset, self.datasets)
         known("model", self.model, self.models)
+        for key, model in self.models.items():
+            if model.backbone is not None:
+                known(f"models.{key}.backbone", model.backbone, self.backbones)
         for key, study in self.studies.items():
             known(f"studies.{key}.dataset", study.dataset, self.datasets)
         for key, view in self.views.items():
@@ -246,6 +282,11 @@ def load(path: Path = Path("params.yaml")) -> Params:
 
     Raises RontgenError, one line, naming the first wrong key, what was expected and what was received.
     """
+    return validate(read(path), path)
+
+
+def read(path: Path = Path("params.yaml")) -> dict:
+    """params.yaml as it is written. Raises RontgenError where it is missing or not YAML."""
     try:
         # YAML 1.2, as DVC reads it: in 1.1 the learning rate 1e-05 would be a string
         values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
@@ -255,6 +296,28 @@ def load(path: Path = Path("params.yaml")) -> Params:
         raise RontgenError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise RontgenError(f"{path}: expected keys such as profile and dataset, received {values!r}")
+    return values
+
+
+def changed(values: dict, changes: Mapping[str, str]) -> dict:
+    """`values` of `read` with others at some dotted keys, each written as in YAML, as `dvc exp run -S` takes them.
+
+    Raises RontgenError for a key that is not there.
+    """
+    values = deepcopy(values)
+    for key, text in changes.items():
+        *parents, last = key.split(".")
+        section = values
+        for name in parents:
+            section = section.get(name) if isinstance(section, dict) else None
+        if not isinstance(section, dict) or last not in section:
+            raise RontgenError(f"expected a key of params.yaml, received {key!r}: see the file for its keys")
+        section[last] = YAML(typ="safe").load(text)
+    return values
+
+
+def validate(values: dict, path: Path = Path("params.yaml")) -> Params:
+    """`values` of `read` as an object. Raises RontgenError as `load` does."""
     try:
         return Params.model_validate(values)
     except ValidationError as error:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array, csr_array
-from scipy.stats import beta
 
 from rontgen.errors import RontgenError
 from rontgen.evaluation import CALIBRATION_BINS, confidence_bins, positive_classes
+from rontgen.proportions import exact_interval
 
 PERCENTILES = (2.5, 97.5)
 
@@ -124,7 +124,7 @@ class Sample:
             if key not in self._trials:
                 return None
             units, images = self._trials[key]
-            low, high = (images * bound for bound in exact(low / images * units, units))
+            low, high = (images * bound for bound in exact_interval(low / images * units, units))
         return float(low), float(high)
 
     def curves(self, weights: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -174,16 +174,6 @@ class Sample:
             yield ("classes", name, "recall"), truth == index, 1
             for other in self.classes:
                 yield ("confusion", name, other), truth == index, int(self.support[index])
-
-
-def exact(successes: float, trials: float) -> tuple[float, float]:
-    """The 95% interval of a proportion (Clopper and Pearson 1934): (low, high), from 0 to 1.
-
-    Both may be fractions, as those of a sample of patients with several images are (Korn and Graubard 1998).
-    """
-    low = beta.ppf(0.025, successes, trials - successes + 1) if successes > 0 else 0.0
-    high = beta.ppf(0.975, successes + 1, trials - successes) if successes < trials else 1.0
-    return float(low), float(high)
 
 
 def _sparse(rows: list[tuple[np.ndarray, np.ndarray]], unit: np.ndarray, shape: tuple[int, int]) -> csr_array:

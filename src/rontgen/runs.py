@@ -87,6 +87,24 @@ class View:
 
 
 @dataclass(frozen=True)
+class Start:
+    """What a model begins with: ImageNet weights of its backbone, by hand of that SHA-256 alone, or random ones."""
+
+    model: str
+    backbone: str | None
+    pretrained: bool
+    sha256: str | None
+
+    @property
+    def folder(self) -> Path:
+        return Path("data/weights", self.model)
+
+    @property
+    def command(self) -> str:
+        return f"dvc repro weights@{self.model}"
+
+
+@dataclass(frozen=True)
 class Run:
     """One training run: a view, a model and a protocol."""
 
@@ -97,7 +115,7 @@ class Run:
     model: Model
     augment: Augment | None
     train: Train
-    weights: str | None
+    start: Start
     batch_norm_momentum: float | None
     threads: int
 
@@ -172,9 +190,12 @@ def load_view(name: str) -> View:
     return _view(params.load(), name)
 
 
-def load_run(name: str) -> Run:
-    """The reported run of that name, or the active one. Raises RontgenError for a name that params.yaml lacks."""
-    values = params.load()
+def load_run(name: str, values: Params | None = None) -> Run:
+    """The reported run of that name, or the active one. Raises RontgenError for a name that params.yaml lacks.
+
+    values: those of params.yaml, read where they are not given.
+    """
+    values = values or params.load()
     base = name.removesuffix(LEAKFREE)
     if name == ACTIVE:
         view, image, model_name = _view(values, ACTIVE), values.image, values.model
@@ -196,10 +217,18 @@ def load_run(name: str) -> Run:
         model=values.models[model_name],
         augment=augment,
         train=train,
-        weights=None if profile.weights == "none" else profile.weights,
+        start=_start(values, model_name),
         batch_norm_momentum=profile.batch_norm_momentum,
         threads=values.profiles[values.profile].threads,
     )
+
+
+def load_start(model: str) -> Start:
+    """What the model of that name begins with. Raises RontgenError for a name that params.yaml lacks."""
+    values = params.load()
+    if model not in values.models:
+        raise RontgenError(f"--model: expected one of {', '.join(values.models)}, received {model!r}")
+    return _start(values, model)
 
 
 def require(path: Path, command: str) -> Path:
@@ -217,6 +246,16 @@ def stage_command(stage: str, name: str) -> str:
     return f"dvc repro {'paper_' if base == name else 'leakfree/dvc.yaml:'}{stage}@{base}"
 
 
+def _start(values: Params, name: str) -> Start:
+    model = values.models[name]
+    return Start(
+        model=name,
+        backbone=model.backbone,
+        pretrained=values.profiles[values.profile].train.pretrained and model.weights == "imagenet",
+        sha256=values.backbones[model.backbone].sha256 if model.backbone else None,
+    )
+
+
 def _study(values: Params, name: str) -> Study:
     base = name.removesuffix(LEAKFREE)
     study = values if name == ACTIVE else _entry(values.studies, base, "study")
@@ -224,7 +263,8 @@ def _study(values: Params, name: str) -> Study:
     split = study.split
     if base != name:
         # fewer images can be had: a copy, or another image of a patient, cannot stand on two sides
-        split = split.model_copy(update={"group_by": "patient", "deduplicate": True, "on_shortage": "shrink"})
+        apart = {"group_by": "patient", "deduplicate": True, "keep_copies": False}
+        split = split.model_copy(update={**apart, "on_shortage": "shrink"})
     return Study(
         name=name,
         dataset_name=study.dataset,

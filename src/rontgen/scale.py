@@ -78,7 +78,7 @@ def plan(repo: Repo, targets: list[str], remote: str | None) -> tuple[list[Task]
             name=f"rontgen-{uuid.uuid4().hex[:8]}",
             files=_pack(repo, kept={out.def_path for stage in inputs for out in stage.outs}),
             config=_config(repo, remote),
-            archives=Path(repo.root_dir, "data/archives"),
+            data=Path(repo.root_dir, "data"),
         )
 
 

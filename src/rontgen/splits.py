@@ -1,4 +1,7 @@
-"""Which image goes to which subset: stratified, balanced or official, with bit-identical images kept together."""
+"""Which image goes to which subset: stratified, balanced or official, with bit-identical images kept together.
+
+Only `keep_copies` lets them stand in two subsets.
+"""
 
 from dataclasses import dataclass
 
@@ -29,8 +32,8 @@ def assign(images: pd.DataFrame, classes: list[str], split: Split, max_per_class
     duplicates. max_per_class: at most this many images of the largest class in a subset; the other classes shrink
     with it.
 
-    Bit-identical images never sit in two subsets, whatever the policy, nor do near duplicates where they are known;
-    with `group_by: patient` nor does a patient.
+    Bit-identical images never sit in two subsets, whatever the policy, but where `keep_copies` lets them; nor do near
+    duplicates where they are known; with `group_by: patient` nor does a patient.
     Raises RontgenError where the policy cannot be met.
     """
     images = images.sort_values(["archive", "member"]).reset_index(drop=True)
@@ -43,7 +46,7 @@ def assign(images: pd.DataFrame, classes: list[str], split: Split, max_per_class
     labels = images.groupby("sha256")["class"].transform("nunique")
     images = keep(images, labels == 1, "same image under two labels")
     # before any copy goes: one image under two patients' names makes them one patient
-    images = images.assign(group=_groups(images, split.group_by))
+    images = images.assign(group=_groups(images, split))
     if split.policy == "official":
         images = _official_folders(images, keep)
     if split.deduplicate:
@@ -82,11 +85,11 @@ def _official_folders(images: pd.DataFrame, keep) -> pd.DataFrame:
     return keep(images, in_test | ~shared, "in the test folder too")
 
 
-def _groups(images: pd.DataFrame, group_by: str) -> np.ndarray:
+def _groups(images: pd.DataFrame, split: Split) -> np.ndarray:
     """A number for each image: equal for images that may not be parted. int array (N,)."""
-    keys = [images["sha256"]]
-    if group_by == "patient":
-        keys.append(images["patient"].where(images["patient"] != "", images["sha256"]))
+    keys = [images["archive"] + "/" + images["member"] if split.keep_copies else images["sha256"]]
+    if split.group_by == "patient":
+        keys.append(images["patient"].where(images["patient"] != "", keys[0]))
     if "near" in images:
         keys.append(images["near"])
     # images first, then the values of each key, in one graph

@@ -3,6 +3,7 @@
 import io
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -70,7 +71,7 @@ _NEAR_SCALE, _NEAR_QUALITY = 0.75, 60
 # covid_radiography: its first Normal images are the first NORMAL images of chest_xray's train folder, as square PNG. Of
 # Kaggle's 10,192, 1,341 are: the same share.
 COPIES_IN_COVID = 36
-# chest_xray: patients of each class with images in train and in test.
+# chest_xray: patients of each class with images in train and in test. Kaggle's archive has none (docs/patients.md).
 STRADDLING = 4
 
 # The first bytes of an AppleDouble file: magic number, version 2, "Mac OS X", no entry.
@@ -175,10 +176,14 @@ def _chest_xray(seed: int) -> _Plan:
 
 
 def _chest_xray_names(label: str, seed: int) -> Iterator[tuple[str, int, str, int, int]]:
-    """(folder, position in it, file name, patient, instance) of each image of a class, patient by patient."""
+    """(folder, position in it, file name, patient, instance) of each image of a class, patient by patient.
+
+    patient: counted through the class; the number in the file name is that of the patient's pathogen.
+    """
     numbers = _stream(seed, "chest_xray", label)
     taken = {}  # patient: images so far
-    patient = serial = 0
+    serials = Counter()  # pathogen: its last image number
+    patient = 0
     for folder in ("train", "val", "test"):
         count, left = IMAGES["chest_xray"][folder, label], 0
         known = list(taken)[:STRADDLING] if folder == "test" else []
@@ -191,10 +196,14 @@ def _chest_xray_names(label: str, seed: int) -> Iterator[tuple[str, int, str, in
                     left = int(numbers.choice((1, 2, 3, 4), p=(0.4, 0.3, 0.2, 0.1)))
                 current, left = patient, left - 1
             taken[current] = instance = taken.get(current, 0) + 1
-            serial += int(numbers.integers(1, 4))
+            step = int(numbers.integers(1, 4))
             if label == "PNEUMONIA":
-                cause = "bacteria" if current % 5 < 3 else "virus"
-                name = f"person{current}_{cause}_{serial}.jpeg"
+                # Each pathogen numbers its own patients and images, as in the original; three patients of five are
+                # bacterial.
+                turn, place = divmod(current, 5)
+                pathogen, number = ("bacteria", 3 * turn + place) if place < 3 else ("virus", 2 * turn + place - 2)
+                serials[pathogen] += step
+                name = f"person{number}_{pathogen}_{serials[pathogen]}.jpeg"
             else:
                 # The original numbers a patient's further images after a second dash.
                 again = f"-{instance:04d}" if instance > 1 else ""

@@ -18,7 +18,7 @@ from dvclive import Live
 from rontgen import distribution
 from rontgen.augment import COLUMNS, Augmentation
 from rontgen.batches import Batches
-from rontgen.callbacks import KeepBest, Progress, Record
+from rontgen.callbacks import Finite, KeepBest, Progress, Record, TimeLeft
 from rontgen.datasets import Subset
 from rontgen.files import replacing
 from rontgen.params import Augment, Train
@@ -74,6 +74,7 @@ def fit(
     augmentation: Augment | None,
     *,
     unfrozen_layers: int | None,
+    name: str,
     live: Live | None,
     progress_file: Path,
     fingerprint: str,
@@ -84,23 +85,28 @@ def fit(
     epoch.
     unfrozen_layers: how many of a pretrained backbone's last layers are trained; None where there is no backbone or
     it has no pretrained weights: then everything is trained, for frozen random features mean nothing.
-    progress_file: where each epoch is saved; a run of the same fingerprint, killed earlier, goes on from there.
-    live: None in a process that does not write. Raises RontgenError where several processes go on from another epoch.
+    name: of the run, for messages. progress_file: where each epoch is saved; a run of the same fingerprint, killed
+    earlier, goes on from there. live: None in a process that does not write. Raises RontgenError where a loss is not
+    finite, and where several processes go on from another epoch.
     """
     trainer = _trainer(model, augmentation is not None)
     share = distribution.share()
     options = {"sigmoid": model.output_shape[-1] == 1, "amounts": augmentation is not None, "share": share}
     keep, record = KeepBest(model, train.checkpoint), Record(live)
     progress = Progress(progress_file, fingerprint, keep, record)
+    phases = _phases(train)
+    watch = [Finite(name), TimeLeft(sum(phase.epochs for phase in phases))]
     distribution.agree(f"{len(record.rows):08}")
     variants = augmentation.variants if augmentation else 1
     distribution.without_padding(trainer, train.batch_size, variants * len(train_set), len(validation_set))
 
-    for number, phase in enumerate(_phases(train)):
+    for number, phase in enumerate(phases):
         schedules = _schedules(train)
         begin = progress.start_phase(number, schedules)
         if begin is None:
             continue
+        if phase.whole and progress.saved is None and train.fine_tune.start == "best":
+            keep.restore()
         _set_trainable(model, None if phase.whole else unfrozen_layers, pretrained=unfrozen_layers is not None)
         fitted, subsets = trainer, (train_set, validation_set)
         if unfrozen_layers == 0 and augmentation is None and not phase.whole and share.devices == 1:
@@ -120,7 +126,7 @@ def fit(
             validation_data=validation_batches,
             initial_epoch=done,
             epochs=done if progress.is_stopped else begin + phase.epochs,
-            callbacks=[next_order, keep, *schedules, record, progress],
+            callbacks=[next_order, *watch, keep, *schedules, record, progress],
             shuffle=False,  # Keras would shuffle the batches once more, by Python's own random numbers
             verbose=0 if not distribution.is_first() else 1 if sys.stdout.isatty() else 2,
         )
@@ -235,17 +241,14 @@ def _phases(train: Train) -> list[Phase]:
 
 
 def _set_trainable(model: keras.Model, unfrozen_layers: int | None, *, pretrained: bool) -> None:
-    """Freeze a pretrained backbone but for its last layers; None unfreezes it whole, save its batch statistics,
-    which small batches of another kind of image would wreck (Keras guide "Transfer learning & fine-tuning")."""
+    """Freeze a pretrained backbone but for its last layers; None unfreezes it whole. One that was frozen whole goes on
+    in inference mode, see blocks.backbone."""
     if not pretrained:
         return
     backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     # Layer by layer: `backbone.trainable = True` does nothing, with TensorFlow, where only its layers had been frozen
     for position, layer in enumerate(reversed(backbone.layers)):
-        if unfrozen_layers is not None:
-            layer.trainable = position < unfrozen_layers
-        else:
-            layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = unfrozen_layers is None or position < unfrozen_layers
 
 
 def _schedules(train: Train) -> list[keras.callbacks.Callback]:

@@ -51,7 +51,8 @@ class Pages:
         """One of `names` as HTML, about a reader's run. Raises RontgenError where a file that it shows is missing."""
         extra = {}
         if name == "results":
-            extra = {"claims": cards.read_claims("make repro")}
+            claims, endpoints = (cards.read_table(path, "make repro") for path in (cards.CLAIMS, cards.ENDPOINTS))
+            extra = {"claims": claims, "endpoints": cards.shown(endpoints)}
         if name == "about":
             dataset = self._datasets[reader.description["dataset"]]
             examples = {label: _example(label.lower()) for label in reader.classes}

@@ -8,7 +8,13 @@ from keras import layers
 
 from rontgen.errors import RontgenError
 
-NORMALIZE = {"unit": (1 / 255, 0.0), "symmetric": (1 / 127.5, -1.0)}
+# Scale and offset; the last is of keras.applications' mode "caffe": less ImageNet's mean of each channel. It swaps red
+# and blue too, which are the same here
+UNIT, SYMMETRIC, CAFFE = (1 / 255, 0.0), (1 / 127.5, -1.0), (1.0, (-103.939, -116.779, -123.68))
+NORMALIZE = {"unit": UNIT, "symmetric": SYMMETRIC}
+
+# What each backbone was trained with (`preprocess_input` of its module in keras.applications)
+OWN_NORMALIZE = {"mobilenetv2": SYMMETRIC, "resnet50": CAFFE, "resnet50v2": SYMMETRIC, "vgg16": CAFFE}
 
 BACKBONES = {
     "mobilenetv2": keras.applications.MobileNetV2,
@@ -21,13 +27,29 @@ BACKBONES = {
 SMALLEST_BACKBONE_IMAGE = 32
 
 
-def normalize(image, normalize: str, channels: int):
-    """Scale pixels (N, H, W, C), 0 to 255, and copy a gray channel to `channels`. No parameters."""
+def normalize(image, normalize: str, channels: int, backbone: str | None = None):
+    """Scale pixels (N, H, W, C), 0 to 255, and copy a gray channel to `channels`. No parameters.
+
+    normalize: unit, symmetric, or backbone: as the model's `backbone` was trained. Raises RontgenError where it has
+    none, or the backbone wants other channels.
+    """
+    if normalize == "backbone":
+        if backbone is None or channels != 3:
+            received = "a model without a backbone" if backbone is None else f"{channels} channels"
+            raise RontgenError(
+                f"image.normalize backbone: expected a backbone and three channels, received {received}: set it to "
+                f"one of {', '.join(NORMALIZE)}"
+            )
+        scale, offset = OWN_NORMALIZE[backbone]
+        return layers.Rescaling(scale, offset, name="normalize")(_to_channels(image, channels))
     scale, offset = NORMALIZE[normalize]
-    pixels = layers.Rescaling(scale, offset, name="normalize")(image)
+    return _to_channels(layers.Rescaling(scale, offset, name="normalize")(image), channels)
+
+
+def _to_channels(image, channels: int):
     if image.shape[-1] == channels:
-        return pixels
-    return layers.Concatenate(name="gray_to_channels")([pixels] * channels)
+        return image
+    return layers.Concatenate(name="gray_to_channels")([image] * channels)
 
 
 def head(features, classes: int, kind: str, *, dense_units: int | None, dropout: float):
@@ -41,11 +63,14 @@ def head(features, classes: int, kind: str, *, dense_units: int | None, dropout:
     return layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")(features)
 
 
-def backbone(name: str, pixels, weights: str | None) -> keras.Model:
-    """A Keras application without its top, for pixels (N, H, W, 3), under its own name.
+def backbone(name: str, pixels, weights: Path | None, *, frozen: bool):
+    """The feature map of a Keras application without its top, for pixels (N, H, W, 3), as a layer of its own name.
 
-    weights: None, `imagenet`, or a file that `load_weights` reads. Raises RontgenError where the image is too small
-    or not of three channels, or the weights cannot be had.
+    weights: a file that Keras's `load_weights` reads, or None for random ones. frozen: with weights, whether all of
+    it is frozen at first. It then runs in inference mode for good: fine-tuning trains gamma and beta of batch
+    normalisation and leaves its statistics, which small batches of another kind of image would wreck (Keras guide
+    "Transfer learning & fine-tuning"). Raises RontgenError where the image is too small or not of three channels, or
+    the weights do not fit.
     """
     height, width, channels = pixels.shape[1:]
     if channels != 3:
@@ -54,26 +79,13 @@ def backbone(name: str, pixels, weights: str | None) -> keras.Model:
         raise RontgenError(
             f"image.size: expected at least {SMALLEST_BACKBONE_IMAGE} pixels for {name}, received {min(height, width)}"
         )
-    options = {"include_top": False, "input_shape": (height, width, 3), "name": name}
+    model = BACKBONES[name](weights=None, include_top=False, input_shape=(height, width, 3), name=name)
     if weights is None:
-        return BACKBONES[name](weights=None, **options)
-    if weights != "imagenet":
-        if not Path(weights).is_file():
-            raise RontgenError(f"weights: expected none, imagenet or a file, received {weights!r}, which is no file")
-        model = BACKBONES[name](weights=None, **options)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # Keras only warns of layers that it leaves random
-                model.load_weights(weights)
-        except (OSError, ValueError, UserWarning) as error:
-            raise RontgenError(f"weights: {weights} does not fit {name}: {error}") from None
-        return model
+        return model(pixels)
     try:
-        return BACKBONES[name](weights="imagenet", **options)
-    except Exception as error:  # what keras.utils.get_file raises when it has no network is a bare Exception
-        if "URL fetch failure" not in str(error):
-            raise
-        raise RontgenError(
-            f"weights: ImageNet weights of {name} could not be downloaded: connect once, copy the file into "
-            "~/.keras/models, or set profiles.paper.train.weights to a weights file or to none"
-        ) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Keras only warns of layers that it leaves random
+            model.load_weights(weights)
+    except (OSError, ValueError, UserWarning) as error:
+        raise RontgenError(f"weights: {weights} does not fit {name}: {error}") from None
+    return model(pixels, training=False) if frozen else model(pixels)

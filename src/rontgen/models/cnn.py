@@ -1,5 +1,7 @@
 """CNN of 1 to 5 layers (lungcare, Primakara University): accuracy 0.79, 0.87, 0.80, 0.87, 0.81 in its layer study."""
 
+from pathlib import Path
+
 from keras import layers
 
 PAPER = {
@@ -8,7 +10,7 @@ PAPER = {
 }
 
 
-def features(pixels, name: str, weights: str | None, options: dict):
+def features(pixels, name: str, weights: Path | None, options: dict):
     """N × [Conv2D 3×3 relu, BatchNormalization, MaxPooling2D 2×2], Flatten. (N, H, W, C) to (N, features).
 
     The paper gives the first layer 32 filters and no width for the rest; each doubles the one before. Padding is

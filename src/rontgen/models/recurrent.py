@@ -1,5 +1,7 @@
 """Recurrent networks: LSTM and ResNet50-LSTM (covid_hybrid), SimpleRNN (pirngadi)."""
 
+from pathlib import Path
+
 from keras import layers
 
 from rontgen.models.blocks import backbone
@@ -20,14 +22,14 @@ PAPER = {
 }
 
 
-def features(pixels, name: str, weights: str | None, options: dict):
+def features(pixels, name: str, weights: Path | None, options: dict):
     """Read a sequence with one recurrent layer after another. (N, H, W, C) to (N, units of the last).
 
     resnet50_lstm reads ResNet50's feature map as steps, 7×7×2048 as 49 of 2048 (covid_hybrid, "2x2" in its text);
     the others read the rows of the image as steps (pirngadi; ours for lstm, where the paper does not say).
     """
     if name == "resnet50_lstm":
-        feature_map = backbone("resnet50", pixels, weights)(pixels)
+        feature_map = backbone("resnet50", pixels, weights, frozen=options["unfrozen_layers"] == 0)
         sequence = layers.Reshape((-1, feature_map.shape[-1]), name="positions_as_steps")(feature_map)
     else:
         height, width, channels = pixels.shape[1:]

@@ -1,0 +1,21 @@
+"""Stage inputs: what a person put into data/archives, as one list for each dataset and each model."""
+
+import argparse
+
+from rontgen import by_hand, errors, params
+from rontgen.files import replacing, write_json
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    lists = by_hand.lists(params.load())
+
+    with replacing(by_hand.LISTS) as folder:
+        for path, hashes in lists.items():
+            write_json(hashes, folder / path)
+    found = {name for hashes in lists.values() for name in hashes}
+    print(f"{len(found)} files put by hand: {', '.join(sorted(found)) or 'none'}")
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,66 @@
+"""`make setup`: the extras, and the files they are installed from."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = sorted(PROJECT["optional-dependencies"].keys() - {"dev"})
+
+
+@pytest.fixture
+def setup(tmp_path):
+    """`make -n setup` in a folder where the base is installed: its result."""
+    for path in (ROOT / "Makefile", ROOT / "pyproject.toml", *ROOT.glob("requirements*.txt")):
+        shutil.copy(path, tmp_path)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/installed").touch()
+
+    def run(*arguments):
+        command = ["make", "-n", "setup", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+def installed_from(result):
+    assert result.returncode == 0, result.stderr
+    return re.findall(r"pip install .*--require-hashes -r (\S+)", result.stdout)
+
+
+def test_the_base_is_not_installed_twice(setup):
+    assert installed_from(setup()) == []
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_is_added_to_what_is_installed(setup, extra):
+    assert installed_from(setup(f"EXTRAS={extra}")) == [f"requirements-{extra}.txt"]
+
+
+def test_several_extras_are_added(setup):
+    assert installed_from(setup("EXTRAS=gpu jax-gpu")) == ["requirements-gpu.txt", "requirements-jax-gpu.txt"]
+
+
+def test_an_extra_that_there_is_not_is_one_line(setup):
+    result = setup("EXTRAS=tpu")
+    assert result.returncode == 2 and result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert f"EXTRAS: expected any of {' '.join(EXTRAS)}, received tpu" in result.stderr
+
+
+def pins(name):
+    """Each package of a compiled file with its version and the condition it is for. Every one has a hash."""
+    text = (ROOT / name).read_text()
+    found = re.findall(r"^([\w.-]+)(?:\[\S+\])?==(.+?) \\\n    --hash=sha256:", text, re.MULTILINE)
+    assert len(found) == len(re.findall(r"^\w", text, re.MULTILINE)) > 0
+    return set(found)
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_keeps_the_pins_of_the_base(extra):
+    assert pins("requirements.txt") <= pins(f"requirements-{extra}.txt")
