@@ -28,7 +28,7 @@ setup: .venv/installed $(EXTRAS:%=.venv/installed-%)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
-## make repro: every stage of both pipelines, JOBS at a time, then the table of paper against ours
+## make repro: every stage of both pipelines, JOBS at a time, then the table of paper, real evidence and verdict
 repro: setup
 	@# dvc writes these in place, and a killed one may leave them empty (docs/reliability.md)
 	@find dvc.lock leakfree/dvc.lock .dvc/tmp/rwlock -maxdepth 0 -empty -delete 2>/dev/null || true

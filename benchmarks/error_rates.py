@@ -167,8 +167,7 @@ def summary(inside: dict[tuple, float]) -> str:
     ]
     if outside:
         lines += [
-            "The exceptions follow. Counts are whole: if the accuracy were known, the fewest counts that hold 95% of the",
-            "results or more would hold:",
+            "The exceptions, and what the fewest whole counts of at least 95% would hold if the accuracy were known:",
             "",
         ]
     for (size, seeds, spread, accuracy), value in outside.items():

@@ -83,6 +83,13 @@ def test_another_accuracy_has_another_verdict():
     ]
 
 
+@pytest.mark.parametrize(("printed", "verdict"), [("0.90", "reproduced"), ("0.900", "not reproduced")])
+def test_an_accuracy_stands_for_all_that_print_as_it(printed, verdict):
+    published = papers([("test.accuracy", printed), ("test.test_images", "1000")])
+    rows = endpoints(published, seeds(86, 85, 87, 86))
+    assert rows[["high", "verdict"]].to_numpy().tolist() == [[0.897, verdict]]
+
+
 def test_without_a_record_the_command_that_makes_one_is_named():
     (row,) = endpoints(papers(), []).to_dict("records")
     assert (row["verdict"], row["seeds"]) == ("not run", 0)
@@ -304,8 +311,10 @@ def test_other_readings_describe_no_number():
 
 
 def test_the_accuracy_has_the_verdict_as_stated():
-    ledger = compare.compare(papers(), PAPER, seeds(88, 90, 93, 91, 89), [])
-    (row,) = ledger.endpoints.to_dict("records")
+    readings = {"another": Reading(why="x", runs=[RUN], set={"a.b": "c"})}
+    found = seeds(88, 90, 93, 91, 89) + seeds(60, 62, 58, reading="another")
+    ledger = compare.compare(papers(readings=readings), PAPER, found, [])
+    row, _ = ledger.endpoints.to_dict("records")
     found = ledger.cells[ledger.cells.metric == "test.accuracy"].iloc[0]
     assert found.finding == row["verdict"] == "reproduced"
     assert (found.ours, found.low, found.high) == (row["mean"], row["low"], row["high"])

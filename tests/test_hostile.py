@@ -237,6 +237,7 @@ def test_a_hostile_zip_is_refused(project, archive, fault):
     change(project, "profile: demo", "profile: paper")
     shutil.rmtree(project / "data")
     put(project, "data/archives", {PNEUMONIA: data})
+    assert run(project, "inputs") == ""
     assert fault in refused(project, "download", "--dataset", "pneumonia")
     assert not (project / "data/raw").exists()
 

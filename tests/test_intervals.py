@@ -233,15 +233,6 @@ def test_blocks_do_not_change_what_is_drawn(monkeypatch):
     assert (whole.sum(axis=0) == 31).all()
 
 
-@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (1, 10), (3, 10), (10, 10), (447, 453)])
-def test_exact_is_clopper_and_pearsons(successes, trials):
-    assert resampling.exact(successes, trials) == pytest.approx(proportion_confint(successes, trials, method="beta"))
-
-
-def test_exact_of_no_trials_is_everything():
-    assert resampling.exact(0, 0) == (0.0, 1.0)
-
-
 @pytest.mark.parametrize("classes", [TWO, FOUR])
 def test_the_roc_band_holds_the_curve_and_narrows_to_its_ends(classes):
     predictions = predictions_of(300, classes)

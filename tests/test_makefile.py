@@ -64,3 +64,13 @@ def pins(name):
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_an_extra_keeps_the_pins_of_the_base(extra):
     assert pins("requirements.txt") <= pins(f"requirements-{extra}.txt")
+
+
+def test_the_extras_agree_so_that_several_can_be_installed():
+    versions = {}
+    for extra in EXTRAS:
+        of_extra = {}
+        for package, version in pins(f"requirements-{extra}.txt"):
+            of_extra.setdefault(package, set()).add(version.partition(" ;")[0])
+        for package, found in of_extra.items():
+            assert versions.setdefault(package, found) == found, package

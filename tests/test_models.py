@@ -72,7 +72,12 @@ def test_options_change_the_architecture():
         ({"name": "cnn1", "widths": 3}, "received 'widths'"),
         ({"name": "vgg16", "image_shape": (24, 24, 1)}, "at least 32 pixels"),
         ({"name": "vgg16", "image_shape": (32, 32, 1), "channels": 1}, "expected 3 for vgg16"),
-        ({"name": "vgg16", "image_shape": (32, 32, 1), "weights": "no/such.h5"}, "which is no file"),
+        ({"name": "vgg16", "image_shape": (32, 32, 1), "weights": "no/such.weights.h5"}, "does not fit vgg16"),
+        ({"name": "cnn1", "image_shape": (32, 32, 1), "normalize": "backbone"}, "received a model without a backbone"),
+        (
+            {"name": "vgg16", "backbone": "vgg16", "channels": 1, "normalize": "backbone"},
+            "expected a backbone and three channels, received 1 channels",
+        ),
     ],
 )
 def test_what_cannot_be_built_is_said(arguments, message):
@@ -84,7 +89,7 @@ def test_weights_come_from_a_file(tmp_path):
     path = tmp_path / "vgg16.weights.h5"
     donor = build_model("vgg16", image_shape=(32, 32, 1))
     donor.get_layer("vgg16").save_weights(path)
-    model = build_model("vgg16", image_shape=(32, 32, 1), weights=str(path))
+    model = build_model("vgg16", image_shape=(32, 32, 1), weights=path)
     np.testing.assert_array_equal(model.get_layer("vgg16").get_weights()[0], donor.get_layer("vgg16").get_weights()[0])
 
 
@@ -92,16 +97,30 @@ def test_weights_of_another_backbone_are_refused(tmp_path):
     path = tmp_path / "vgg16.weights.h5"
     build_model("vgg16", image_shape=(32, 32, 1)).get_layer("vgg16").save_weights(path)
     with pytest.raises(RontgenError, match="does not fit mobilenetv2"):
-        build_model("mobilenetv2", image_shape=(32, 32, 1), weights=str(path))
+        build_model("mobilenetv2", image_shape=(32, 32, 1), weights=path)
 
 
-def test_imagenet_without_a_network_says_what_to_do(monkeypatch):
-    def offline(**options):
-        raise Exception("URL fetch failure on somewhere: None -- no network")
+# Of keras.applications, by the backbone's name: what its own preprocessing makes of pixels
+OWN = {
+    "mobilenetv2": keras.applications.mobilenet_v2.preprocess_input,
+    "resnet50": keras.applications.resnet.preprocess_input,
+    "resnet50v2": keras.applications.resnet_v2.preprocess_input,
+    "vgg16": keras.applications.vgg16.preprocess_input,
+}
 
-    monkeypatch.setitem(blocks.BACKBONES, "vgg16", offline)
-    with pytest.raises(RontgenError, match=r"copy the file into ~/.keras/models"):
-        build_model("vgg16", image_shape=(32, 32, 1), weights="imagenet")
+
+@pytest.mark.parametrize("backbone", blocks.BACKBONES)
+def test_a_backbones_own_normalisation_is_that_of_keras_on_gray_images(backbone):
+    image = keras.Input((8, 8, 1))
+    normalized = keras.Model(image, blocks.normalize(image, "backbone", 3, backbone))
+    gray = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1)).astype(np.float32)
+    expected = OWN[backbone](np.repeat(gray, 3, axis=-1))
+    np.testing.assert_allclose(normalized.predict_on_batch(gray), expected, atol=1e-4)
+
+
+def test_a_feature_map_may_be_flattened():
+    model = build_model("resnet50", image_shape=(64, 64, 1), pooling="flatten")
+    assert model.get_layer("flatten").output.shape == (None, 2 * 2 * 2048)
 
 
 @pytest.mark.parametrize("name", ["cnn4", "mobilenetv2", "lstm"])

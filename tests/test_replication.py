@@ -173,6 +173,7 @@ def test_no_limit_passes_0_or_1():
 def test_the_order_of_seeds_does_not_matter():
     seeds = list(zip([560, 571, 580, 549], [583, 592, 590, 583], strict=True))
     found = [judge((0.97, 0.97), 592, *zip(*order, strict=True), 1700) for order in permutations(seeds)]
+    assert found[0].mean == pytest.approx(np.mean([right / images for right, images in seeds]), rel=1e-12)
     expected = replace(found[0], mean=pytest.approx(found[0].mean), spread=pytest.approx(found[0].spread))
     assert all(other == expected for other in found)
 

@@ -44,7 +44,8 @@ def test_the_active_run_follows_the_top_level_keys(change_params):
     assert (run.view.study.dataset_name, run.classes) == ("covid", ["NORMAL", "COVID"])
     assert (run.model_name, run.model.layers, run.augment) == ("cnn4", 4, None)
     assert (run.image.channels, run.image.normalize) == (1, "symmetric")
-    assert (run.train.batch_size, run.train.epochs, run.weights) == (5, 9, "imagenet")
+    assert (run.train.batch_size, run.train.epochs) == (5, 9)
+    assert (run.start.pretrained, run.start.folder) == (False, Path("data/weights/cnn4"))  # which has no backbone
 
 
 def test_a_reported_run_ignores_the_active_keys(change_params):
@@ -95,7 +96,7 @@ def test_the_two_phases_share_the_cap(change_params, cap, epochs, fine_tune):
 def test_the_paper_profile_changes_nothing(profile, shipped):
     profile("paper")
     run, study = runs.load_run("lungcare_b8_s640"), shipped.studies["lungcare"]
-    assert (run.view.size, run.train.epochs, run.augment, run.weights) == (640, 20, study.augment, "imagenet")
+    assert (run.view.size, run.train.epochs, run.augment) == (640, 20, study.augment)
     assert (run.view.study.max_per_class, run.view.study.check_counts) == (None, True)
     assert runs.load_run("jitet_mobilenetv2").train == shipped.studies["jitet"].train
 
@@ -211,3 +212,27 @@ def test_require(tmp_path):
         runs.require(path, "dvc repro split")
     path.touch()
     assert runs.require(path, "dvc repro split") == path
+
+
+def test_what_a_model_begins_with_follows_profile_and_model(change_params):
+    change_params({"profile": "paper", "models.vgg16.weights": "none", "backbones.resnet50.sha256": "0" * 64})
+    hybrid = runs.load_start("resnet50_lstm")
+    assert (hybrid.backbone, hybrid.pretrained, hybrid.sha256) == ("resnet50", True, "0" * 64)
+    assert hybrid.command == "dvc repro weights@resnet50_lstm"
+    assert not runs.load_start("vgg16").pretrained
+    change_params({"profile": "demo"})
+    assert not runs.load_start("resnet50").pretrained
+    with pytest.raises(RontgenError, match=r"--model: expected one of cnn1, .*, received 'resnet51'"):
+        runs.load_start("resnet51")
+
+
+def test_a_leakfree_run_makes_no_synthetic_image_from_test_images(change_params):
+    change_params({"studies.pirngadi.balance": "smote_train_test"})
+    assert runs.load_view("pirngadi_150").balance == "smote_train_test"
+    assert runs.load_view("pirngadi_150_leakfree").balance == "smote"
+
+
+def test_a_leakfree_split_keeps_no_copies(change_params):
+    change_params({"studies.lungcare.split.keep_copies": True})
+    assert runs.load_study("lungcare").split.keep_copies
+    assert not runs.load_study("lungcare_leakfree").split.keep_copies

@@ -58,6 +58,7 @@ def stages(kind, names):
 
 
 DOWNLOADS = {f"download@{dataset}" for dataset in PARAMS["datasets"]}
+WEIGHTS = {f"weights@{model}" for model in PARAMS["models"]}
 FINGERPRINTS = {f"fingerprint@{dataset}" for dataset in PARAMS["datasets"]}
 SHORTCUTS = {f"shortcuts@{dataset}" for dataset in PARAMS["datasets"]}
 SPLITS = stages("split", ["active", *STUDIES])
@@ -67,9 +68,11 @@ TRAINS = stages("train", ["active", *REPORTED])
 EVALUATES = stages("evaluate", ["active", *REPORTED])
 EVIDENCE = {"leakage", "leakage_gap", "compare", "cards"}
 OF_THE_ACTIVE_RUN = {"split", "preprocess", "balance", "train", "evaluate"}
-ALL = DOWNLOADS | FINGERPRINTS | SHORTCUTS | SPLITS | PREPROCESSES | BALANCES | TRAINS | EVALUATES | EVIDENCE
-# Stages of a second or two that end the pipeline and read something of every entry: they declare whole sections
+DATA = {"inputs"} | DOWNLOADS | WEIGHTS | FINGERPRINTS | SHORTCUTS | SPLITS | PREPROCESSES | BALANCES
+ALL = DATA | TRAINS | EVALUATES | EVIDENCE
+# Stages of a second or two that read something of every entry: they declare whole sections
 WHOLE_SECTIONS = {
+    "inputs": ("datasets", "models"),
     "leakage": ("dataset", "datasets", "studies"),
     "leakage_gap": ("reported",),
     "compare": ("datasets", "models", "studies", "views", "reported"),
@@ -99,10 +102,12 @@ def rules():
     yield "train.*", {"train"}
     # profiles
     yield "profiles.demo.threads", TRAINS | EVALUATES
+    yield "profiles.demo.download.source", DOWNLOADS | {"inputs"}
     yield "profiles.demo.download.*", DOWNLOADS
     yield "profiles.demo.split.*", SPLITS
     yield "profiles.demo.preprocess.max_unreadable", PREPROCESSES | FINGERPRINTS
     yield "profiles.demo.preprocess.*", PREPROCESSES
+    yield "profiles.demo.train.pretrained", TRAINS | WEIGHTS | {"inputs"}
     yield "profiles.demo.train.*", TRAINS
     yield "profiles.paper.*", set()
     for dataset in PARAMS["datasets"]:
@@ -112,10 +117,15 @@ def rules():
         runs = runs_of(*studies)
         users = stages("train", runs) | stages("evaluate", runs)
         yield f"datasets.{dataset}.classes", splits | users | {f"shortcuts@{dataset}"}
+        yield f"datasets.{dataset}.median_widths.*", set()  # `rontgen reproduce` compares with them
         # counts: acted on in the paper profile alone, but the templates cannot tell
         yield f"datasets.{dataset}.*", splits | fingerprint
+    yield "backbones.*", WEIGHTS
     for model in PARAMS["models"]:
-        yield f"models.{model}.*", stages("train", runs_with(model))
+        trains = stages("train", runs_with(model))
+        yield f"models.{model}.backbone", trains | {f"weights@{model}"}
+        yield f"models.{model}.weights", trains | {f"weights@{model}"}
+        yield f"models.{model}.*", trains
     for study in STUDIES:
         views, runs = views_of(study), runs_of(study)
         split, trains = stages("split", [study]), stages("train", runs)
@@ -144,7 +154,9 @@ def rules():
 def modules():
     """Each file of code and of published numbers, and the stages that a change of it runs again directly."""
     for name, group in {
+        "inputs": {"inputs"},
         "download": DOWNLOADS,
+        "weights": WEIGHTS,
         "fingerprint": FINGERPRINTS,
         "shortcuts": SHORTCUTS,
         "split": SPLITS,
@@ -158,61 +170,42 @@ def modules():
         "cards": {"cards"},
     }.items():
         yield f"stages/{name}.py", group
-    manifest_readers = PREPROCESSES | BALANCES | TRAINS | EVALUATES | {"leakage"}
     prints = FINGERPRINTS | SHORTCUTS | {"leakage"}
     drawn = {stage for stage in BALANCES | EVALUATES if not stage.startswith(TWIN)}
-    for name, group in {
+    verdicts = "arithmetic claims claims_figure claims_shown compare descriptions endpoints holdings papers replication"
+    for names, group in {
         "__init__": set(),  # holds a docstring alone
-        "archives": DOWNLOADS | SPLITS | PREPROCESSES | prints,
-        "arithmetic": {"compare"},
-        "augment": TRAINS,
+        "__main__ cli clones diff provenance report reproduce scale": set(),
+        "dicom export familiarity other_pictures predict reader runtimes": set(),
+        "app/__init__ app/__main__ app/drawing app/gate app/pages app/server": set(),
+        "archives": {"inputs"} | DOWNLOADS | WEIGHTS | SPLITS | PREPROCESSES | prints,
+        "augment batches callbacks distribution training": TRAINS,
         "balance": BALANCES,
-        "batches": TRAINS,
-        "callbacks": TRAINS,
+        "by_hand": {"inputs"} | DOWNLOADS | WEIGHTS,
         "cards": {"cards"},
-        "claims": {"compare"},
-        "compare": {"compare"},
+        verdicts: {"compare"},
         "data_figures": drawn & BALANCES,
-        "datasets": manifest_readers,
-        "clones": set(),
-        "diff": set(),
-        "distribution": TRAINS,
-        "errors": ALL,
-        "evaluation": EVALUATES | SHORTCUTS | {"leakage_gap"},
+        "datasets": PREPROCESSES | BALANCES | TRAINS | EVALUATES | {"leakage"},
+        "errors files params": ALL,
+        "evaluation proportions": EVALUATES | SHORTCUTS | {"leakage_gap", "compare"},
         "figures": drawn | SHORTCUTS | {"leakage", "leakage_gap"},
-        "files": ALL,
         "fingerprints": prints,
         "gradcam": drawn & EVALUATES,
-        "holdings": {"compare"},
         "images": PREPROCESSES | prints,
-        "intervals": EVALUATES | SHORTCUTS,
-        "kaggle_source": DOWNLOADS,
-        "layouts": SPLITS | FINGERPRINTS,
+        "intervals resampling": EVALUATES | SHORTCUTS,
+        "kaggle_source phantom synthetic": DOWNLOADS,
+        "layouts manifests splits": SPLITS | FINGERPRINTS,
         "leakage": {"leakage"},
         "leakage_gap": {"leakage_gap"},
-        "manifests": SPLITS | FINGERPRINTS,
         "model_files": EVALUATES,
-        "papers": {"compare"},
-        "params": ALL,
-        "phantom": DOWNLOADS,
+        "models/__init__ models/blocks": TRAINS | WEIGHTS,
+        "pretrained": WEIGHTS,
         "records": {"compare", "leakage_gap"},
-        "report": set(),
-        "scale": set(),
         "reproducibility": TRAINS | EVALUATES,
-        "resampling": EVALUATES | SHORTCUTS,
-        "runs": ALL - {"compare"},
+        "runs": ALL - {"inputs"},
         "shortcuts": SHORTCUTS,
-        "splits": SPLITS | FINGERPRINTS,
-        "synthetic": DOWNLOADS,
-        "training": TRAINS,
-        "models/__init__": TRAINS,
-        "models/blocks": TRAINS,
     }.items():
-        yield f"src/rontgen/{name}.py", group
-    app = ("__init__", "__main__", "drawing", "gate", "pages", "server")
-    served = ("dicom", "export", "familiarity", "other_pictures", "predict", "reader", "runtimes")
-    for name in (*served, *(f"app/{part}" for part in app)):
-        yield f"src/rontgen/{name}.py", set()
+        yield from ((f"src/rontgen/{name}.py", group) for name in names.split())
     for family in ("cnn", "recurrent", "transfer"):
         # and the active run, whatever its model: `-S model=` may name any family
         runs = ["active"] + [run for run in REPORTED if REPORTED[run]["family"] == family]
@@ -225,16 +218,17 @@ def expected_parents(stage):
     """The stages whose outputs a stage reads, as the head of dvc.yaml draws them."""
     reported = stages("evaluate", REPORTED)
     papers = {evaluate for evaluate in reported if evaluate.startswith("paper_")}
-    last = {
+    ends = {
+        "inputs": set(),
         "leakage": FINGERPRINTS | SPLITS,
         "leakage_gap": reported,
-        "compare": papers | TRAINED_NUMBERS,
+        "compare": papers | {f"paper_train@{run}" for run in REPORTED},
         "cards": SHORTCUTS
         | EVIDENCE - {"cards"}
         | {s for s in ALL for kind in CARDS_READ if s in (kind, f"paper_{kind}") or s.startswith(f"paper_{kind}@")},
     }
-    if stage in last:
-        return last[stage]
+    if stage in ends:
+        return ends[stage]
     group, _, name = stage.partition("@")
     twin, kind = group.startswith(TWIN), group.removeprefix("paper_").removeprefix(TWIN)
     name = name or "active"
@@ -243,8 +237,8 @@ def expected_parents(stage):
         """The stage of this kind that belongs to the same pipeline."""
         return {f"{TWIN}{kind}@{name}"} if twin else stages(kind, [name]) - {f"{TWIN}{kind}@{name}"}
 
-    if kind == "download":
-        return set()
+    if kind in ("download", "weights"):
+        return {"inputs"}
     if kind == "fingerprint":
         return {f"download@{name}"}
     if kind == "shortcuts":
@@ -254,17 +248,16 @@ def expected_parents(stage):
         return {f"{parent}@{dataset}" for dataset in datasets for parent in ["download", "fingerprint"][: 1 + twin]}
     view = name if kind in ("preprocess", "balance") or name == "active" else REPORTED[name]["view"]
     study = "active" if view == "active" else VIEWS[view]["study"]
+    model = PARAMS["model"] if name == "active" else REPORTED.get(name, {}).get("model")
     split, preprocess = alike("split", study), alike("preprocess", view)
     return {
         "preprocess": split | {f"download@{dataset}" for dataset in PARAMS["datasets"] if study in studies_of(dataset)},
         "balance": split | preprocess,
-        "train": split | preprocess | alike("balance", view),
+        "train": split | preprocess | alike("balance", view) | {f"weights@{model}"},
         "evaluate": split | preprocess | alike("train", name),
     }[kind]
 
 
-# Runs of which a paper publishes numbers of the training: epochs, losses, times
-TRAINED_NUMBERS = {f"paper_train@{run}" for run in REPORTED if REPORTED[run]["study"] != "lungcare" or "_b" in run}
 CARDS_READ = ("split", "preprocess", "train", "evaluate")
 
 
@@ -366,8 +359,10 @@ def test_a_corrected_published_number_trains_nothing(index):
 def test_a_model_s_entry_retrains_only_the_runs_that_use_it(index, run):
     model = REPORTED[run]["model"]
     users = runs_with(model)
-    expected = stages("train", users) | stages("evaluate", users) | EVIDENCE - {"leakage"}
-    assert index.with_all_below(index.stale_by_key(f"models.{model}")) == expected
+    expected = stages("train", users) | stages("evaluate", users) | {f"weights@{model}"} | EVIDENCE - {"leakage"}
+    stale = index.stale_by_key(f"models.{model}")
+    # of another model no list of `inputs` differs, and so nothing of its below runs
+    assert index.with_all_below(stale - {"inputs"}) == expected
 
 
 @pytest.mark.parametrize("key", ["dataset", "split", "image", "balance", "model", "augment", "train"])
@@ -380,7 +375,7 @@ def test_a_key_of_the_active_run_touches_no_reported_run(index, key):
 # Each is asked of DVC at once, which takes seconds to answer
 CHANGES = [
     {"profile": "paper"},
-    {"dataset": "covid", "profiles.paper.train.weights": "none"},
+    {"dataset": "covid", "profiles.paper.train.pretrained": False},
     {"train.fine_tune": {"epochs": 1, "learning_rate": 0.1}},
     {"model": "cnn1", "profiles.demo.preprocess.scale": 0.2},
     {"datasets.covid.classes": ["COVID", "NORMAL"], "studies.pirngadi.split.seed": 8},
@@ -395,16 +390,18 @@ def project(tmp_path_factory, index):
     folder = tmp_path_factory.mktemp("stale") / "rontgen"
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / ".dvc").mkdir()
-    for name in (".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml", "papers.yaml", "requirements.txt"):
+    settings = (".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml", "papers.yaml", "requirements.txt")
+    for name in (*settings, "data/archives/.gitignore", "results/README.md"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "leakfree", folder / "leakfree", ignore=shutil.ignore_patterns("dvc.lock"))
     for stage in index.stages:
-        for out in stage.outs:
-            path = folder / out.def_path
+        listed = [dep.def_path for dep in stage.deps if dep.def_path.startswith("data/inputs/")]
+        for name in [*(out.def_path for out in stage.outs), *listed]:
+            path = folder / name
             path = path if path.suffix else path / "file"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(out.def_path)
+            path.write_text(name)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     with opened(folder) as repo:
         repo.commit(force=True)

@@ -54,7 +54,7 @@ def fit(tmp_path, monkeypatch):
         keras.utils.set_random_seed(0)
         return training.fit(
             model, bright_or_dark(40), bright_or_dark(16), train, augmentation, unfrozen_layers=unfrozen_layers,
-            live=live or SilentLive(), progress_file=tmp_path / "progress.npz", fingerprint=fingerprint,
+            name="a_run", live=live or SilentLive(), progress_file=tmp_path / "progress.npz", fingerprint=fingerprint,
         )  # fmt: skip
 
     run.path = tmp_path / "progress.npz"
@@ -227,7 +227,8 @@ def test_fine_tuning_trains_the_backbone_after_its_features(fit, images_read):
     fit(model, train, unfrozen_layers=0)
     assert images_read["images"] >= 2 * (40 + 16)
     changed = [(old != new).any() for old, new in zip(before, model.get_weights(), strict=True)]
-    assert changed == [True] * 2 + [False] * 4 + [True] * 6  # all but the batch normalisation
+    # gamma and beta of batch normalisation are trained, its mean and variance stay
+    assert changed == [True] * 4 + [False] * 2 + [True] * 6
 
 
 def test_synthetic_images_have_features_too(tmp_path):
@@ -415,3 +416,60 @@ def test_a_repository_without_a_commit_is_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RontgenError, match="run `git commit` first"):
         callbacks.open_live(tmp_path / "live")
+
+
+TWO_PHASES = TRAIN.model_copy(
+    update={"epochs": 3, "checkpoint": "val_accuracy", "fine_tune": FineTune(epochs=1, learning_rate=1e-12)}
+)
+
+
+@pytest.mark.parametrize(("start", "epoch"), [("best", 1), ("last", 3)])
+def test_the_second_phase_begins_from_the_best_or_the_last_weights_of_the_first(fit, monkeypatch, start, epoch):
+    ends, begins = [], []
+    scores = iter([0.9, 0.8, 0.7, 0.1])
+
+    class Watch(callbacks.Finite):
+        def on_train_begin(self, logs=None):
+            begins.append([weight.copy() for weight in self.model.get_weights()])
+
+        def on_epoch_end(self, epoch, logs=None):
+            ends.append([weight.copy() for weight in self.model.get_weights()])
+            logs["val_accuracy"] = next(scores)
+
+    monkeypatch.setattr(training, "Finite", Watch)
+    fine_tune = TWO_PHASES.fine_tune.model_copy(update={"start": start})
+    fit(small(), TWO_PHASES.model_copy(update={"fine_tune": fine_tune}))
+    for received, expected in zip(begins[1], ends[epoch - 1], strict=True):
+        np.testing.assert_array_equal(received, expected)
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_with_the_run_and_the_epoch(fit):
+    train = TRAIN.model_copy(update={"epochs": 3, "learning_rate": 1e30})
+    with pytest.raises(RontgenError, match=r"^a_run, epoch [12]: expected a finite training loss, received (nan|inf)"):
+        fit(small(), train)
+
+
+def test_nothing_is_saved_of_an_epoch_whose_loss_is_not_finite(fit, monkeypatch):
+    class Poisoned(callbacks.Finite):
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch, {"loss": float("nan") if self.epoch == 2 else 0.5})
+
+    monkeypatch.setattr(training, "Finite", Poisoned)
+    with pytest.raises(RontgenError, match="a_run, epoch 2"):
+        fit(small(), TRAIN.model_copy(update={"epochs": 3}))
+    with np.load(fit.path) as saved:
+        assert len(json.loads(str(saved["state"]))["rows"]) == 1
+
+
+def test_a_validation_loss_that_is_not_finite_is_refused_too():
+    watch = callbacks.Finite("a_run")
+    watch.on_epoch_begin(4)
+    with pytest.raises(RontgenError, match="a_run, epoch 5: expected a finite validation loss, received nan"):
+        watch.on_epoch_end(4, {"val_loss": float("nan")})
+
+
+def test_the_time_left_is_said_after_each_epoch(fit, capsys):
+    fit(small(), TRAIN.model_copy(update={"epochs": 3}))
+    lines = [line for line in capsys.readouterr().err.splitlines() if "left" in line]
+    assert len(lines) == 2
+    assert lines[0].startswith("epoch 1 of 3 done, at most 0:00:")

@@ -123,9 +123,9 @@ def inside(least, greatest, low, high):
 
 
 def wide(mean, low, high):
-    """Whether an accuracy VISIBLE below the mean, or as much above it if that is at most 1, lies inside as well."""
+    """Whether an accuracy VISIBLE below the mean, or as much above it, lies inside as well; more than 1 never does."""
     below, above = mean - VISIBLE, mean + VISIBLE
-    return inside(below, below, low, high) | (inside(above, above, low, high) & (above <= 1 + 1e-9))
+    return inside(below, below, low, high) | inside(above, above, low, high)
 
 
 def _sampling(images):

@@ -113,7 +113,7 @@ def commit() -> str:
 
 
 def _view(view: View) -> dict:
-    drawn = [name for name in VIEW_FIGURES if name != "smote" or view.balance == "smote"]
+    drawn = [name for name in VIEW_FIGURES if name != "smote" or view.balance != "none"]
     return {
         "view": view,
         "audit": read_json(view.study.audit, COMMAND),

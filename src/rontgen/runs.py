@@ -283,6 +283,8 @@ def _view(values: Params, name: str) -> View:
         view = _entry(values.views, base, "view")
         study, size, balance = view.study, view.size, values.studies[view.study].balance
         study += name.removeprefix(base)
+        if base != name and balance == "smote_train_test":  # a parent in the test subset is a leak
+            balance = "smote"
     profile = values.profiles[values.profile].preprocess
     return View(
         name=name,

@@ -241,14 +241,19 @@ def _phases(train: Train) -> list[Phase]:
 
 
 def _set_trainable(model: keras.Model, unfrozen_layers: int | None, *, pretrained: bool) -> None:
-    """Freeze a pretrained backbone but for its last layers; None unfreezes it whole. One that was frozen whole goes on
-    in inference mode, see blocks.backbone."""
+    """Freeze a pretrained backbone but for its last layers; None unfreezes it whole, save its batch statistics, which
+    small batches of another kind of image would wreck (Keras guide "Transfer learning & fine-tuning")."""
     if not pretrained:
         return
     backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     # Layer by layer: `backbone.trainable = True` does nothing, with TensorFlow, where only its layers had been frozen
     for position, layer in enumerate(reversed(backbone.layers)):
         layer.trainable = unfrozen_layers is None or position < unfrozen_layers
+        if unfrozen_layers is None and isinstance(layer, keras.layers.BatchNormalization):
+            # Frozen, the layer takes its moving statistics, and its gamma and beta can be trained all the same. The
+            # guide's `backbone(x, training=False)` does not hold: `fit` runs the whole model with training=True
+            layer.trainable = False
+            layer.gamma.trainable = layer.beta.trainable = True
 
 
 def _schedules(train: Train) -> list[keras.callbacks.Callback]:

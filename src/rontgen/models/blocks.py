@@ -63,14 +63,11 @@ def head(features, classes: int, kind: str, *, dense_units: int | None, dropout:
     return layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")(features)
 
 
-def backbone(name: str, pixels, weights: Path | None, *, frozen: bool):
+def backbone(name: str, pixels, weights: Path | None):
     """The feature map of a Keras application without its top, for pixels (N, H, W, 3), as a layer of its own name.
 
-    weights: a file that Keras's `load_weights` reads, or None for random ones. frozen: with weights, whether all of
-    it is frozen at first. It then runs in inference mode for good: fine-tuning trains gamma and beta of batch
-    normalisation and leaves its statistics, which small batches of another kind of image would wreck (Keras guide
-    "Transfer learning & fine-tuning"). Raises RontgenError where the image is too small or not of three channels, or
-    the weights do not fit.
+    weights: a file that Keras's `load_weights` reads, or None for random ones. Raises RontgenError where the image is
+    too small or not of three channels, or the weights do not fit.
     """
     height, width, channels = pixels.shape[1:]
     if channels != 3:
@@ -80,12 +77,11 @@ def backbone(name: str, pixels, weights: Path | None, *, frozen: bool):
             f"image.size: expected at least {SMALLEST_BACKBONE_IMAGE} pixels for {name}, received {min(height, width)}"
         )
     model = BACKBONES[name](weights=None, include_top=False, input_shape=(height, width, 3), name=name)
-    if weights is None:
-        return model(pixels)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Keras only warns of layers that it leaves random
-            model.load_weights(weights)
-    except (OSError, ValueError, UserWarning) as error:
-        raise RontgenError(f"weights: {weights} does not fit {name}: {error}") from None
-    return model(pixels, training=False) if frozen else model(pixels)
+    if weights is not None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # Keras only warns of layers that it leaves random
+                model.load_weights(weights)
+        except (OSError, ValueError, UserWarning) as error:
+            raise RontgenError(f"weights: {weights} does not fit {name}: {error}") from None
+    return model(pixels)

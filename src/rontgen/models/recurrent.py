@@ -29,7 +29,7 @@ def features(pixels, name: str, weights: Path | None, options: dict):
     the others read the rows of the image as steps (pirngadi; ours for lstm, where the paper does not say).
     """
     if name == "resnet50_lstm":
-        feature_map = backbone("resnet50", pixels, weights, frozen=options["unfrozen_layers"] == 0)
+        feature_map = backbone("resnet50", pixels, weights)
         sequence = layers.Reshape((-1, feature_map.shape[-1]), name="positions_as_steps")(feature_map)
     else:
         height, width, channels = pixels.shape[1:]

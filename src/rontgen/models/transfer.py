@@ -20,7 +20,7 @@ PAPER = {
 
 def features(pixels, name: str, weights: Path | None, options: dict):
     """The backbone's last feature map, averaged or flattened. (N, H, W, 3) to (N, features)."""
-    feature_map = backbone(name, pixels, weights, frozen=options["unfrozen_layers"] == 0)
+    feature_map = backbone(name, pixels, weights)
     if options["pooling"] == "flatten":
         return layers.Flatten(name="flatten")(feature_map)
     return layers.GlobalAveragePooling2D(name="average_pool")(feature_map)
