@@ -154,6 +154,11 @@ def finish(folder: Path) -> int:
                 path = path if path.suffix else path / "file"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(out.def_path)
+        for dep in (dep for stage in stages for dep in stage.deps):
+            path = Path(dep.fs_path)
+            if not path.exists():  # a file in a folder that is an output
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(dep.def_path)
         repo.commit(force=True)
     return len(stages)
 

@@ -158,7 +158,10 @@ def findings(project, declared):
         found |= audit(project, declared, [stage])
     values = read_params(project)
     put_by_hand(project)
-    for stage, more in audit(project, declared, [stage for stage in AUDITED if kind(stage) in TWICE]).items():
+    again = [stage for stage in AUDITED if kind(stage) in TWICE]
+    for out in [out for stage in again for out in declared[stage]["outs"]]:  # as DVC does before it runs a stage
+        shutil.rmtree(project / out)
+    for stage, more in audit(project, declared, again).items():
         found[stage] = {what: found[stage][what] + more[what] for what in more}
     write_params(project, values)
     return found
@@ -247,8 +250,8 @@ def anywhere(key):
 
 
 def final(path):
-    """The output of which `path` is the temporary name (see rontgen.files.replacing), else `path`."""
-    return re.sub(r"/\.([^/]+)\.\w{8}\.partial/[^/]+$", r"/\1", path)
+    """`path` with the name of the output in place of its temporary one (see rontgen.files.replacing)."""
+    return re.sub(r"/\.([^/]+)\.\w{8}\.partial/[^/]+", r"/\1", path)
 
 
 def leaves(value, key=""):

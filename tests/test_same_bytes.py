@@ -18,12 +18,12 @@ SMALLER = {
     "        train: 128\n        validation: 32\n": "        train: 24\n        validation: 8\n",
 }
 # One run of each family of models; measured times are the one thing that may differ
-RUNS = {"active": ("active", "active"), "smatika_vgg16": ("smatika", "smatika_224")}
-RUNS["pirngadi_simple_rnn"] = ("pirngadi", "pirngadi_150")
-STAGES = ["download --dataset pneumonia"]
-for run, (study, view) in RUNS.items():
+RUNS = {"active": ("active", "active", "cnn1"), "smatika_vgg16": ("smatika", "smatika_224", "vgg16")}
+RUNS["pirngadi_simple_rnn"] = ("pirngadi", "pirngadi_150", "simple_rnn")
+STAGES = ["inputs", "download --dataset pneumonia"]
+for run, (study, view, model) in RUNS.items():
     STAGES += [f"split --study {study}", f"preprocess --view {view}", f"balance --view {view}"]
-    STAGES += [f"train --run {run}", f"evaluate --run {run}"]
+    STAGES += [f"weights --model {model}", f"train --run {run}", f"evaluate --run {run}"]
 
 pytestmark = pytest.mark.slow
 

@@ -107,7 +107,7 @@ def rules():
     yield "profiles.demo.split.*", SPLITS
     yield "profiles.demo.preprocess.max_unreadable", PREPROCESSES | FINGERPRINTS
     yield "profiles.demo.preprocess.*", PREPROCESSES
-    yield "profiles.demo.train.pretrained", TRAINS | WEIGHTS | {"inputs"}
+    yield "profiles.demo.train.pretrained", WEIGHTS | {"inputs"}
     yield "profiles.demo.train.*", TRAINS
     yield "profiles.paper.*", set()
     for dataset in PARAMS["datasets"]:

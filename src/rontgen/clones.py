@@ -73,7 +73,7 @@ def build(project: Project, name: str, unchanged: dict[str, dict], *built: Built
         stage = stages[name]
         with chdir(repo.root_dir), _output_to(log), repo.scm_context(quiet=True):
             try:
-                needed = {dep.fs_path for dep in stage.deps}
+                needed = [Path(dep.fs_path) for dep in stage.deps]
                 for parent, entry in [*unchanged.items(), *((item.stage, item.entry) for item in built)]:
                     _place(stages[parent], entry, needed, pull=project.has_remote)
                 stage.reproduce(pull=project.has_remote)
@@ -127,12 +127,12 @@ def _open(project: Project) -> tuple[Repo, dict[str, Stage]]:
         return repo, {stage.addressing: stage for stage in repo.index.stages}
 
 
-def _place(parent: Stage, entry: dict, needed: set[str], *, pull: bool) -> None:
-    """Check out those outputs of a stage that are needed."""
+def _place(parent: Stage, entry: dict, needed: list[Path], *, pull: bool) -> None:
+    """Check out those outputs of a stage that are needed, or have a needed file in them."""
     StageLoader.fill_from_lock(parent, entry)
     with _from_cache(parent):
         for out in parent.outs:
-            if out.fs_path in needed and out.hash_info:
+            if out.hash_info and any(path.is_relative_to(out.fs_path) for path in needed):
                 if pull:
                     for objects in out.get_used_objs().values():
                         parent.repo.cloud.pull(objects)
