@@ -2,6 +2,7 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -29,6 +30,16 @@ def pytest_collection_modifyitems(items):
     """Modules with slow tests go first, so that at the end no process waits long for another."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def copy_repository(folder):
+    """The files that git tracks, without results, as a project of its own; returns its folder."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if not name.startswith(("results/", "metrics/", "plots/", "cards/", "docs/")) and (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from kaggle_server import Answer, Fault, KaggleServer
 from rontgen import kaggle_source
 from rontgen.archives import sha256
 from rontgen.errors import RontgenError, run
-from rontgen.kaggle_source import Patience, fetch
+from rontgen.kaggle_source import Patience, bring, fetch
+from rontgen.params import Source
 
 SLUG, NAME = "owner/some-name", "owner--some-name.zip"
 COMMAND = "dvc repro download@lungs"
@@ -87,7 +88,7 @@ def refused(folder, patience=QUICK):
         fetch(SLUG, folder, command=COMMAND, patience=patience)
     message = str(caught.value)
     assert message.startswith(f"{SLUG}: ") and "\n" not in message and "s3cret" not in message
-    assert message.endswith(f"run `{COMMAND}` again, or put the zip at {folder / NAME}")
+    assert message.endswith(f"run `{COMMAND}` again, or put the zip at data/archives/{NAME}")
     return message
 
 
@@ -381,3 +382,47 @@ run(lambda: fetch({SLUG!r}, Path({str(folder)!r})))
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(rf"error: {SLUG}: Kaggle answered 401 .*; {hint}.*\n", done.stderr)
     assert "s3cret" not in done.stderr
+
+
+def test_a_pinned_version_is_asked_for_and_kept_apart(server, folder):
+    first = bring(Source(slug=SLUG, version=3), {}, folder, command=COMMAND)
+    assert server.calls[0].content["datasetVersionNumber"] == 3
+    assert first == folder / "version-3" / NAME
+    bring(Source(slug=SLUG, version=4), {}, folder, command=COMMAND)
+    assert [call.content["datasetVersionNumber"] for call in server.calls if call.content] == [3, 4]
+
+
+def test_another_archive_than_the_pinned_one_is_refused_with_version_and_hashes(server, folder):
+    pinned = Source(slug=SLUG, version=3, sha256="0" * 64)
+    with pytest.raises(RontgenError) as caught:
+        bring(pinned, {}, folder, command=COMMAND)
+    received = sha256(folder / "version-3" / NAME)
+    assert f"expected version 3, SHA-256 {'0' * 64}" in str(caught.value) and received in str(caught.value)
+    assert bring(Source(slug=SLUG, version=3, sha256=received), {}, folder, command=COMMAND).exists()
+
+
+@pytest.fixture
+def by_hand(tmp_path, monkeypatch):
+    """An archive put by hand, where no client can be imported; returns what the stage `inputs` lists."""
+    for name in ("kaggle", "kaggle.api.kaggle_api_extended", "kagglesdk", "requests"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.chdir(tmp_path)
+    Path("data/archives").mkdir(parents=True)
+    Path("data/archives", NAME).write_bytes(ARCHIVE)
+    return {NAME: sha256(Path("data/archives", NAME))}
+
+
+def test_an_archive_put_by_hand_is_used_where_it_lies(by_hand, folder):
+    assert bring(Source(slug=SLUG), by_hand, folder, command=COMMAND) == Path("data/archives", NAME)
+
+
+def test_an_archive_replaced_since_it_was_listed_is_refused(by_hand, folder):
+    Path("data/archives", NAME).write_bytes(packed(seed=8))
+    with pytest.raises(RontgenError, match=f"expected SHA-256 {by_hand[NAME]}, as listed, received .*dvc repro inputs"):
+        bring(Source(slug=SLUG), by_hand, folder, command=COMMAND)
+
+
+def test_an_archive_put_by_hand_must_be_the_pinned_one(by_hand, folder):
+    with pytest.raises(RontgenError, match=f"expected SHA-256 {'0' * 64}, as params.yaml pins it"):
+        bring(Source(slug=SLUG, sha256="0" * 64), by_hand, folder, command=COMMAND)
+    bring(Source(slug=SLUG, sha256=by_hand[NAME]), by_hand, folder, command=COMMAND)

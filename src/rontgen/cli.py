@@ -82,8 +82,8 @@ def _numbers(text: str) -> list[int]:
     numbers = []
     try:
         for part in text.split(","):
-            first, _, last = part.partition("-")
-            numbers += range(int(first), int(last or first) + 1)
+            first, dash, last = part.partition("-")
+            numbers += range(int(first), int(last if dash else first) + 1)
     except ValueError:
         raise RontgenError(f"--seeds: expected numbers such as 1-5, 7 or 1,3-4, received {text!r}") from None
     return list(dict.fromkeys(numbers))

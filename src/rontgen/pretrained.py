@@ -78,7 +78,8 @@ def _write_facts(folder: Path, facts: Pretrained) -> None:
 def _from_keras(backbone: str, given: Path | None, target: Path, command: str) -> None:
     """Keras's own file, which it downloads unless it is `given`, and checks; in a Keras home of its own, so that no two
     processes write one file."""
-    remedy = f"run `{command}` again, put it at {by_hand.FOLDER / target.name}, or set models.{backbone}.weights=none"
+    place = by_hand.FOLDER / target.name
+    remedy = f"put it at {place} and run `{command}` again, or set models.{backbone}.weights=none"
     with tempfile.TemporaryDirectory(dir=target.parent) as home:
         os.environ["KERAS_HOME"] = home  # Keras reads it when it is imported
         from rontgen.models.blocks import BACKBONES
@@ -92,12 +93,11 @@ def _from_keras(backbone: str, given: Path | None, target: Path, command: str) -
         except Exception as error:  # what keras.utils.get_file raises when it has no network is a bare Exception
             if "URL fetch failure" not in str(error) and "file hash" not in str(error):
                 raise
-            if not given:
-                fault = "hash of another file" if "file hash" in str(error) else "no network"
-                raise RontgenError(
-                    f"weights of {backbone}: expected Keras's own file, received {fault}: {remedy}"
-                ) from None
+            received = "another one" if given or "file hash" in str(error) else "no network"
+            raise RontgenError(
+                f"{given or f'weights of {backbone}'}: expected Keras's own file, received {received}: {remedy}"
+            ) from None
         # A file of another hash Keras replaces by a download
-        if given and not (kept.exists() and filecmp.cmp(given, kept, shallow=False)):
-            raise RontgenError(f"{given}: expected Keras's own file, received another one: remove it, then {remedy}")
+        if given and not filecmp.cmp(given, kept, shallow=False):
+            raise RontgenError(f"{given}: expected Keras's own file, received another one: {remedy}")
         kept.replace(target)

@@ -1,0 +1,61 @@
+"""What was put into data/archives by hand: listed by what it is for, and checked again where it is used."""
+
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from rontgen import archives, by_hand, params
+from rontgen.errors import RontgenError
+
+CHEST = "paultimothymooney--chest-xray-pneumonia.zip"
+RESNET50 = "resnet50.weights.h5"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in (CHEST, RESNET50, by_hand.KERAS_FILES["vgg16"], "another.zip"):
+        (tmp_path / name).write_bytes(name.encode())
+    return tmp_path
+
+
+def lists(folder, profile, **changes):
+    values = params.changed(params.read(ROOT / "params.yaml"), {"profile": profile, **changes})
+    return {str(path): set(hashes) for path, hashes in by_hand.lists(params.validate(values), folder).items()}
+
+
+def test_an_archive_is_listed_for_each_dataset_that_uses_it(folder):
+    found = lists(folder, "paper")
+    assert found["archives/pneumonia.json"] == found["archives/lungs.json"] == {CHEST}
+    assert found["archives/covid.json"] == set()
+
+
+def test_weights_are_listed_for_each_model_of_the_backbone(folder):
+    found = lists(folder, "paper")
+    assert found["weights/resnet50.json"] == found["weights/resnet50_lstm.json"] == {RESNET50}
+    assert found["weights/vgg16.json"] == {by_hand.KERAS_FILES["vgg16"]}
+    assert found["weights/cnn4.json"] == found["weights/mobilenetv2.json"] == set()
+    assert lists(folder, "paper", **{"models.resnet50.weights": "none"})["weights/resnet50.json"] == set()
+
+
+def test_the_demo_uses_nothing_that_was_put_by_hand(folder):
+    assert set().union(*lists(folder, "demo").values()) == set()
+
+
+def test_a_hash_is_that_of_the_file(folder):
+    values = params.validate(params.changed(params.read(ROOT / "params.yaml"), {"profile": "paper"}))
+    found = by_hand.lists(values, folder)[Path("archives/pneumonia.json")]
+    assert found == {CHEST: archives.sha256(folder / CHEST)}
+
+
+def test_a_list_that_is_missing_names_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RontgenError, match=r"data/inputs/weights/vgg16.json not found: run `dvc repro inputs` first"):
+        by_hand.read("weights", "vgg16")
+
+
+def test_a_file_that_is_gone_or_another_is_refused(folder):
+    by_hand.check(folder / CHEST, archives.sha256(folder / CHEST))
+    for path in (folder / CHEST, folder / "gone.zip"):
+        with pytest.raises(RontgenError, match="run `dvc repro inputs` again"):
+            by_hand.check(path, "0" * 64)

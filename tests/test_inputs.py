@@ -1,0 +1,59 @@
+"""An archive that is put, replaced or removed makes exactly its dataset's download stale, as DVC sees it."""
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from conftest import copy_repository
+
+COVID = "data/archives/tawsifurrahman--covid19-radiography-database.zip"
+CHEST = "data/archives/paultimothymooney--chest-xray-pneumonia.zip"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def repro(tmp_path, monkeypatch):
+    """`dvc repro` of two downloads in the profile paper; returns the stages that ran."""
+    folder = copy_repository(tmp_path / "project")
+    text = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(text.replace("\nprofile: demo\n", "\nprofile: paper\n"))
+    monkeypatch.chdir(folder)
+    subprocess.run(["git", "init", "-q"], check=True)
+    paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+    def run():
+        command = [sys.executable, "-m", "dvc", "repro", "download@covid", "download@pneumonia"]
+        done = subprocess.run(command, env=os.environ | {"PATH": paths}, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return re.findall(r"Running stage '(.*)'", done.stdout)
+
+    return run
+
+
+def put(path, content):
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("COVID/images/COVID-1.png", content)
+
+
+def test_exactly_the_download_of_an_archive_that_changed_runs_again(repro):
+    put(COVID, "first")
+    put(CHEST, "first")
+    assert repro() == ["inputs", "download@covid", "download@pneumonia"]
+    assert repro() == []
+
+    put(COVID, "second")
+    assert repro() == ["inputs", "download@covid"]
+    assert Path("data/raw/covid", Path(COVID).name).read_bytes() == Path(COVID).read_bytes()
+
+    # without it, what an earlier download brought is used, and does not make its own stage stale
+    put(Path("data/kaggle", Path(COVID).name), "of an earlier download")
+    Path(COVID).unlink()
+    assert repro() == ["inputs", "download@covid"]
+    assert repro() == []

@@ -1,0 +1,110 @@
+"""A backbone's weights: by hand and pinned, Keras's own and checked, or none."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rontgen import archives, by_hand, datasets, pretrained
+from rontgen.errors import RontgenError
+from rontgen.models import blocks
+from rontgen.runs import Start
+
+COMMAND = "dvc repro weights@vgg16"
+START = Start("vgg16", "vgg16", True, None)
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    by_hand.FOLDER.mkdir(parents=True)
+    monkeypatch.setenv("KERAS_HOME", os.environ.get("KERAS_HOME", ""))  # which `write` sets
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def offline(**options):
+        raise Exception("URL fetch failure on somewhere: None -- no network")
+
+    monkeypatch.setitem(blocks.BACKBONES, "vgg16", offline)
+
+
+def put(name, content=b"weights"):
+    path = by_hand.FOLDER / name
+    path.write_bytes(content)
+    return {name: archives.sha256(path)}
+
+
+def test_a_pinned_file_is_brought_and_read():
+    listed = put("vgg16.weights.h5")
+    (sha256,) = listed.values()
+    facts = pretrained.write("vgg16", listed, sha256, START.folder, COMMAND)
+    assert facts == pretrained.Pretrained("other file", "vgg16.weights.h5", sha256)
+    assert datasets.read_weights(START).read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("pinned", ["0" * 64, None])
+def test_a_file_of_another_hash_is_refused_with_how_to_pin_it(pinned):
+    listed = put("vgg16.weights.h5")
+    (sha256,) = listed.values()
+    with pytest.raises(RontgenError, match=f"received {sha256}: .* set backbones.vgg16.sha256={sha256}"):
+        pretrained.write("vgg16", listed, pinned, START.folder, COMMAND)
+    assert list(START.folder.parent.iterdir()) == []
+
+
+def test_a_file_under_kerass_name_must_have_the_hash_that_keras_publishes(no_network):
+    with pytest.raises(RontgenError, match="expected Keras's own file, received another one"):
+        pretrained.write("vgg16", put(by_hand.KERAS_FILES["vgg16"]), None, START.folder, COMMAND)
+    assert list(START.folder.parent.iterdir()) == []
+
+
+def test_a_file_that_keras_replaces_by_a_download_is_refused(monkeypatch):
+    def download(**options):
+        Path(os.environ["KERAS_HOME"], "models", by_hand.KERAS_FILES["vgg16"]).write_bytes(b"Keras's")
+
+    monkeypatch.setitem(blocks.BACKBONES, "vgg16", download)
+    with pytest.raises(RontgenError, match="expected Keras's own file, received another one"):
+        pretrained.write("vgg16", put(by_hand.KERAS_FILES["vgg16"]), None, START.folder, COMMAND)
+    assert list(START.folder.parent.iterdir()) == []
+
+
+def test_a_file_of_a_backbone_without_a_published_hash_must_be_pinned():
+    with pytest.raises(RontgenError, match=r"set backbones.mobilenetv2.sha256="):
+        listed = put(by_hand.KERAS_FILES["mobilenetv2"])
+        pretrained.write("mobilenetv2", listed, None, START.folder, COMMAND)
+
+
+def test_without_a_network_the_remedies_are_named(no_network):
+    with pytest.raises(RontgenError) as caught:
+        pretrained.write("vgg16", {}, None, START.folder, COMMAND)
+    message = str(caught.value)
+    assert (
+        f"run `{COMMAND}` again" in message and "no network" in message and "set models.vgg16.weights=none" in message
+    )
+    assert str(by_hand.FOLDER / by_hand.KERAS_FILES["vgg16"]) in message and "\n" not in message
+    assert list(START.folder.parent.iterdir()) == []
+
+
+def test_kerass_own_file_is_downloaded_into_a_home_of_its_own(monkeypatch):
+    homes = []
+
+    def download(**options):
+        homes.append(Path(os.environ["KERAS_HOME"]))
+        (homes[0] / "models").mkdir()
+        (homes[0] / "models" / by_hand.KERAS_FILES["vgg16"]).write_bytes(b"Keras's")
+
+    monkeypatch.setitem(blocks.BACKBONES, "vgg16", download)
+    facts = pretrained.write("vgg16", {}, "0" * 64, START.folder, COMMAND)
+    assert (facts.source, facts.file) == ("keras", by_hand.KERAS_FILES["vgg16"])
+    assert datasets.read_weights(START).read_bytes() == b"Keras's"
+    assert not homes[0].exists()
+
+
+def test_a_model_that_begins_at_random_has_a_folder_without_a_file():
+    pretrained.write_none(START.folder)
+    assert datasets.read_weights(START) is None
+
+
+def test_weights_that_were_not_brought_are_named_with_the_command():
+    with pytest.raises(RontgenError, match=r"SOURCE.json not found: run `dvc repro weights@vgg16` first"):
+        datasets.read_weights(START)

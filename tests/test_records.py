@@ -1,0 +1,94 @@
+"""Records: whole files, read back as they were written, whose metrics are those of their predictions."""
+
+import json
+import shutil
+
+import pytest
+
+from conftest import ROOT
+from finished_project import recorded
+from rontgen import records
+from rontgen.errors import RontgenError
+
+CLASSES = ("NORMAL", "COVID")
+COMMITTED = records.read_all(ROOT / "results")
+
+
+def written(folder, seed=1):
+    record = recorded("covid_hybrid_lstm", "as_stated", seed, CLASSES, 80, 100)
+    return record, records.write(record, folder)
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    record, path = written(tmp_path)
+    read = records.read(path)
+    assert (read.run, read.reading, read.seed, read.metrics) == (record.run, "as_stated", 1, record.metrics)
+    assert read.predictions.equals(record.predictions) and read.history.equals(record.history)
+    assert records.check(read) == []
+
+
+def test_records_are_in_the_order_of_their_seeds(tmp_path):
+    for seed in (10, 9, 1):
+        written(tmp_path, seed)
+    assert [record.seed for record in records.read_all(tmp_path)] == [1, 9, 10]
+
+
+@pytest.mark.parametrize("name", records.FILES)
+def test_a_missing_file_is_named_with_the_command(tmp_path, name):
+    _, path = written(tmp_path)
+    (path / name).unlink()
+    with pytest.raises(RontgenError, match=f"received no {name}: run `git checkout"):
+        records.read(path)
+
+
+@pytest.mark.parametrize("name", records.FILES)
+def test_a_damaged_file_is_one_line(tmp_path, name):
+    _, path = written(tmp_path)
+    (path / name).write_text("")
+    with pytest.raises(RontgenError, match="run `git checkout") as caught:
+        records.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_changed_metric_is_found(tmp_path):
+    _, path = written(tmp_path)
+    metrics = json.loads((path / "metrics.json").read_text())
+    metrics["test"]["macro"]["f1"] += 0.001
+    (path / "metrics.json").write_text(json.dumps(metrics))
+    (wrong,) = records.check(records.read(path))
+    assert wrong.startswith("covid_hybrid_lstm/as_stated/seed-1: macro.f1: the predictions give 0.")
+
+
+def test_a_changed_prediction_is_found(tmp_path):
+    _, path = written(tmp_path)
+    text = (path / "predictions.csv").read_text()
+    (path / "predictions.csv").write_text(text.replace("NORMAL,NORMAL", "NORMAL,COVID", 1))
+    assert any(": accuracy: " in line for line in records.check(records.read(path)))
+
+
+def test_an_epoch_that_is_missing_is_found(tmp_path):
+    _, path = written(tmp_path)
+    lines = (path / "history.csv").read_text().splitlines()
+    (path / "history.csv").write_text("\n".join(lines[:-1]) + "\n")
+    assert records.check(records.read(path)) == [
+        "covid_hybrid_lstm/as_stated/seed-1: history.csv has 19 epochs, the record says 20"
+    ]
+
+
+def test_a_folder_that_is_no_seed_is_refused(tmp_path):
+    _, path = written(tmp_path)
+    shutil.move(path, path.with_name("seed-one"))
+    with pytest.raises(RontgenError, match="expected a folder seed-<number>"):
+        records.read_all(tmp_path)
+
+
+@pytest.mark.parametrize("record", COMMITTED, ids=lambda record: record.name)
+def test_the_metrics_of_a_committed_record_are_those_of_its_predictions(record):
+    assert records.check(record) == []
+    assert len(record.provenance["commit"]) == 40
+
+
+def test_committed_records_hold_text_alone():
+    assert COMMITTED
+    suffixes = {path.suffix for path in (ROOT / "results").rglob("*") if path.is_file()}
+    assert suffixes == {".json", ".csv", ".md"}

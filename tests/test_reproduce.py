@@ -1,0 +1,163 @@
+"""Reported runs seed by seed: what a job sets, and when a record is still that of its job."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, copy_repository
+from finished_project import recorded
+from rontgen import archives, records, reproduce
+from rontgen.errors import RontgenError
+
+RUN, STUDY = "pirngadi_simple_rnn", "studies.pirngadi"
+CODE = "src/rontgen/training.py"
+PARTIAL = {"datasets.pneumonia.check_counts": "false"}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with one file of code and one archive put by hand."""
+    for name in ("params.yaml", "papers.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    Path(CODE).parent.mkdir(parents=True)
+    Path(CODE).write_text("a = 1\n")
+    Path("data/archives").mkdir(parents=True)
+    put_by_hand(b"archive")
+    return tmp_path
+
+
+def put_by_hand(content):
+    path = Path("data/archives/paultimothymooney--chest-xray-pneumonia.zip")
+    path.write_bytes(content)
+    return {path.name: archives.sha256(path)}
+
+
+def job(reading="as_stated", extra=PARTIAL, seed=3):
+    (found,) = reproduce.plan([RUN], [seed], reading, extra)
+    return found
+
+
+def test_a_seed_is_that_of_the_split_and_of_the_training(project):
+    first, second = reproduce.plan([RUN], [1, 2], "as_stated", {})
+    assert first.changes == {"profile": "paper", f"{STUDY}.split.seed": "1", f"{STUDY}.train.seed": "1"}
+    assert (second.seed, second.name) == (2, "pirngadi-simple-rnn-as-stated-2")
+
+
+def test_a_reading_sets_what_papers_yaml_says_and_nothing_else(project):
+    difference = job("smote_train_test").stated.items() - job().stated.items()
+    assert difference == {(f"{STUDY}.balance", "smote_train_test")}
+
+
+def test_every_reading_of_every_run_can_be_set(project):
+    from rontgen.papers import load_papers
+
+    for study in load_papers(Path("papers.yaml")).studies.values():
+        for name, reading in study.readings.items():
+            assert len(reproduce.plan(reading.runs, [1], name, {})) == len(reading.runs)
+
+
+def test_a_leakfree_run_is_reproduced_as_stated_alone(project):
+    assert reproduce.plan([f"{RUN}_leakfree"], [1], "as_stated", {})[0].run == f"{RUN}_leakfree"
+    with pytest.raises(RontgenError, match="--reading: expected one of as_stated for"):
+        reproduce.plan([f"{RUN}_leakfree"], [1], "smote_train_test", {})
+
+
+def record_of(project, job):
+    """A record as the job, with today's code, settings and data, would leave it."""
+    record = recorded(job.run, job.reading, job.seed, ("NORMAL", "PNEUMONIA"), 80, 100)
+    stage = {
+        "cmd": "python stages/train.py",
+        "deps": {CODE: reproduce._md5(Path(CODE)), "data/split/pirngadi.csv": "md5 of an output"},
+        "outs": {},
+        "params": {f"{STUDY}.train": train_of(job), "profile": "paper", "datasets": "a whole section"},
+    }
+    record.provenance.update(stages={"train": stage}, by_hand={"archives": put_by_hand(b"archive"), "weights": {}})
+    records.write(record)
+
+
+def train_of(job):
+    from rontgen import params
+
+    return params.changed(params.read(), job.changes)["studies"]["pirngadi"]["train"]
+
+
+def test_a_record_of_the_same_code_data_and_settings_is_the_jobs(project):
+    record_of(project, job())
+    assert reproduce._recorded(job(), project).seed == 3
+    assert reproduce._recorded(job(seed=4), project) is None
+
+
+def test_a_record_of_other_code_is_not(project):
+    record_of(project, job())
+    Path(CODE).write_text("a = 2\n")
+    assert reproduce._recorded(job(), project) is None
+
+
+def test_a_record_of_other_settings_is_not(project):
+    record_of(project, job())
+    assert reproduce._recorded(job(extra=PARTIAL | {f"{STUDY}.train.epochs": "3"}), project) is None
+
+
+def test_a_record_of_another_archive_is_not(project):
+    record_of(project, job())
+    put_by_hand(b"another archive")
+    assert reproduce._recorded(job(), project) is None
+
+
+def test_code_that_is_not_committed_is_refused(project, without_identity):
+    subprocess.run(["git", "init", "-q"], check=True)
+    with pytest.raises(RontgenError, match="expected committed code, received changes in "):
+        list(reproduce.reproduce([job()]))
+
+
+def test_two_at_once_are_refused(project):
+    with reproduce._alone(), pytest.raises(RontgenError, match="another `rontgen reproduce` is at work here"):
+        list(reproduce.reproduce([job()]))
+
+
+TINY = {
+    "source: kaggle": "source: synthetic",
+    "image_size: 128": "image_size: 32",
+    "scale: 1.0": "scale: 0.15",
+    "max_epochs: null": "max_epochs: 3",
+    "max_per_class: null": "max_per_class: {train: 24, validation: 12, test: 8}",
+}
+
+
+@pytest.mark.slow
+def test_a_run_is_recorded_as_an_experiment_and_not_trained_again(tmp_path, monkeypatch, without_identity, capfd):
+    project = copy_repository(tmp_path / "project")
+    text = (project / "params.yaml").read_text()
+    head, mark, paper = text.partition("  paper:\n")
+    for old, new in TINY.items():
+        assert paper.count(old) == 1, old
+        paper = paper.replace(old, new)
+    (project / "params.yaml").write_text(head + mark + paper)
+    monkeypatch.chdir(project)
+    for name, value in reproduce.IDENTITY.items():
+        monkeypatch.setenv(name, value)
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
+        subprocess.run(["git", *command], check=True)
+    for name in reproduce.IDENTITY:
+        monkeypatch.delenv(name)
+
+    (planned,) = reproduce.plan([RUN], [1], "as_stated", PARTIAL)
+    ((_, record, trained),) = reproduce.reproduce([planned])
+    assert trained and records.check(record) == []
+    assert record.metrics["train"]["epochs"] == 3
+    assert record.provenance["settings"]["train"]["seed"] == record.provenance["settings"]["split"]["seed"] == 1
+    # the archives that are drawn have as many images as Kaggle's, but smaller ones
+    assert any("median width of" in line for line in record.provenance["deviations"])
+    status = subprocess.run(["git", "status", "--porcelain"], check=True, capture_output=True, text=True).stdout
+    assert status == "?? results/\n"
+    refs = subprocess.run(["git", "for-each-ref", "refs/exps"], check=True, capture_output=True, text=True).stdout
+    assert "pirngadi-simple-rnn-as-stated-1" in refs
+
+    ((_, again, trained),) = reproduce.reproduce([planned])
+    assert not trained
+    assert json.dumps(again.metrics) == json.dumps(record.metrics)
+    assert "recorded for this code, data and settings" in capfd.readouterr().err
