@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,22 @@ def test_two_at_once_are_refused(project):
         list(reproduce.reproduce([job()]))
 
 
+def test_a_clone_keeps_nothing_that_a_killed_run_left(project, monkeypatch):
+    for name, value in reproduce.IDENTITY.items():
+        monkeypatch.setenv(name, value)
+    Path("data/archives/.gitignore").write_text("*\n!.gitignore\n")
+    git, dvc = ["git"], [sys.executable, "-m", "dvc"]
+    for command in ([*git, "init", "-q"], [*dvc, "init", "-q"], [*git, "add", "-A"], [*git, "commit", "-qm", "start"]):
+        subprocess.run(command, check=True)
+    clone = reproduce._clone(reproduce._commit())
+    (clone / "params.yaml").write_text("profile: another reading\n")
+    (clone / "dvc.lock").write_text("schema: '2.0'\nstag")
+    assert reproduce._clone(reproduce._commit()) == clone
+    assert (clone / "params.yaml").read_bytes() == Path("params.yaml").read_bytes()
+    assert not (clone / "dvc.lock").exists()
+    assert [path.name for path in (clone / "data/archives").glob("*.zip")] == list(put_by_hand(b"archive"))
+
+
 TINY = {
     "source: kaggle": "source: synthetic",
     "image_size: 128": "image_size: 32",
@@ -145,8 +162,10 @@ def test_a_run_is_recorded_as_an_experiment_and_not_trained_again(tmp_path, monk
     for name in reproduce.IDENTITY:
         monkeypatch.delenv(name)
 
-    (planned,) = reproduce.plan([RUN], [1], "as_stated", PARTIAL)
-    ((_, record, trained),) = reproduce.reproduce([planned])
+    planned, other = job(seed=1), job("smote_train_test", seed=1)
+    (_, another, _), (_, record, trained) = reproduce.reproduce([other, planned])
+    # nothing that one reading sets is left for the next
+    assert [each.provenance["settings"]["balance"] for each in (another, record)] == ["smote_train_test", "smote"]
     assert trained and records.check(record) == []
     assert record.metrics["train"]["epochs"] == 3
     assert record.provenance["settings"]["train"]["seed"] == record.provenance["settings"]["split"]["seed"] == 1

@@ -117,7 +117,7 @@ def _one_by_one(jobs: list[Job]) -> Iterator[tuple[Job, Record, bool]]:
         left = f", about {timedelta(seconds=round(mean * (len(jobs) - number)))} left" if mean else ""
         print(f"{job.name}: run {number + 1} of {len(jobs)}{left}", file=sys.stderr)
         begin = time.monotonic()
-        _run(job, clone)
+        _run(job, clone, commit)
         record = _collect(job, clone, commit, papers)
         records.write(record)
         seconds.append(time.monotonic() - begin)
@@ -139,11 +139,8 @@ def _clone(commit: str) -> Path:
         shutil.rmtree(clone, ignore_errors=True)
         clone.parent.mkdir(parents=True, exist_ok=True)
         _git("clone", "--quiet", "--no-checkout", ".", str(clone))
-    if _git("rev-parse", "HEAD", cwd=clone) != commit or not (clone / "dvc.yaml").exists():
-        _git("fetch", "--quiet", "origin", commit, cwd=clone)
-        _git("checkout", "--quiet", "--force", "--detach", commit, cwd=clone)
-    # DVC writes these in place, so that a kill may leave half of one. What was finished is in its run cache
-    _git("checkout", "--quiet", "--", "dvc.lock", "leakfree/dvc.lock", cwd=clone)
+    _git("fetch", "--quiet", "origin", commit, cwd=clone)
+    _restore(clone, commit)
     (clone / ".dvc/tmp/rwlock").unlink(missing_ok=True)
     cache = _dvc("cache", "dir", cwd=Path.cwd())
     _dvc("config", "--quiet", "--local", "cache.dir", cache, cwd=clone)
@@ -158,6 +155,16 @@ def _clone(commit: str) -> Path:
     return clone
 
 
+def _restore(clone: Path, commit: str) -> None:
+    """The clone's tracked files as a commit has them, and no other lock file.
+
+    `dvc exp run` leaves what it set in params.yaml, where the next job would take it for its own. DVC writes lock files
+    in place, so that a kill may leave half of one; what was finished is in its run cache.
+    """
+    _git("checkout", "--quiet", "--force", "--detach", commit, cwd=clone)
+    _git("clean", "--quiet", "--force", "--", *map(str, provenance.LOCKS), cwd=clone)
+
+
 def _same(path: Path, other: Path) -> bool:
     if not other.exists():
         return False
@@ -165,8 +172,9 @@ def _same(path: Path, other: Path) -> bool:
     return (one.st_size, one.st_mtime_ns) == (two.st_size, two.st_mtime_ns)
 
 
-def _run(job: Job, clone: Path) -> None:
+def _run(job: Job, clone: Path, commit: str) -> None:
     """The job as a DVC experiment in the clone, which this project's `dvc exp show` then has too."""
+    _restore(clone, commit)
     changes = [part for key, value in job.changes.items() for part in ("-S", f"{key}={value}")]
     target = runs.stage_command("evaluate", job.run).removeprefix("dvc repro ")
     command = [sys.executable, "-m", "dvc", "exp", "run", "--force", "--name", job.name, *changes, target]
@@ -177,9 +185,14 @@ def _run(job: Job, clone: Path) -> None:
 
 
 def _collect(job: Job, clone: Path, commit: str, papers: Papers) -> Record:
-    stated = runs.load_run(job.run, params.validate(params.changed(params.read(), job.stated)))
+    stated, planned = (
+        runs.load_run(job.run, params.validate(params.changed(params.read(), changes)))
+        for changes in (job.stated, job.changes)
+    )
     with chdir(clone):
         run = runs.load_run(job.run)
+        if provenance.settings(run) != provenance.settings(planned):
+            raise RontgenError(f"{job.name}: expected the job's settings, received others: run `rm -r {CLONE}` first")
         metrics = {
             "test": json.loads(run.metrics.read_text(encoding="utf-8")),
             "train": json.loads(run.train_metrics.read_text(encoding="utf-8")),
