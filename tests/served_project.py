@@ -14,15 +14,18 @@ from finished_project import write_claims
 ROOT = Path(__file__).parents[1]
 REPORTED = "pirngadi_simple_rnn"
 STAGES = (
+    "inputs",
     "download --dataset pneumonia",
     "split --study active",
     "preprocess --view active",
     "balance --view active",
+    "weights --model cnn2",
     "train --run active",
     "evaluate --run active",
     "split --study pirngadi",
     "preprocess --view pirngadi_150",
     "balance --view pirngadi_150",
+    "weights --model simple_rnn",
     f"train --run {REPORTED}",
     f"evaluate --run {REPORTED}",
     "rontgen.export --run active",

@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 from rontgen import archives, by_hand, params
 from rontgen.errors import RontgenError
+from rontgen.files import write_json
 
 CHEST = "paultimothymooney--chest-xray-pneumonia.zip"
 RESNET50 = "resnet50.weights.h5"
@@ -46,6 +47,17 @@ def test_a_hash_is_that_of_the_file(folder):
     values = params.validate(params.changed(params.read(ROOT / "params.yaml"), {"profile": "paper"}))
     found = by_hand.lists(values, folder)[Path("archives/pneumonia.json")]
     assert found == {CHEST: archives.sha256(folder / CHEST)}
+
+
+def test_of_two_weights_files_the_one_that_must_be_pinned_is_listed_first(folder, monkeypatch):
+    names = ["mobilenetv2.weights.h5", by_hand.KERAS_FILES["mobilenetv2"]]
+    for name in reversed(names):
+        (folder / name).write_bytes(name.encode())
+    values = params.validate(params.changed(params.read(ROOT / "params.yaml"), {"profile": "paper"}))
+    monkeypatch.setattr(by_hand, "LISTS", folder / "inputs")
+    path = Path("weights/mobilenetv2.json")
+    write_json(by_hand.lists(values, folder)[path], by_hand.LISTS / path)
+    assert list(by_hand.read("weights", "mobilenetv2")) == names
 
 
 def test_a_list_that_is_missing_names_the_command(tmp_path, monkeypatch):

@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[1]
 
 # script, arguments, and the command that its error names when the input is missing (None: it needs none)
 STAGES = [
-    ("download", ["--dataset", "pneumonia"], None),
+    ("inputs", [], None),
+    ("weights", ["--model", "vgg16"], "dvc repro inputs"),
+    ("download", ["--dataset", "pneumonia"], "dvc repro inputs"),
     ("split", ["--study", "active"], "dvc repro download@pneumonia"),
     ("preprocess", ["--view", "smatika_224"], "dvc repro paper_split@smatika"),
     ("balance", ["--view", "active"], "dvc repro split"),
@@ -86,8 +88,9 @@ def test_an_archive_put_there_by_hand_is_used(project):
     (project / "data/archives").mkdir(parents=True)
     with zipfile.ZipFile(project / "data/archives" / name, "w") as archive:
         archive.writestr("chest_xray/train/NORMAL/IM-0001-0001.jpeg", b"pixels")
+    assert run(project, "inputs").returncode == 0
     result = run(project, "download", "--dataset", "pneumonia")
     assert result.returncode == 0, result.stderr
     assert (project / "data/raw/pneumonia" / name).read_bytes() == (project / "data/archives" / name).read_bytes()
     source = json.loads((project / "data/raw/pneumonia/SOURCE.json").read_text())[name]
-    assert source["source"] == "kaggle" and source["slug"] == "paultimothymooney/chest-xray-pneumonia"
+    assert source["source"] == "by hand" and source["slug"] == "paultimothymooney/chest-xray-pneumonia"
