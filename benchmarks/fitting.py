@@ -41,7 +41,8 @@ def fit_ours(model, train_set, validation_set, train, unfrozen_layers=None):
         with callbacks.open_live(Path("live")) as live:
             clock = Clock(live)
             result = training.fit(
-                model, train_set, validation_set, train, None, unfrozen_layers=unfrozen_layers, live=clock,
+                model, train_set, validation_set, train, None, unfrozen_layers=unfrozen_layers, name="benchmark",
+                live=clock,
                 progress_file=Path("progress.npz"), fingerprint="",
             )  # fmt: skip
     return result, clock.ends

@@ -16,6 +16,8 @@ def results_table():
 
 def test_the_table_of_results_is_that_of_the_records():
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    start = lines.index("| published row | paper | reading | seeds | mean of ours (95% prediction interval) | verdict |")
+    start = lines.index(
+        "| published row | paper | reading | seeds | mean of ours (95% prediction interval) | verdict |"
+    )
     end = lines.index("", start)
     assert lines[start + 2 : end] == list(results_table())

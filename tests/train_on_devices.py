@@ -58,7 +58,7 @@ def main():
     live = Live() if distribution.is_first() else None
     # 41 and 17: the last batches of 16 have 9 images and 1, which two devices cannot share
     result = training.fit(
-        model, images(41), images(17), train, AUGMENT, unfrozen_layers=None, live=live,
+        model, images(41), images(17), train, AUGMENT, unfrozen_layers=None, name="cnn1", live=live,
         progress_file=Path(f"{output}.progress.npz"), fingerprint=fingerprint,
     )  # fmt: skip
     # written by every process: the test asks whether they all have the same
