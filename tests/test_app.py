@@ -70,11 +70,13 @@ def predict(client, *files, run=None):
 
 def test_the_probabilities_are_those_of_evaluate_to_the_last_bit(client, xrays):
     files, predictions = xrays
-    for name, data in files.items():
-        (found,) = predict(client, data).json()["predictions"]
+    answers = {name: predict(client, data).json()["predictions"][0] for name, data in files.items()}
+    accepted = {name: answer for name, answer in answers.items() if answer["is_xray"]}
+    assert len(accepted) >= 0.8 * len(files)
+    for name, answer in accepted.items():
         row = predictions["active"].loc[name]
-        assert found["decision"] == row["predicted"]
-        assert found["probabilities"] == {label: row[label] for label in ("NORMAL", "PNEUMONIA")}
+        assert answer["decision"] == row["predicted"]
+        assert answer["probabilities"] == {label: row[label] for label in ("NORMAL", "PNEUMONIA")}
 
 
 def test_several_pictures_are_answered_in_their_order(client, xrays):

@@ -110,8 +110,7 @@ def project(tmp_path_factory):
         else:
             shutil.copy(source, target)
     # DVCLive asks git for the last commit
-    identity = ["-c", "user.name=tests", "-c", "user.email=tests@localhost"]
-    for command in (["init", "-q"], [*identity, "commit", "-qm", "start", "--allow-empty"]):
+    for command in (["init", "-q"], ["commit", "-qm", "start", "--allow-empty"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
     values = read_params(folder)
     values |= {"model": "cnn1", "balance": "smote"}

@@ -1,7 +1,6 @@
 """Runs of the workspace, of commits and of experiments against each other, in a real git and DVC repository."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -43,11 +42,9 @@ def write(table, path):
 def repository(tmp_path_factory):
     """Commits `first` and `second` (70 and 40 right, vgg always 60), the experiment `tiny` (10 right), workspace 50."""
     folder = tmp_path_factory.mktemp("project")
-    names = {f"GIT_{who}_{what}": "test@test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    environment = os.environ | names
 
     def do(*command):
-        subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
     def dvc(*arguments):
         do(sys.executable, "-m", "dvc", *arguments, "-q")

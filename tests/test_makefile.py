@@ -1,5 +1,6 @@
 """`make setup`: the extras, and the files they are installed from."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -23,7 +24,9 @@ def setup(tmp_path):
 
     def run(*arguments):
         command = ["make", "-n", "setup", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        # Under `make test` this would be a make of level 1, which prints the folder that it enters
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
 
     return run
 

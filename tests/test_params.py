@@ -188,6 +188,11 @@ def test_changes_are_read_as_yaml_and_leave_the_values_alone():
     assert values["train"]["epochs"] == 3
 
 
+def test_a_change_that_is_not_yaml_is_one_line():
+    with pytest.raises(RontgenError, match=r"train.epochs: expected a value in YAML, received '\[1'"):
+        params.changed({"train": {"epochs": 3}}, {"train.epochs": "[1"})
+
+
 @pytest.mark.parametrize("key", ["trian.epochs", "train.epoch", "train.epochs.first", "trian"])
 def test_a_change_of_what_is_not_there_is_refused(key):
     with pytest.raises(RontgenError, match=f"expected a key of params.yaml, received '{key}'"):

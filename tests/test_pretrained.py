@@ -1,6 +1,7 @@
 """A backbone's weights: by hand and pinned, Keras's own and checked, or none."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ from rontgen.errors import RontgenError
 from rontgen.models import blocks
 from rontgen.runs import Start
 
-COMMAND = "dvc repro weights@vgg16"
 START = Start("vgg16", "vgg16", True, None)
+RANDOM = Start("vgg16", "vgg16", False, None)
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def put(name, content=b"weights"):
 def test_a_pinned_file_is_brought_and_read():
     listed = put("vgg16.weights.h5")
     (sha256,) = listed.values()
-    facts = pretrained.write("vgg16", listed, sha256, START.folder, COMMAND)
+    facts = pretrained.write(replace(START, sha256=sha256), listed)
     assert facts == pretrained.Pretrained("other file", "vgg16.weights.h5", sha256)
     assert datasets.read_weights(START).read_bytes() == b"weights"
 
@@ -48,13 +49,13 @@ def test_a_file_of_another_hash_is_refused_with_how_to_pin_it(pinned):
     listed = put("vgg16.weights.h5")
     (sha256,) = listed.values()
     with pytest.raises(RontgenError, match=f"received {sha256}: .* set backbones.vgg16.sha256={sha256}"):
-        pretrained.write("vgg16", listed, pinned, START.folder, COMMAND)
+        pretrained.write(replace(START, sha256=pinned), listed)
     assert list(START.folder.parent.iterdir()) == []
 
 
 def test_a_file_under_kerass_name_must_have_the_hash_that_keras_publishes(no_network):
     with pytest.raises(RontgenError, match="expected Keras's own file, received another one"):
-        pretrained.write("vgg16", put(by_hand.KERAS_FILES["vgg16"]), None, START.folder, COMMAND)
+        pretrained.write(START, put(by_hand.KERAS_FILES["vgg16"]))
     assert list(START.folder.parent.iterdir()) == []
 
 
@@ -64,23 +65,23 @@ def test_a_file_that_keras_replaces_by_a_download_is_refused(monkeypatch):
 
     monkeypatch.setitem(blocks.BACKBONES, "vgg16", download)
     with pytest.raises(RontgenError, match="expected Keras's own file, received another one"):
-        pretrained.write("vgg16", put(by_hand.KERAS_FILES["vgg16"]), None, START.folder, COMMAND)
+        pretrained.write(START, put(by_hand.KERAS_FILES["vgg16"]))
     assert list(START.folder.parent.iterdir()) == []
 
 
 def test_a_file_of_a_backbone_without_a_published_hash_must_be_pinned():
     with pytest.raises(RontgenError, match=r"set backbones.mobilenetv2.sha256="):
         listed = put(by_hand.KERAS_FILES["mobilenetv2"])
-        pretrained.write("mobilenetv2", listed, None, START.folder, COMMAND)
+        pretrained.write(Start("mobilenetv2", "mobilenetv2", True, None), listed)
 
 
 def test_without_a_network_the_remedies_are_named(no_network):
+    start = replace(START, model="vgg16_wide")
     with pytest.raises(RontgenError) as caught:
-        pretrained.write("vgg16", {}, None, START.folder, COMMAND)
+        pretrained.write(start, {})
     message = str(caught.value)
-    assert (
-        f"run `{COMMAND}` again" in message and "no network" in message and "set models.vgg16.weights=none" in message
-    )
+    assert "no network" in message and "run `dvc repro weights@vgg16_wide` again" in message
+    assert "set models.vgg16_wide.weights=none" in message
     assert str(by_hand.FOLDER / by_hand.KERAS_FILES["vgg16"]) in message and "\n" not in message
     assert list(START.folder.parent.iterdir()) == []
 
@@ -94,14 +95,14 @@ def test_kerass_own_file_is_downloaded_into_a_home_of_its_own(monkeypatch):
         (homes[0] / "models" / by_hand.KERAS_FILES["vgg16"]).write_bytes(b"Keras's")
 
     monkeypatch.setitem(blocks.BACKBONES, "vgg16", download)
-    facts = pretrained.write("vgg16", {}, "0" * 64, START.folder, COMMAND)
+    facts = pretrained.write(replace(START, sha256="0" * 64), {})
     assert (facts.source, facts.file) == ("keras", by_hand.KERAS_FILES["vgg16"])
     assert datasets.read_weights(START).read_bytes() == b"Keras's"
     assert not homes[0].exists()
 
 
 def test_a_model_that_begins_at_random_has_a_folder_without_a_file():
-    pretrained.write_none(START.folder)
+    pretrained.write(RANDOM, {})
     assert datasets.read_weights(START) is None
 
 

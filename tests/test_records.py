@@ -50,6 +50,13 @@ def test_a_damaged_file_is_one_line(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_that_lacks_a_key_is_one_line(tmp_path):
+    _, path = written(tmp_path)
+    (path / "metrics.json").write_text('{"test": {}}')
+    with pytest.raises(RontgenError, match="received no key 'train': run `git checkout"):
+        records.read(path)
+
+
 def test_a_changed_metric_is_found(tmp_path):
     _, path = written(tmp_path)
     metrics = json.loads((path / "metrics.json").read_text())
@@ -86,6 +93,24 @@ def test_a_folder_that_is_no_seed_is_refused(tmp_path):
 def test_the_metrics_of_a_committed_record_are_those_of_its_predictions(record):
     assert records.check(record) == []
     assert len(record.provenance["commit"]) == 40
+
+
+def leaves(settings, prefix=""):
+    """Each setting by its dotted key, without the model's name or the study's before it."""
+    found = {}
+    for key, value in settings.items():
+        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+@pytest.mark.parametrize("record", COMMITTED, ids=lambda record: record.name)
+def test_the_settings_of_a_committed_record_are_as_stated_but_for_what_it_set(record):
+    stated = {(other.run, other.seed): other for other in COMMITTED if other.reading == records.AS_STATED}
+    first = stated[record.run, record.seed]
+    settings, others = leaves(record.provenance["settings"]), leaves(first.provenance["settings"])
+    differ = {key for key in settings.keys() | others.keys() if settings.get(key) != others.get(key)}
+    set_here = dict(record.provenance["set"].items() ^ first.provenance["set"].items())
+    assert differ == {key.split(".", 2)[2] if key.startswith("studies.") else key.split(".", 1)[1] for key in set_here}
 
 
 def test_committed_records_hold_text_alone():

@@ -227,8 +227,7 @@ def test_a_missing_number_is_named(project, number):
 
 def test_the_commit_is_named_and_what_differs_from_it(tmp_path, monkeypatch):
     def git(*arguments):
-        options = ["-c", "user.name=a", "-c", "user.email=a@b.invalid", "-c", "commit.gpgsign=false"]
-        return subprocess.run(["git", *options, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -35,10 +35,7 @@ def outputs(folder, hash_seed, cores):
         assert old in params
         params = params.replace(old, new, 1)
     (folder / "params.yaml").write_text(params)
-    for command in (
-        ["init", "-q"],
-        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "--allow-empty", "-qm", "0"],
-    ):
+    for command in (["init", "-q"], ["commit", "--allow-empty", "-qm", "0"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
     before = set(folder.rglob("*"))
     result = subprocess.run(

@@ -49,7 +49,7 @@ def prepare(distribute: str, batch_size: int) -> None:
     if keras.backend.backend() != "jax":
         raise RontgenError(
             f"train.distribute: data_parallel needs the Keras backend jax, received {keras.backend.backend()}: "
-            "install it with `make setup EXTRAS=jax` and set KERAS_BACKEND=jax"
+            "set KERAS_BACKEND=jax (`make setup` installs JAX)"
         )
     given = [name for name in PROCESSES if name in os.environ]
     if given and len(given) < len(PROCESSES):

@@ -302,7 +302,7 @@ def read(path: Path = Path("params.yaml")) -> dict:
 def changed(values: dict, changes: Mapping[str, str]) -> dict:
     """`values` of `read` with others at some dotted keys, each written as in YAML, as `dvc exp run -S` takes them.
 
-    Raises RontgenError for a key that is not there.
+    Raises RontgenError for a key that is not there and a value that is not YAML.
     """
     values = deepcopy(values)
     for key, text in changes.items():
@@ -312,7 +312,10 @@ def changed(values: dict, changes: Mapping[str, str]) -> dict:
             section = section.get(name) if isinstance(section, dict) else None
         if not isinstance(section, dict) or last not in section:
             raise RontgenError(f"expected a key of params.yaml, received {key!r}: see the file for its keys")
-        section[last] = YAML(typ="safe").load(text)
+        try:
+            section[last] = YAML(typ="safe").load(text)
+        except YAMLError:
+            raise RontgenError(f"{key}: expected a value in YAML, received {text!r}: quote what is text") from None
     return values
 
 

@@ -64,11 +64,13 @@ def read(path: Path) -> Record:
     try:
         metrics, provenance = (json.loads((path / name).read_text("utf-8")) for name in (FILES[0], FILES[3]))
         history = pd.read_csv(path / "history.csv")
-    except ValueError as error:
-        raise RontgenError(f"{path}: expected the files of a record, received {error}: run `{command}`") from None
+        metrics = {"test": metrics["test"], "train": metrics["train"], "time": provenance["time"]}
+    except (KeyError, ValueError) as error:
+        problem = f"no key {error}" if isinstance(error, KeyError) else error
+        raise RontgenError(f"{path}: expected the files of a record, received {problem}: run `{command}`") from None
     predictions = evaluation.read_predictions(path / "predictions.csv", str(path / "predictions.csv"), command)
     run, reading = path.parts[-3:-1]
-    return Record(run, reading, _seed(path), metrics | {"time": provenance["time"]}, predictions, history, provenance)
+    return Record(run, reading, _seed(path), metrics, predictions, history, provenance)
 
 
 def write(record: Record, folder: Path = FOLDER) -> Path:
