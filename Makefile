@@ -4,8 +4,6 @@ JOBS ?= 2
 BIN := $(CURDIR)/.venv/bin
 # dvc runs the stages with the `python` it finds first
 export PATH := $(BIN):$(PATH)
-# TensorFlow's start-up chatter; its errors still show
-export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: setup repro report serve test chaos bench lint clean
 
@@ -32,19 +30,19 @@ setup: .venv/installed $(EXTRAS:%=.venv/installed-%)
 repro: setup
 	@# dvc writes these in place, and a killed one may leave them empty (docs/reliability.md)
 	@find dvc.lock leakfree/dvc.lock .dvc/tmp/rwlock -maxdepth 0 -empty -delete 2>/dev/null || true
-	$(if $(filter-out 1,$(JOBS)),python -m rontgen.scale --jobs $(JOBS))
+	$(if $(filter-out 1,$(JOBS)),rontgen scale --jobs $(JOBS))
 	dvc repro
 	python stages/compare.py --show
 
 ## make report: report.html, all of the evidence on one page
 report: repro
-	python -m rontgen.report
+	rontgen report
 
 ## make serve: the page where an X-ray is read, on this machine alone (RUN=lungcare_cnn4, KIND=onnx, PORT=8080)
 RUN ?= active
 serve: .venv/installed-app
 	dvc repro exports/dvc.yaml:$(if $(filter active,$(RUN)),export,paper_export@$(RUN))
-	python -m rontgen.app --run $(RUN) $(if $(KIND),--kind $(KIND)) $(if $(PORT),--port $(PORT))
+	rontgen serve $(RUN) $(if $(KIND),--kind $(KIND)) $(if $(PORT),--port $(PORT))
 
 # A browser for the tests of the page; where none can be had they are skipped, and say so
 .venv/browser: .venv/installed-app

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rontgen import params, phantom
+from rontgen.core import params
+from rontgen.data import phantom
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Simulate how often the rule of rontgen.replication errs: `python -m benchmarks.error_rates`, 3 minutes.
+"""Simulate how often the rule of rontgen.evidence.replication errs: `python -m benchmarks.error_rates`, 3 minutes.
 
 It writes docs/error-rates.md. The intervals are of the code that judges the papers. Every case has its own seed, so
 that the same code writes the same page.
@@ -12,8 +12,9 @@ import numpy as np
 from scipy.stats import binom
 from tqdm import tqdm
 
-from rontgen import errors, replication
-from rontgen.files import replacing
+from rontgen.core import errors
+from rontgen.core.io import replacing
+from rontgen.evidence import replication
 
 PAGE = Path("docs/error-rates.md")
 SIZES = (100, 592, 624, 1000)  # test images

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rontgen.batches import Batches
+from rontgen.training.batches import Batches
 
 from .common import Measured, Row, chests, in_turn, seconds, settings, threads
 from .reading import whole
@@ -32,7 +32,7 @@ class Clock:
 
 def fit_ours(model, train_set, validation_set, train, unfrozen_layers=None):
     """training.fit, with DVCLive in a repository and a file of its progress. Its result and when each epoch ended."""
-    from rontgen import callbacks, training
+    from rontgen.training import callbacks, protocol
 
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         subprocess.run(["git", "init", "-q"], check=True)
@@ -40,7 +40,7 @@ def fit_ours(model, train_set, validation_set, train, unfrozen_layers=None):
         subprocess.run(["git", *who, "commit", "--allow-empty", "-qm", "0"], check=True)
         with callbacks.open_live(Path("live")) as live:
             clock = Clock(live)
-            result = training.fit(
+            result = protocol.fit(
                 model, train_set, validation_set, train, None, unfrozen_layers=unfrozen_layers, name="benchmark",
                 live=clock,
                 progress_file=Path("progress.npz"), fingerprint="",
@@ -52,10 +52,10 @@ def epoch() -> Measured:
     """Seconds of an epoch of cnn4 on 64-px images, the median of those after the first, which compiles."""
     import keras
 
-    from rontgen import reproducibility
     from rontgen.models import build_model
+    from rontgen.training import determinism
 
-    reproducibility.prepare(1, threads())
+    determinism.prepare(1, threads())
     train = settings().studies["covid_hybrid"].train.model_copy(update={"epochs": 3})
     images, labels = chests(400, 64)
     images, labels = np.tile(images, (3, 1, 1, 1)), np.tile(labels, 3)
@@ -91,10 +91,10 @@ def head() -> Measured:
     """
     import keras
 
-    from rontgen import reproducibility
     from rontgen.models import build_model
+    from rontgen.training import determinism
 
-    reproducibility.prepare(1, threads())
+    determinism.prepare(1, threads())
     run = settings().reported["covid_hybrid_resnet50_lstm"]
     train = settings().studies[run.study].train
     images, labels = chests(HEAD_TRAIN + HEAD_VALIDATION, HEAD_SIZE)
@@ -154,14 +154,15 @@ def save_weights(path: Path, images: np.ndarray) -> None:
 
 def predicted() -> Measured:
     """Images per second of a forward pass of MobileNetV2 over 300 images of 224 px."""
-    from rontgen import evaluation, reproducibility
+    from rontgen.evaluation import metrics
     from rontgen.models import build_model
+    from rontgen.training import determinism
 
-    reproducibility.prepare(1, threads())
+    determinism.prepare(1, threads())
     images, _ = chests(300, 224)
     model = build_model("mobilenetv2", images.shape[1:])
     return in_turn(
-        lambda: len(images) / seconds(lambda: evaluation.predict(model, images)),
+        lambda: len(images) / seconds(lambda: metrics.predict(model, images)),
         lambda: len(images) / seconds(lambda: model.predict(images, verbose=0)),
         repeats=7,
     )

@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from rontgen import archives, errors, fingerprints, layouts, params, splits
-from rontgen.archives import Archive
-from rontgen.files import replacing
-from rontgen.images import decode
+from rontgen.audits import near_duplicates
+from rontgen.core import errors, params
+from rontgen.core.io import replacing
+from rontgen.data import archives, layouts, splits
+from rontgen.data.archives import Archive
+from rontgen.data.decoding import decode
 
 PAGE = Path("docs/patients.md")
 CLASSES = ["NORMAL", "PNEUMONIA"]
@@ -45,7 +47,7 @@ def main() -> None:
     path = parser.parse_args().archive
 
     images = list_images(path)
-    prints = fingerprints.take(images, path.parent, max_unreadable=0)
+    prints = near_duplicates.take(images, path.parent, max_unreadable=0)
     distinct = prints.images[~prints.images["near"].duplicated() & (prints.images["series"].isin(PATHOGENS))]
     distinct = distinct.reset_index(drop=True)
     with Archive(path) as archive:
@@ -179,7 +181,7 @@ def in_both(images: pd.DataFrame) -> list[dict]:
 
 def copy_rows(images: pd.DataFrame) -> list[dict]:
     """Whose an image is that repeats an earlier one bit for bit."""
-    pairs = fingerprints.find_exact(images)
+    pairs = near_duplicates.find_exact(images)
     first, second = (images.iloc[pairs[side]].reset_index(drop=True) for side in ("first", "second"))
     ill = first["series"].isin(PATHOGENS) & second["series"].isin(PATHOGENS)
     number, series = first["number"] == second["number"], first["series"] == second["series"]

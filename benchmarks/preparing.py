@@ -26,7 +26,7 @@ ORIGINAL_SIZES = [
 
 def decoded(originals: Path | None) -> Measured:
     """Seconds to decode originals to 224 px on all cores, and one after the other by Pillow alone."""
-    from rontgen.images import decode_all
+    from rontgen.data.decoding import decode_all
 
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "originals.zip")
@@ -69,7 +69,7 @@ def decode_wholly(archive: Path, members: list[str]) -> list[np.ndarray]:
 
 def draw_originals(path: Path) -> None:
     """An archive of 120 JPEGs of ORIGINAL_SIZES."""
-    from rontgen import phantom
+    from rontgen.data import phantom
 
     with zipfile.ZipFile(path, "w") as file:
         for number, (width, height) in enumerate(ORIGINAL_SIZES):
@@ -94,7 +94,7 @@ def smote_memory(whose: str) -> tuple[float, str]:
     """The largest memory of SMOTE, in MiB above what the process had with its input; a hash of the new images."""
     from imblearn.over_sampling import SMOTE
 
-    from rontgen import balance
+    from rontgen.data.smote import smote
 
     random = np.random.default_rng(7)
     images = random.integers(0, 256, (SMOTE_IMAGES, SMOTE_SIZE, SMOTE_SIZE, 1), dtype=np.uint8)
@@ -104,7 +104,7 @@ def smote_memory(whose: str) -> tuple[float, str]:
     Path("/proc/self/clear_refs").write_text("5")  # forgets the largest memory until now
     before = memory("VmRSS")
     if whose == "ours":
-        new = balance.smote(images, classes, np.arange(SMOTE_IMAGES).astype(str), seed=7).images
+        new = smote(images, classes, np.arange(SMOTE_IMAGES).astype(str), seed=7).images
         peak = memory("VmHWM")
     else:
         resampled, _ = SMOTE(random_state=7).fit_resample(images, classes.astype(str))

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rontgen.batches import Batches
-from rontgen.datasets import Subset
+from rontgen.data.arrays import Subset
+from rontgen.training.batches import Batches
 
 from .common import Measured, Row, chests, drain, in_turn, memory, seconds, settings, threads
 
@@ -20,7 +20,7 @@ def augmented(channels: int) -> Measured:
     import tensorflow as tf
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-    from rontgen.augment import Augmentation
+    from rontgen.training.augmentation import Augmentation
 
     tf.config.threading.set_intra_op_parallelism_threads(threads())
     augment = settings().studies["smatika"].augment

@@ -11,8 +11,8 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from rontgen import errors
-from rontgen.files import replacing
+from rontgen.core import errors
+from rontgen.core.io import replacing
 
 from . import fitting, preparing, reading
 from .common import Measured, Row, in_process

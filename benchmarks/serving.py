@@ -18,10 +18,11 @@ import numpy as np
 import psutil
 from tqdm import tqdm
 
-from rontgen import datasets, errors, runs
-from rontgen.archives import Archive
-from rontgen.reader import KINDS, open_readers
-from rontgen.runs import ACTIVE
+from rontgen.core import errors, runs
+from rontgen.core.runs import ACTIVE
+from rontgen.data import arrays
+from rontgen.data.archives import Archive
+from rontgen.serving.predictor import KINDS, open_predictors
 
 
 def main() -> None:
@@ -33,7 +34,17 @@ def main() -> None:
     arguments = parser.parse_args()
     files = test_files(arguments.run)
 
-    command = [sys.executable, "-m", "rontgen.app", "--run", arguments.run, "--kind", arguments.kind, "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "rontgen",
+        "serve",
+        arguments.run,
+        "--kind",
+        arguments.kind,
+        "--port",
+        "0",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         address = process.stdout.readline().split()[0]
         server = psutil.Process(process.pid)
@@ -59,7 +70,7 @@ def main() -> None:
 def test_files(name: str) -> list[bytes]:
     """The test images of a run, as they lie in their archives."""
     run = runs.load_run(name)
-    manifest = datasets.read_split(run.view.study)
+    manifest = arrays.read_split(run.view.study)
     test = manifest[manifest["subset"] == "test"].head(100)
     found = []
     for archive, rows in test.groupby("archive"):
@@ -90,13 +101,13 @@ def load(address: str, files: list[bytes], clients: int, requests: int) -> tuple
 
 
 def bare_seconds(run: str, kind: str, files: list[bytes]) -> float:
-    """The median seconds in which a reader answers one picture, without HTTP."""
+    """The median seconds in which a predictor answers one picture, without HTTP."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    reader = open_readers([run], kind)[run]
+    predictor = open_predictors([run], kind)[run]
     seconds = []
     for data in files:
         begin = time.perf_counter()
-        reader.read(data)
+        predictor.read(data)
         seconds.append(time.perf_counter() - begin)
     return float(np.median(seconds))
 

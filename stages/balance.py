@@ -5,7 +5,8 @@ import argparse
 import numpy as np
 import pandas as pd
 
-from rontgen import balance, datasets, errors, runs
+from rontgen.core import errors, runs
+from rontgen.data import arrays, smote
 
 
 def main() -> None:
@@ -13,14 +14,14 @@ def main() -> None:
     parser.add_argument("--view", required=True, help="active, or a key of `views` in params.yaml")
     view = runs.load_view(parser.parse_args().view)
 
-    manifest, pixels = datasets.read_manifest(view), datasets.read_images(view)
+    manifest, pixels = arrays.read_manifest(view), arrays.read_images(view)
     if view.balance == "none":
-        synthetic = balance.no_balance(pixels)
+        synthetic = smote.no_balance(pixels)
     else:
-        parents = manifest[manifest["subset"].isin(balance.PARENTS[view.balance])]
+        parents = manifest[manifest["subset"].isin(smote.PARENTS[view.balance])]
         classes, ids = parents["class"].to_numpy(), parents["id"].to_numpy()
-        synthetic = balance.smote(pixels[parents.index], classes, ids, view.study.split.seed)
-    balance.write(synthetic, view.balanced)
+        synthetic = smote.smote(pixels[parents.index], classes, ids, view.study.split.seed)
+    smote.write(synthetic, view.balanced)
     if not view.study.is_leakfree:  # a twin is for its metrics
         draw(view, manifest, pixels, synthetic)
     test = manifest.loc[manifest["subset"] == "test", "id"]
@@ -30,16 +31,16 @@ def main() -> None:
 
 def draw(view, manifest, pixels, synthetic) -> None:
     """What the images are: their numbers, some of each class and subset, and some of SMOTE's with their parents."""
-    from rontgen import data_figures
+    from rontgen.reporting import data_plots
 
     groups = manifest.groupby(["subset", "class"], sort=False)  # the manifest is in order of both
     counts = groups.size().rename("real").reset_index()
     made = synthetic.rows["class"].value_counts()
     counts["synthetic"] = counts["class"].map(made).fillna(0).astype(int).where(counts["subset"] == "train", 0)
-    data_figures.class_counts(counts, view.name, view.balance_plots / "class_counts.png")
+    data_plots.class_counts(counts, view.name, view.balance_plots / "class_counts.png")
 
-    sheet = {key: pixels[rows.index[: data_figures.SHEET_COLUMNS], :, :, 0] for key, rows in groups}
-    data_figures.contact_sheet(sheet, view.name, view.balance_plots / "contact_sheet.png")
+    sheet = {key: pixels[rows.index[: data_plots.SHEET_COLUMNS], :, :, 0] for key, rows in groups}
+    data_plots.contact_sheet(sheet, view.name, view.balance_plots / "contact_sheet.png")
 
     place = pd.Series(manifest.index, manifest["id"])
     chosen = np.unique(np.linspace(0, len(synthetic.rows) - 1, 4).astype(int)) if len(synthetic.rows) else []
@@ -54,7 +55,7 @@ def draw(view, manifest, pixels, synthetic) -> None:
         for image, (_, row) in zip(synthetic.images[chosen], synthetic.rows.iloc[chosen].iterrows(), strict=True)
     ]
     if examples:
-        data_figures.smote_examples(examples, view.name, view.balance_plots / "smote.png")
+        data_plots.smote_examples(examples, view.name, view.balance_plots / "smote.png")
 
 
 if __name__ == "__main__":

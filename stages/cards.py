@@ -2,12 +2,13 @@
 
 import argparse
 
-from rontgen import cards, errors
+from rontgen.core import errors
+from rontgen.reporting import model_cards
 
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    cards.write_cards()
+    model_cards.write_cards()
 
 
 if __name__ == "__main__":

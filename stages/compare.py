@@ -3,7 +3,11 @@
 import argparse
 from pathlib import Path
 
-from rontgen import claims, claims_figure, claims_shown, compare, errors, papers, params, records
+from rontgen.core import errors, params
+from rontgen.evidence import records, verdict_table, verdicts
+from rontgen.evidence.ledger import write
+from rontgen.evidence.published import load_papers
+from rontgen.reporting import verdict_plot
 
 
 def main() -> None:
@@ -11,14 +15,14 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print paper, real evidence and verdict, and write nothing")
     show = parser.parse_args().show
 
-    published, values = papers.load_papers(Path("papers.yaml")), params.load()
-    ledger = compare.compare(published, values, records.read_all(), compare.workspace(values))
+    published, values = load_papers(Path("papers.yaml")), params.load()
+    ledger = verdicts.compare(published, values, records.read_all(), verdicts.workspace(values))
 
     if show:
-        print(claims_shown.show(ledger))
+        print(verdict_table.show(ledger))
         return
-    claims.write(ledger, published, Path("metrics"))
-    claims_figure.draw(ledger.endpoints, Path("plots/claims.png"))
+    write(ledger, published, Path("metrics"))
+    verdict_plot.draw(ledger.endpoints, Path("plots/claims.png"))
 
 
 if __name__ == "__main__":

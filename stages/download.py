@@ -4,8 +4,9 @@ import argparse
 import shutil
 from pathlib import Path
 
-from rontgen import archives, by_hand, errors, runs
-from rontgen.files import replacing, write_json
+from rontgen.core import errors, runs
+from rontgen.core.io import replacing, write_json
+from rontgen.data import archives, by_hand
 
 # Where downloads are kept, shared by the datasets
 CACHE = Path("data/kaggle")
@@ -21,16 +22,16 @@ def main() -> None:
 
     facts = {}
     if profile.source == "kaggle":
-        from rontgen import kaggle_source  # only here: the demo needs no Kaggle client
+        from rontgen.data import kaggle
 
         command = f"dvc repro download@{name}"
         # all of them first, so that a dataset is whole or not there
-        brought = [kaggle_source.bring(source, listed, CACHE, command=command) for source in dataset.archives.values()]
+        brought = [kaggle.bring(source, listed, CACHE, command=command) for source in dataset.archives.values()]
         for archive in brought:
             with replacing(folder / archive.name) as temporary:
                 shutil.copyfile(archive, temporary)
     else:
-        from rontgen import synthetic
+        from rontgen.data import synthetic
 
         for layout, source in dataset.archives.items():
             path = folder / archives.archive_name(source.slug)

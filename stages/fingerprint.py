@@ -3,18 +3,20 @@
 import argparse
 from pathlib import Path
 
-from rontgen import errors, fingerprints, manifests
+from rontgen.audits import near_duplicates
+from rontgen.core import errors
+from rontgen.data import manifests
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True, help="a key of `datasets` in params.yaml")
-    source = fingerprints.load_source(parser.parse_args().dataset)
+    source = near_duplicates.load_source(parser.parse_args().dataset)
 
     images, _, _ = manifests.list_images(source)
-    found = fingerprints.take(images, source.raw, source.max_unreadable)
+    found = near_duplicates.take(images, source.raw, source.max_unreadable)
 
-    fingerprints.write(found, Path("data/fingerprints", source.dataset_name))
+    near_duplicates.write(found, Path("data/fingerprints", source.dataset_name))
     copies = len(found.images) - found.images["near"].nunique()
     print(f"{len(found.images)} images, {copies} of them copies; {len(found.unreadable)} unreadable")
 

@@ -2,8 +2,9 @@
 
 import argparse
 
-from rontgen import by_hand, errors, params
-from rontgen.files import replacing, write_json
+from rontgen.core import errors, params
+from rontgen.core.io import replacing, write_json
+from rontgen.data import by_hand
 
 
 def main() -> None:

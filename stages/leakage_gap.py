@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from rontgen import errors, evaluation, leakage_gap, params, records, runs
-from rontgen.files import write_json
+from rontgen.core import errors, params, runs
+from rontgen.core.io import require, write_json
+from rontgen.evaluation import metrics
+from rontgen.evidence import leakage_gap, records
+from rontgen.reporting import audit_plots
 
 
 def main() -> None:
@@ -22,12 +25,12 @@ def main() -> None:
     }
 
     write_json(measured, Path("metrics/leakage_gap.json"))
-    leakage_gap.draw(measured, values.profile == "demo", Path("plots/leakage_gap.png"))
+    audit_plots.leakage_gap(measured, values.profile == "demo", Path("plots/leakage_gap.png"))
 
 
 def _read(name: str) -> pd.DataFrame:
     path, command = Path("data/predictions", f"{name}.csv"), runs.stage_command("evaluate", name)
-    return evaluation.read_predictions(runs.require(path, command), str(path), command)
+    return metrics.read_predictions(require(path, command), str(path), command)
 
 
 if __name__ == "__main__":

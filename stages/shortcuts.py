@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
-from rontgen import errors, fingerprints, runs, shortcuts
-from rontgen.files import write_json
+from rontgen.audits import near_duplicates, shortcuts
+from rontgen.core import errors, runs
+from rontgen.core.io import write_json
+from rontgen.reporting import audit_plots
 
 
 def main() -> None:
@@ -12,12 +14,12 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, help="a key of `datasets` in params.yaml")
     name = parser.parse_args().dataset
     classes = runs.load_dataset(name)[0].classes
-    prints = fingerprints.read(name)
+    prints = near_duplicates.read(name)
 
     found = shortcuts.probe(prints, classes)
 
     write_json(found, Path("metrics/shortcuts", f"{name}.json"))
-    shortcuts.draw(found["probes"], prints.images, name, Path("plots/shortcuts", f"{name}.png"))
+    audit_plots.shortcuts(found["probes"], prints.images, name, Path("plots/shortcuts", f"{name}.png"))
     for probe, result in found["probes"].items():
         print(f"{probe}: ROC-AUC {result['roc_auc']:.3f} ({result['low']:.3f} to {result['high']:.3f})")
 

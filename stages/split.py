@@ -2,8 +2,9 @@
 
 import argparse
 
-from rontgen import errors, manifests, runs
-from rontgen.files import replacing, write_json
+from rontgen.core import errors, runs
+from rontgen.core.io import write_csv, write_json
+from rontgen.data import manifests
 
 
 def main() -> None:
@@ -13,8 +14,7 @@ def main() -> None:
 
     manifest, audit = manifests.build(study)
 
-    with replacing(study.manifest) as path:
-        manifest.to_csv(path, index=False)
+    write_csv(manifest, study.manifest)
     write_json(audit, study.audit)
     print(manifest.groupby(["subset", "class"]).size().unstack().to_string())
 

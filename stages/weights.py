@@ -2,7 +2,9 @@
 
 import argparse
 
-from rontgen import by_hand, errors, pretrained, runs
+from rontgen.core import errors, runs
+from rontgen.data import by_hand
+from rontgen.training import pretrained
 
 
 def main() -> None:

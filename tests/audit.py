@@ -1,10 +1,10 @@
 """Run stages, one after the other, and write what each opened, imported and read of params.yaml to a JSON file, a list.
 
-python tests/audit.py FINDINGS.json "stages/train.py --run active" "-m rontgen.export --run active"
+python tests/audit.py FINDINGS.json "stages/train.py --run active" "stages/export.py --run active"
 
 All run in one process, for Keras takes seconds to import; but every stage imports the modules of `rontgen` anew.
 
-- opened: files inside the working folder; fingerprinted: those that `training.fingerprint` opened. What native code
+- opened: files inside the working folder; fingerprinted: those that `protocol.fingerprint` opened. What native code
   opens past Python (TensorFlow, HDF5) is not seen.
 - modules: the files of the modules of `rontgen` that were imported.
 - params: the keys of params.yaml, down to single values, on which the script's work depends.
@@ -126,14 +126,13 @@ def is_running(function, file):
 
 
 def in_fingerprint():
-    """Whether it is `training.fingerprint` that reads. It takes in all there is, to tell whether a killed training may
+    """Whether it is `protocol.fingerprint` that reads. It takes in all there is, to tell whether a killed training may
     go on: a guard, on which no result depends."""
-    return is_running("fingerprint", "training.py")
+    return is_running("fingerprint", "protocol.py")
 
 
 class Audit:
-    def __init__(self, module):
-        self.module = module  # which is run under another name, __main__
+    def __init__(self):
         self.opened, self.fingerprinted, self.keys = set(), set(), set()
         self.known = {}  # id of a loaded object: itself, its path, and what each leaf below its root depends on
         self.is_loading = False
@@ -206,7 +205,6 @@ class Audit:
 
     def findings(self):
         modules = [module for name, module in sys.modules.items() if is_ours(name)]
-        modules += [importlib.import_module(self.module)] if self.module else []
         return {
             "opened": inside(self.opened),
             "fingerprinted": inside(self.fingerprinted),
@@ -231,16 +229,16 @@ def main():
     sys.addaudithook(lambda event, arguments: [audit.hook(event, arguments) for audit in at_work])
     findings = []
     for stage in sys.argv[2:]:
-        is_module, (script, *arguments) = stage.startswith("-m "), stage.removeprefix("-m ").split()
-        audit = Audit(module=script if is_module else None)
-        patches = Patches({"rontgen.params": audit.patch_params, "rontgen.runs": audit.patch_runs})
+        script, *arguments = stage.split()
+        audit = Audit()
+        patches = Patches({"rontgen.core.params": audit.patch_params, "rontgen.core.runs": audit.patch_runs})
         for name in [name for name in sys.modules if is_ours(name)]:
             del sys.modules[name]
         sys.meta_path.insert(0, patches)
         sys.path[0] = str(Path(script).parent)  # as in `python stages/train.py`
         sys.argv = [script, *arguments]
         at_work.append(audit)
-        (runpy.run_module if is_module else runpy.run_path)(script, run_name="__main__")
+        runpy.run_path(script, run_name="__main__")
         at_work.remove(audit)
         sys.meta_path.remove(patches)
         findings.append(audit.findings())

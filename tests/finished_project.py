@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rontgen import evaluation, intervals, params, runs
-from rontgen.records import Record
+from rontgen.core import params, runs
+from rontgen.evaluation import intervals
+from rontgen.evaluation.metrics import compute_metrics, prediction_table
+from rontgen.evidence.records import Record
 
 ROOT = Path(__file__).parents[1]
 
@@ -109,8 +111,8 @@ def measured(classes: tuple[str, ...], seed: int) -> tuple[dict, dict]:
     scores = random.random((len(names), len(classes))) + 0.4 * np.repeat(np.eye(len(classes)), 12, axis=0)
     probabilities = scores / scores.sum(axis=1, keepdims=True)
     ids = np.array([f"image{number}" for number in range(len(names))])
-    table = evaluation.prediction_table(ids, np.full(len(ids), ""), names, list(classes), probabilities)
-    return evaluation.metrics(table, list(classes)), intervals.of(table, list(classes), resamples=50)
+    table = prediction_table(ids, np.full(len(ids), ""), names, list(classes), probabilities)
+    return compute_metrics(table, list(classes)), intervals.of(table, list(classes), resamples=50)
 
 
 def recorded(run: str, reading: str, seed: int, classes: tuple[str, ...], right: int, images: int) -> Record:
@@ -120,13 +122,13 @@ def recorded(run: str, reading: str, seed: int, classes: tuple[str, ...], right:
     of_class = np.array([classes.index(name) for name in names])
     answers = np.where(np.arange(images) < right, of_class, (of_class + 1) % len(classes))
     probabilities = np.where(np.eye(len(classes))[answers] == 1, 0.9, 0.1 / (len(classes) - 1))
-    table = evaluation.prediction_table(
+    table = prediction_table(
         np.array([f"{number:012x}" for number in ids]), np.full(images, ""), names, list(classes), probabilities
     )
     train = {"epochs": 20, "best_epoch": 10 + seed, "train_images": 800, "validation_images": 100}
     rates = dict.fromkeys(["train_accuracy", "validation_accuracy"], 0.9)
     train |= {epoch: rates | {"train_loss": 0.3, "validation_loss": 0.3} for epoch in ("kept", "best", "final")}
-    test = evaluation.metrics(table, list(classes)) | {"parameters": 2_260_546, "model_megabytes": 9.042}
+    test = compute_metrics(table, list(classes)) | {"parameters": 2_260_546, "model_megabytes": 9.042}
     metrics = {"test": test, "train": train, "time": {"seconds": 100.0 + seed, "images_per_second": 50.0}}
     provenance = {"deviations": ["2 images missing from the archive"], "time": metrics["time"]}
     history = pd.DataFrame({"epoch": np.arange(1, 21), "train_loss": 0.3})

@@ -1,6 +1,6 @@
 """Run stages, one after the other in one process: `python run_stages.py "split --study active" …`.
 
-In the working folder. A word with a dot is a module: `python run_stages.py "rontgen.export --run active"`.
+In the working folder.
 """
 
 import runpy
@@ -13,10 +13,7 @@ STAGES = Path(__file__).parents[1] / "stages"
 def run(stage: str) -> None:
     script, *arguments = stage.split()
     sys.argv = [script, *arguments]
-    if "." in script:
-        runpy.run_module(script, run_name="__main__")
-    else:
-        runpy.run_path(str(STAGES / f"{script}.py"), run_name="__main__")
+    runpy.run_path(str(STAGES / f"{script}.py"), run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ STAGES = (
     "weights --model simple_rnn",
     f"train --run {REPORTED}",
     f"evaluate --run {REPORTED}",
-    "rontgen.export --run active",
-    f"rontgen.export --run {REPORTED}",
+    "export --run active",
+    f"export --run {REPORTED}",
 )
 
 
@@ -49,8 +49,8 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def served(folder: Path, *arguments: str, stderr=subprocess.PIPE, **variables: str):
-    """`python -m rontgen.app` at work on the project; yields its address. stderr: an open file for what it logs."""
-    command = [sys.executable, "-u", "-m", "rontgen.app", "--port", "0", *arguments]
+    """`rontgen serve` at work on the project; yields its address. stderr: an open file for what it logs."""
+    command = [sys.executable, "-u", "-m", "rontgen", "serve", "--port", "0", *arguments]
     with subprocess.Popen(
         command, cwd=folder, env=environment() | variables, stdout=subprocess.PIPE, stderr=stderr, text=True
     ) as process:

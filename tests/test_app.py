@@ -20,7 +20,7 @@ from PIL import Image
 
 import served_project
 from hostile_uploads import PNG, UPLOADS
-from rontgen import images
+from rontgen.data import decoding
 
 ROOT = Path(__file__).parents[1]
 RUNS = ("active", served_project.REPORTED)
@@ -35,7 +35,7 @@ def project(project_to_serve):
 
 @pytest.fixture(scope="module")
 def address(project):
-    with served_project.served(project, "--run", *RUNS) as address:
+    with served_project.served(project, *RUNS) as address:
         yield address
 
 
@@ -103,7 +103,7 @@ def test_a_dicom_file_gets_the_answer_of_its_picture(client, xray):
 
     from hostile_uploads import dicom
 
-    gray = images.decode(xray, 64).astype(np.uint16) * 257
+    gray = decoding.decode(xray, 64).astype(np.uint16) * 257
     gray[0, :2] = 0, 65535  # without a window DICOM is shown from its lowest value to its highest
     buffer = io.BytesIO()
     Image.fromarray(gray).save(buffer, "PNG")
@@ -225,26 +225,26 @@ def test_a_password_guards_all_but_health(project):
 
 
 def python(project, *arguments):
-    command = [sys.executable, "-m", *arguments]
+    command = [sys.executable, "-m", "rontgen", *arguments]
     environment = served_project.environment()
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=120)
 
 
 def test_other_machines_are_let_in_with_a_password_alone(project):
-    result = python(project, "rontgen.app", "--host", "0.0.0.0")
+    result = python(project, "serve", "--host", "0.0.0.0")
     assert result.returncode == 2 and "expected a password" in result.stderr
 
 
 def test_a_port_in_use_is_one_line(project, address):
-    result = python(project, "rontgen.app", "--kind", "onnx", "--port", address.rpartition(":")[2])
+    result = python(project, "serve", "--kind", "onnx", "--port", address.rpartition(":")[2])
     assert result.returncode == 2 and "a free port, " in result.stderr.splitlines()[-1]
 
 
 def test_a_run_that_was_not_exported_names_the_command(project, tmp_path):
     shutil.copytree(project, tmp_path / "project", ignore=shutil.ignore_patterns("exports"))
-    result = python(tmp_path / "project", "rontgen.app", "--kind", "onnx")
+    result = python(tmp_path / "project", "serve", "--kind", "onnx")
     assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].endswith("run `dvc repro exports/dvc.yaml:export` first")
+    assert result.stderr.splitlines()[-1].endswith("run `rontgen export active` first")
 
 
 def test_predict_writes_a_row_for_each_file_of_folders_and_patterns(project, xrays, tmp_path):
@@ -256,7 +256,7 @@ def test_predict_writes_a_row_for_each_file_of_folders_and_patterns(project, xra
     (tmp_path / "bad.png").write_bytes(b"nothing")
     (tmp_path / "notes.txt").write_text("no picture")
     arguments = [str(tmp_path), str(tmp_path / "*.jpeg"), "--output", str(tmp_path / "out.csv")]
-    result = python(project, "rontgen.predict", *arguments)
+    result = python(project, "predict", *arguments)
     assert result.returncode == 1 and "1 of 3 files could not be read" in result.stderr
     with (tmp_path / "out.csv").open() as file:
         rows = {Path(row["file"]).name: row for row in csv.DictReader(file)}
@@ -267,7 +267,7 @@ def test_predict_writes_a_row_for_each_file_of_folders_and_patterns(project, xra
 
 
 def test_predict_names_what_is_no_file(project):
-    result = python(project, "rontgen.predict", "nothing.png")
+    result = python(project, "predict", "nothing.png")
     assert result.returncode == 2 and result.stderr.splitlines()[-1].startswith("error: nothing.png: expected a file")
 
 
@@ -282,9 +282,11 @@ def test_a_connection_without_a_request_is_closed(address):
 
 
 def test_what_fails_unexpectedly_logs_nothing_of_the_upload(project, xray, tmp_path):
-    """A reader that raises with what it was given, as a library may."""
+    """A predictor that raises with what it was given, as a library may."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import rontgen.images\ndef decode(data, size):\n    raise KeyError(data)\nrontgen.images.decode = decode\n"
+        "from rontgen.data import decoding\n\n"
+        "def decode(data, size):\n    raise KeyError(data)\n\n"
+        "decoding.decode = decode\n"
     )
     path = f"{tmp_path}:{ROOT / 'src'}"
     log = tmp_path / "log"
@@ -303,5 +305,5 @@ def test_what_fails_unexpectedly_logs_nothing_of_the_upload(project, xray, tmp_p
 
 
 def test_a_twin_has_no_export(project):
-    result = python(project, "rontgen.app", "--run", f"{served_project.REPORTED}_leakfree")
-    assert result.returncode == 2 and "received the twin" in result.stderr.splitlines()[-1]
+    result = python(project, "serve", f"{served_project.REPORTED}_leakfree")
+    assert result.returncode == 2 and "received the leak-free run" in result.stderr.splitlines()[-1]

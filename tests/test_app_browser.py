@@ -15,7 +15,7 @@ from playwright.sync_api import Error, TimeoutError, expect, sync_playwright
 
 import served_project
 from hostile_uploads import HTML
-from rontgen import phantom
+from rontgen.data import phantom
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = (1280, 390)  # pixels: a desk, and a telephone
@@ -38,7 +38,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def address(browser, project_to_serve):
-    with served_project.served(project_to_serve, "--run", "active", served_project.REPORTED) as address:
+    with served_project.served(project_to_serve, "active", served_project.REPORTED) as address:
         yield address
 
 

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-from rontgen.app import gate, server
-from rontgen.app.gate import Gate
-from rontgen.reader import Reading
+from rontgen.serving.predictor import Prediction
+from rontgen.serving.web import middleware, server
+from rontgen.serving.web.middleware import Gate
 
 
 async def read(request: Request):
@@ -50,7 +50,7 @@ def test_an_upload_passes():
 
 
 def test_a_declared_size_is_refused_before_it_is_read(monkeypatch):
-    monkeypatch.setattr(gate, "MAX_REQUEST", 10)
+    monkeypatch.setattr(middleware, "MAX_REQUEST", 10)
     (response,) = ask(application(), ("POST", {"content": b"x" * 11}))
     assert response.status_code == 413 and "expected at most" in response.json()["error"]
 
@@ -62,13 +62,13 @@ def test_a_size_that_is_no_number_is_refused(length):
 
 
 def test_a_body_larger_than_it_said_is_stopped(monkeypatch):
-    monkeypatch.setattr(gate, "MAX_REQUEST", 10)
+    monkeypatch.setattr(middleware, "MAX_REQUEST", 10)
     (response,) = ask(application(), ("POST", {"content": drip([b"x" * 6] * 2, 0)}))
     assert response.status_code == 413
 
 
 def test_a_slow_body_is_stopped(monkeypatch):
-    monkeypatch.setattr(gate, "PATIENCE", 0.05)
+    monkeypatch.setattr(middleware, "PATIENCE", 0.05)
     slow = application()
 
     async def receive():
@@ -85,7 +85,7 @@ def test_a_slow_body_is_stopped(monkeypatch):
 
 
 def test_more_uploads_than_fit_are_told_to_come_again(monkeypatch):
-    monkeypatch.setattr(gate, "MOST_UPLOADS", 2)
+    monkeypatch.setattr(middleware, "MOST_UPLOADS", 2)
     app = application()
     gone, release = [], asyncio.Event()
 
@@ -132,7 +132,7 @@ def test_the_password_is_asked_for(authorization, status):
 
 def test_every_answer_says_that_nothing_from_elsewhere_may_run():
     for response in ask(application("sesame"), ("GET", {}), ("GET", {"auth": ("", "sesame")})):
-        assert response.headers["content-security-policy"] == gate.POLICY
+        assert response.headers["content-security-policy"] == middleware.POLICY
         assert response.headers["x-content-type-options"] == "nosniff"
         assert response.headers["cache-control"] == "no-store"
 
@@ -142,9 +142,9 @@ def test_the_pictures_of_who_has_left_are_not_read():
 
     def read(data):
         asked.append(data)
-        return Reading(False, "in_colour", None, None, None, None, None)
+        return Prediction(False, "in_colour", None, None, None, None, None)
 
-    reader = SimpleNamespace(read=read, name="active", classes=[], description={"model": "cnn1", "threshold": 0.5})
+    predictor = SimpleNamespace(read=read, name="active", classes=[], description={"model": "cnn1", "threshold": 0.5})
     part = b'--B\r\nContent-Disposition: form-data; name="files"; filename="x.png"\r\n\r\nx\r\n'
     messages = [{"type": "http.request", "body": part * 5 + b"--B--\r\n"}]
 
@@ -161,6 +161,6 @@ def test_the_pictures_of_who_has_left_are_not_read():
 
     headers = [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=B")]
     scope = {"type": "http", "method": "POST", "path": "/api/predict", "headers": headers, "query_string": b""}
-    application = server.create({"active": reader})
+    application = server.create({"active": predictor})
     asyncio.run(asyncio.wait_for(application(scope, receive, send), 10))
     assert asked == [b"x"]

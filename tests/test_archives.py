@@ -11,9 +11,9 @@ from zlib import crc32
 
 import pytest
 
-from rontgen import archives
-from rontgen.archives import Archive, ArchiveError, Member, archive_name, sha256, verify
-from rontgen.errors import RontgenError
+from rontgen.core.errors import RontgenError
+from rontgen.data import archives
+from rontgen.data.archives import Archive, ArchiveError, Member, archive_name, sha256, verify
 
 # Offsets of fields in an entry of a zip's table of contents (APPNOTE.TXT, 4.3.12).
 FLAGS, SIZE, NAME = 8, 24, 46

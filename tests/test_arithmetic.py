@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rontgen import arithmetic, params
-from rontgen.arithmetic import SCORES
-from rontgen.papers import Cell, Published, load_papers
+from rontgen.core import params
+from rontgen.evidence import consistency
+from rontgen.evidence.consistency import SCORES
+from rontgen.evidence.published import Cell, Published, load_papers
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("NORMAL", "PNEUMONIA", "PNEUMOTHORAX", "TUBERCULOSIS")
@@ -23,11 +24,11 @@ def paper(numbers, classes=CLASSES[:2]):
 
 
 def reasons(numbers, classes=CLASSES[:2]):
-    return [violation.reason for violation in arithmetic.violations(paper(numbers, classes))]
+    return [violation.reason for violation in consistency.violations(paper(numbers, classes))]
 
 
 def blamed(numbers, classes=CLASSES[:2]):
-    return {cell for violation in arithmetic.violations(paper(numbers, classes)) for cell in violation.cells}
+    return {cell for violation in consistency.violations(paper(numbers, classes)) for cell in violation.cells}
 
 
 def counts(matrix):
@@ -257,7 +258,7 @@ def test_the_best_epoch_is_one_of_the_epochs():
 def test_a_limit_is_called_one():
     cells = {"train.best_epoch": Cell(metric="train.best_epoch", value="16", place="x")}
     cells["train.epochs"] = Cell(metric="train.epochs", value="15", relation="at_most", place="x")
-    (violation,) = arithmetic.violations(Published("a_study", "a_run", CLASSES[:2], cells))
+    (violation,) = consistency.violations(Published("a_study", "a_run", CLASSES[:2], cells))
     assert violation.reason == "best epoch 16 of epochs at most 15"
 
 
@@ -267,7 +268,7 @@ def test_what_is_about_a_number_leaves_it_more_room():
     recall = Cell(metric="test.weighted.recall", value="0.85", relation="about", place="x")
     run = paper(numbers)
     run = Published(run.study, run.run, run.classes, {**run.cells, recall.metric: recall})
-    assert arithmetic.violations(run) == []
+    assert consistency.violations(run) == []
 
 
 @pytest.mark.parametrize("part", ["images", "selected", "train", "validation", "test", "augmented", "smote"])
@@ -313,7 +314,7 @@ def test_these_runs_contradict_themselves_and_no_others():
     for name, study in papers.studies.items():
         for run in study.runs:
             classes = values.datasets[values.studies[name].dataset].classes
-            for violation in arithmetic.violations(Published.of(name, run, study, classes)):
+            for violation in consistency.violations(Published.of(name, run, study, classes)):
                 for owner, metric in violation.cells:
                     found.setdefault(owner, set()).add(metric)
     assert found == IMPOSSIBLE | {"smatika_resnet50v2": {"test.classes.PNEUMONIA.f1"}}

@@ -6,9 +6,11 @@ import pytest
 from imblearn.over_sampling import SMOTE
 
 import run_stages
-from rontgen import balance, data_figures, datasets, runs
-from rontgen.errors import RontgenError
-from rontgen.runs import View
+from rontgen.core import runs
+from rontgen.core.errors import RontgenError
+from rontgen.core.runs import View
+from rontgen.data import arrays, smote
+from rontgen.reporting import data_plots
 
 COUNTS = {"COVID": 6, "NORMAL": 20, "SICK": 13}
 
@@ -29,15 +31,15 @@ def view(tmp_path, monkeypatch):
 
 
 def test_classes_are_equal_afterwards(training):
-    synthetic = balance.smote(*training, seed=7)
+    synthetic = smote.smote(*training, seed=7)
     assert synthetic.rows["class"].value_counts().to_dict() == {"COVID": 14, "SICK": 7}
     assert (synthetic.images.dtype, synthetic.images.shape) == (np.uint8, (21, 6, 5, 1))
-    assert list(synthetic.rows.columns) == balance.ROW_COLUMNS
+    assert list(synthetic.rows.columns) == smote.ROW_COLUMNS
 
 
 def test_images_lie_between_their_parents(training):
     images, classes, ids = training
-    synthetic = balance.smote(images, classes, ids, seed=7)
+    synthetic = smote.smote(images, classes, ids, seed=7)
     position = {name: index for index, name in enumerate(ids)}
     for image, row in zip(synthetic.images, synthetic.rows.itertuples(index=False), strict=True):
         first, second = position[row.first], position[row.second]
@@ -50,18 +52,18 @@ def test_images_lie_between_their_parents(training):
 
 def test_the_second_parent_is_one_of_the_five_nearest(training):
     images, classes, ids = training
-    synthetic = balance.smote(images, classes, ids, seed=7)
+    synthetic = smote.smote(images, classes, ids, seed=7)
     flat = images.reshape(len(images), -1).astype(float)
     position = {name: index for index, name in enumerate(ids)}
     for row in synthetic.rows.itertuples(index=False):
         first, second = position[row.first], position[row.second]
         distances = np.linalg.norm(flat[classes == classes[first]] - flat[first], axis=1)
-        assert np.linalg.norm(flat[second] - flat[first]) <= np.sort(distances)[balance.NEIGHBOURS] + 1e-3
+        assert np.linalg.norm(flat[second] - flat[first]) <= np.sort(distances)[smote.NEIGHBOURS] + 1e-3
 
 
 def test_rows_are_those_of_imbalanced_learn(training):
     images, classes, ids = training
-    synthetic = balance.smote(images, classes, ids, seed=7)
+    synthetic = smote.smote(images, classes, ids, seed=7)
     flat = images.reshape(len(images), -1).astype(np.float64)
     resampled, names = SMOTE(random_state=7).fit_resample(flat, classes.astype(str))
     assert synthetic.rows["class"].tolist() == names[len(images) :].tolist()
@@ -69,9 +71,9 @@ def test_rows_are_those_of_imbalanced_learn(training):
 
 
 def test_more_images_than_a_chunk_are_the_same(training, monkeypatch):
-    whole = balance.smote(*training, seed=7)
-    monkeypatch.setattr(balance, "CHUNK", 5)
-    np.testing.assert_array_equal(balance.smote(*training, seed=7).images, whole.images)
+    whole = smote.smote(*training, seed=7)
+    monkeypatch.setattr(smote, "CHUNK", 5)
+    np.testing.assert_array_equal(smote.smote(*training, seed=7).images, whole.images)
 
 
 def test_synthetic_images_are_never_all_floats():
@@ -80,14 +82,14 @@ def test_synthetic_images_are_never_all_floats():
     images = random.integers(0, 256, (600, 100, 100, 1), dtype=np.uint8)
     classes = np.repeat(np.array(["COVID", "NORMAL"], dtype=object), [200, 400])
     tracemalloc.start()
-    balance.smote(images, classes, np.arange(600), seed=7)
+    smote.smote(images, classes, np.arange(600), seed=7)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5 * 200 * 100 * 100 * 4
 
 
 def test_the_seed_decides(training):
-    first, again, other = (balance.smote(*training, seed=seed) for seed in (7, 7, 8))
+    first, again, other = (smote.smote(*training, seed=seed) for seed in (7, 7, 8))
     np.testing.assert_array_equal(first.images, again.images)
     assert first.rows.equals(again.rows)
     assert not first.rows.equals(other.rows)
@@ -98,14 +100,14 @@ def test_memory_mapped_images_do(training, tmp_path):
     np.save(tmp_path / "images.npy", images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
     np.testing.assert_array_equal(
-        balance.smote(mapped, classes, ids, 7).images, balance.smote(images, classes, ids, 7).images
+        smote.smote(mapped, classes, ids, 7).images, smote.smote(images, classes, ids, 7).images
     )
 
 
 def test_equal_classes_need_none(training):
     images, classes, ids = training
     keep = np.concatenate([np.flatnonzero(classes == name)[:6] for name in COUNTS])
-    synthetic = balance.smote(images[keep], classes[keep], ids[keep], seed=7)
+    synthetic = smote.smote(images[keep], classes[keep], ids[keep], seed=7)
     assert (synthetic.images.shape, len(synthetic.rows)) == ((0, 6, 5, 1), 0)
 
 
@@ -115,7 +117,7 @@ def test_six_images_are_enough_and_five_are_not(training):
     keep = np.ones(len(classes), dtype=bool)
     keep[np.flatnonzero(classes == "COVID")[0]] = False
     with pytest.raises(RontgenError, match="more than 5 images of COVID for SMOTE, received 5: set balance to"):
-        balance.smote(images[keep], classes[keep], ids[keep], seed=7)
+        smote.smote(images[keep], classes[keep], ids[keep], seed=7)
 
 
 # {subset: {class: images}} of what the stage is given
@@ -132,7 +134,7 @@ def balanced(change_params, capsys, monkeypatch):
     """
     figures = {}
     for name in ("class_counts", "contact_sheet", "smote_examples"):
-        monkeypatch.setattr(data_figures, name, lambda data, title, path, name=name: figures.update({name: data}))
+        monkeypatch.setattr(data_plots, name, lambda data, title, path, name=name: figures.update({name: data}))
 
     def run(value):
         change_params({"balance": value})
@@ -147,7 +149,7 @@ def balanced(change_params, capsys, monkeypatch):
         np.save(view.preprocessed / "images.npy", pixels)
         pd.DataFrame(columns=["id"]).to_csv(view.preprocessed / "unreadable.csv", index=False)
         run_stages.run("balance --view active")
-        return manifest, *datasets.read_synthetic(view), pixels, capsys.readouterr().out, figures
+        return manifest, *arrays.read_synthetic(view), pixels, capsys.readouterr().out, figures
 
     return run
 
@@ -182,22 +184,22 @@ def test_the_stage_evens_the_classes_of_the_subsets_that_parents_are_from(balanc
 
 
 def test_what_is_written_is_read_back(training, view):
-    synthetic = balance.smote(*training, seed=7)
-    balance.write(synthetic, view.balanced)
-    images, rows = datasets.read_synthetic(view)
+    synthetic = smote.smote(*training, seed=7)
+    smote.write(synthetic, view.balanced)
+    images, rows = arrays.read_synthetic(view)
     np.testing.assert_array_equal(images, synthetic.images)
     assert rows.to_dict("list") == synthetic.rows.to_dict("list")
 
 
 def test_none_is_written_and_read_back(training, view):
-    balance.write(balance.no_balance(training[0]), view.balanced)
-    images, rows = datasets.read_synthetic(view)
+    smote.write(smote.no_balance(training[0]), view.balanced)
+    images, rows = arrays.read_synthetic(view)
     assert (images.dtype, images.shape) == (np.uint8, (0, 6, 5, 1))
-    assert (list(rows.columns), len(rows)) == (balance.ROW_COLUMNS, 0)
+    assert (list(rows.columns), len(rows)) == (smote.ROW_COLUMNS, 0)
 
 
 def test_written_again_it_is_replaced(training, view):
-    balance.write(balance.smote(*training, seed=7), view.balanced)
-    balance.write(balance.no_balance(training[0]), view.balanced)
-    assert len(datasets.read_synthetic(view)[0]) == 0
+    smote.write(smote.smote(*training, seed=7), view.balanced)
+    smote.write(smote.no_balance(training[0]), view.balanced)
+    assert len(arrays.read_synthetic(view)[0]) == 0
     assert sorted(path.name for path in view.balanced.iterdir()) == ["images.npy", "rows.csv"]

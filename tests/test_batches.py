@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from rontgen.batches import Batches
-from rontgen.datasets import Subset
-from rontgen.params import Augment
+from rontgen.core.params import Augment
+from rontgen.data.arrays import Subset
+from rontgen.training.batches import Batches
 
 AUGMENT = Augment(
     rotation=5, width_shift=0.0, height_shift=0.0, zoom=0.0, shear=0, contrast=0.0, horizontal_flip=False, variants=3

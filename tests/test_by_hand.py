@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from rontgen import archives, by_hand, params
-from rontgen.errors import RontgenError
-from rontgen.files import write_json
+from rontgen.core import params
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import write_json
+from rontgen.data import archives, by_hand
 
 CHEST = "paultimothymooney--chest-xray-pneumonia.zip"
 RESNET50 = "resnet50.weights.h5"

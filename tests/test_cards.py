@@ -7,8 +7,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 import finished_project
-from rontgen import cards, params
-from rontgen.errors import RontgenError
+from rontgen.core import params
+from rontgen.core.errors import RontgenError
+from rontgen.reporting import model_cards
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def project(finished, change_params, tmp_path):
 
 
 def written(name="smatika_vgg16"):
-    cards.write_cards()
+    model_cards.write_cards()
     return Path("cards", f"{name}.md").read_text()
 
 
@@ -199,9 +200,11 @@ def test_images_made_by_smote_are_counted(project):
 
 
 def test_what_time_it_took_changes_nothing(project):
-    before = {path.name: (cards.write_cards(), path.read_bytes()) for path in sorted(Path("cards").glob("*"))}
+    before = {path.name: (model_cards.write_cards(), path.read_bytes()) for path in sorted(Path("cards").glob("*"))}
     change("metrics/smatika_vgg16/time.json", seconds=99.9, images_per_second=0.1)
-    assert before == {path.name: (cards.write_cards(), path.read_bytes()) for path in sorted(Path("cards").glob("*"))}
+    assert before == {
+        path.name: (model_cards.write_cards(), path.read_bytes()) for path in sorted(Path("cards").glob("*"))
+    }
 
 
 def test_a_class_name_cannot_break_a_table_or_become_html(project):
@@ -235,7 +238,7 @@ def test_tables_have_as_many_cells_in_each_row(project):
 def test_a_missing_file_is_named_with_its_command(project, path, command):
     Path(path).unlink()
     with pytest.raises(RontgenError, match=f"{path} not found: run `{command}` first"):
-        cards.write_cards()
+        model_cards.write_cards()
     assert not Path("cards").exists()
 
 
@@ -246,21 +249,21 @@ def test_a_missing_number_is_named_with_its_run(project, number):
     del values[number]
     path.write_text(json.dumps(values))
     with pytest.raises(RontgenError, match=rf"smatika_vgg16: .*{number}.*run `dvc repro cards`"):
-        cards.write_cards()
+        model_cards.write_cards()
 
 
 def test_a_damaged_file_is_named(project):
     Path("metrics/leakage_gap.json").write_text("{")
     with pytest.raises(RontgenError, match=r"leakage_gap.json: expected JSON, .* `dvc repro leakage_gap` again"):
-        cards.write_cards()
+        model_cards.write_cards()
 
 
 def test_the_card_of_a_run_that_is_no_more_is_removed(project):
     Path("cards").mkdir()
     Path("cards/smatika_vgg19.md").write_text("old")
-    cards.write_cards()
+    model_cards.write_cards()
     assert not Path("cards/smatika_vgg19.md").exists()
 
 
 def test_every_study_has_its_paper(project):
-    assert set(cards.PAPERS) == set(params.load().studies)
+    assert set(model_cards.PAPERS) == set(params.load().studies)

@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 from finished_project import recorded
-from rontgen import claims, claims_figure, claims_shown, compare, params
-from rontgen.papers import load_papers
+from rontgen.core import params
+from rontgen.evidence import verdict_table
+from rontgen.evidence.ledger import write
+from rontgen.evidence.published import load_papers
+from rontgen.evidence.verdicts import compare
+from rontgen.reporting import verdict_plot
 
 ROOT = Path(__file__).parents[1]
 PAPERS = load_papers(ROOT / "papers.yaml")
@@ -35,7 +39,7 @@ RECORDS = [
 def ledger_of(records, profile="demo"):
     values = VALUES.model_copy(update={"profile": profile})
     own = [recorded(run, "as_stated", 7, COVID, 20 + 2 * place, 60) for place, run in enumerate(values.reported)]
-    return compare.compare(PAPERS, values, records, own if profile == "demo" else [])
+    return compare(PAPERS, values, records, own if profile == "demo" else [])
 
 
 @pytest.fixture(scope="module", params=["no records", "some records"])
@@ -50,7 +54,7 @@ def recorded_ledger():
 
 
 def texts(ledger, folder):
-    claims.write(ledger, PAPERS, folder)
+    write(ledger, PAPERS, folder)
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
@@ -100,7 +104,7 @@ def test_the_demo_is_counted_in_the_demo_profile_alone(tmp_path):
 def test_no_number_of_the_demo_is_in_the_tables(tmp_path):
     other = [recorded(run, "as_stated", 8, COVID, 41, 60) for run in VALUES.reported]
     files = texts(ledger_of(RECORDS), tmp_path)
-    changed = texts(compare.compare(PAPERS, VALUES, RECORDS, other), tmp_path)
+    changed = texts(compare(PAPERS, VALUES, RECORDS, other), tmp_path)
     assert [name for name in files if files[name] != changed[name]] == ["claims.json"]
 
 
@@ -216,7 +220,7 @@ def test_every_table_of_the_page_is_whole(ledger, tmp_path):
 
 
 def test_the_terminal_shows_a_line_for_each_row_and_reading_that_was_run(recorded_ledger):
-    lines = claims_shown.show(recorded_ledger).splitlines()
+    lines = verdict_table.show(recorded_ledger).splitlines()
     assert max(map(len, lines)) <= 110
     start = next(number for number, line in enumerate(lines) if line.startswith("---")) + 1
     table = lines[start : lines.index("", start)]
@@ -236,7 +240,7 @@ def test_the_terminal_shows_a_line_for_each_row_and_reading_that_was_run(recorde
 
 
 def test_rows_without_records_are_listed_by_verdict(ledger):
-    lines = claims_shown.show(ledger).splitlines()
+    lines = verdict_table.show(ledger).splitlines()
     listed = " ".join(line.strip() for line in lines if line.startswith("  "))
     missing = ledger.endpoints[(ledger.endpoints.reading == "as_stated") & (ledger.endpoints.seeds == 0)]
     assert all(listed.count(f"{run},") + listed.count(f"{run} ") + listed.endswith(run) >= 1 for run in missing.run)
@@ -247,10 +251,10 @@ def test_rows_without_records_are_listed_by_verdict(ledger):
 
 
 def test_the_demo_stands_apart_and_says_which_runs_learn(ledger):
-    evidence, _, demo = claims_shown.show(ledger).partition("\nThe demo: proof that everything runs.")
+    evidence, _, demo = verdict_table.show(ledger).partition("\nThe demo: proof that everything runs.")
     lines = demo.splitlines()
     assert max(map(len, lines)) <= 110
-    assert evidence == claims_shown.show(replace(ledger, demo=ledger.demo[:3])).partition("\nThe demo")[0]
+    assert evidence == verdict_table.show(replace(ledger, demo=ledger.demo[:3])).partition("\nThe demo")[0]
     for row in ledger.demo.itertuples():
         (line,) = [line for line in lines if line.startswith(f"{row.run} ")]
         assert line.split()[1:] == ["60", f"{row.accuracy:.4f}", "0.5000", *(["learns"] if row.learns else [])]
@@ -261,7 +265,7 @@ def test_the_demo_stands_apart_and_says_which_runs_learn(ledger):
 
 
 def test_the_paper_profile_shows_no_demo():
-    assert "demo" not in claims_shown.show(ledger_of(RECORDS, "paper"))
+    assert "demo" not in verdict_table.show(ledger_of(RECORDS, "paper"))
 
 
 # ---- the figure
@@ -269,7 +273,7 @@ def test_the_paper_profile_shows_no_demo():
 
 def test_the_figure_is_the_same_every_time_and_900_pixels_wide(ledger, tmp_path):
     for name in ("one.png", "two.png"):
-        claims_figure.draw(ledger.endpoints, tmp_path / name)
+        verdict_plot.draw(ledger.endpoints, tmp_path / name)
     image = (tmp_path / "one.png").read_bytes()
     assert image.startswith(b"\x89PNG")
     assert image == (tmp_path / "two.png").read_bytes()
@@ -281,10 +285,10 @@ def test_the_figure_is_the_same_every_time_and_900_pixels_wide(ledger, tmp_path)
 def drawn(monkeypatch, tmp_path):
     """The axes of a figure, kept from matplotlib as it saves it."""
     kept = []
-    monkeypatch.setattr(claims_figure.Figure, "savefig", lambda figure, path, **_: (kept.append(figure), path.touch()))
+    monkeypatch.setattr(verdict_plot.Figure, "savefig", lambda figure, path, **_: (kept.append(figure), path.touch()))
 
     def draw(ledger):
-        claims_figure.draw(ledger.endpoints, tmp_path / "figure.png")
+        verdict_plot.draw(ledger.endpoints, tmp_path / "figure.png")
         return kept.pop().axes[0]
 
     return draw
@@ -325,4 +329,4 @@ def test_the_demo_moves_nothing_in_the_figure(drawn):
         return [line.get_xydata().tolist() for line in drawn(ledger).lines]
 
     own = [recorded(run, "as_stated", 8, COVID, 41, 60) for run in VALUES.reported]
-    assert marks(ledger_of(RECORDS)) == marks(compare.compare(PAPERS, VALUES, RECORDS, own))
+    assert marks(ledger_of(RECORDS)) == marks(compare(PAPERS, VALUES, RECORDS, own))

@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from conftest import ROOT
 from finished_project import recorded
-from rontgen import cli, records
-from rontgen.errors import RontgenError
+from rontgen import __main__ as cli
+from rontgen.core.errors import RontgenError
+from rontgen.evidence import records
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_what_cannot_be_reproduced_is_one_line(tmp_path, monkeypatch, arguments,
 
 
 def test_help_waits_for_no_framework():
-    code = "import sys; from rontgen.cli import app; assert not {'tensorflow', 'keras', 'dvc'} & set(sys.modules)"
+    code = "import sys; from rontgen.__main__ import app; assert not {'tensorflow', 'keras', 'dvc'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
     done = subprocess.run([sys.executable, "-m", "rontgen", "--help"], check=True, capture_output=True, text=True)
     assert "reproduce" in done.stdout and done.stderr == ""

@@ -9,9 +9,10 @@ import pytest
 from scipy import stats
 
 from finished_project import recorded
-from rontgen import compare, params, records, replication
-from rontgen.errors import RontgenError
-from rontgen.papers import Cell, Papers, PublishedStudy, Reading, exact_interval, load_papers
+from rontgen.core import params
+from rontgen.core.errors import RontgenError
+from rontgen.evidence import records, replication, verdicts
+from rontgen.evidence.published import Cell, Papers, PublishedStudy, Reading, exact_interval, load_papers
 
 ROOT = Path(__file__).parents[1]
 PAPERS = load_papers(ROOT / "papers.yaml")
@@ -50,12 +51,12 @@ def seeds(*right, images=100, run=RUN, reading="as_stated", classes=CLASSES, **c
 
 
 def endpoints(published, found, values=PAPER, workspace=()):
-    return compare.compare(published, values, found, list(workspace)).endpoints
+    return verdicts.compare(published, values, found, list(workspace)).endpoints
 
 
 def described(metric, value, found, *more, values=PAPER, **of_study):
     """The row of one number, beside further ones."""
-    cells = compare.compare(papers([(metric, *np.atleast_1d(value)), *more], **of_study), values, found, []).cells
+    cells = verdicts.compare(papers([(metric, *np.atleast_1d(value)), *more], **of_study), values, found, []).cells
     return cells[cells.metric == metric].iloc[0]
 
 
@@ -108,7 +109,7 @@ def test_each_reading_has_a_verdict_of_its_own():
 
 def test_a_row_that_is_trained_as_another_has_its_records_and_settings():
     found = seeds(85, 86, 84, run="lungcare_cnn4", images=280, classes=PAPER.datasets["lungs"].classes)
-    ledger = compare.compare(PAPERS, PAPER, found, [])
+    ledger = verdicts.compare(PAPERS, PAPER, found, [])
     rows = ledger.endpoints[ledger.endpoints.reading == "as_stated"].set_index("run")
     assert rows.loc["lungcare_b32_s240", ["trained", "seeds"]].tolist() == ["lungcare_cnn4", 3]
     assert rows.loc["lungcare_b32_s240", "mean"] == rows.loc["lungcare_cnn4", "mean"] == pytest.approx(85 / 280)
@@ -156,16 +157,16 @@ def test_a_seed_of_the_workspace_that_is_recorded_counts_once():
 @pytest.mark.parametrize(("run", "reading"), [("smatika_vgg19", "as_stated"), (RUN, "my_own")])
 def test_a_record_of_what_papers_yaml_lacks_is_named(run, reading):
     with pytest.raises(RontgenError, match=f"^results/{run}/{reading}: expected a run and reading of papers.yaml"):
-        compare.compare(papers(), PAPER, seeds(90, run=run, reading=reading), [])
+        verdicts.compare(papers(), PAPER, seeds(90, run=run, reading=reading), [])
 
 
 def test_a_record_of_a_leakfree_run_is_for_the_leakage_gap():
     found = seeds(88, 90) + seeds(50, 52, run=f"{RUN}_leakfree")
-    ledger = compare.compare(papers(), PAPER, found, [])
+    ledger = verdicts.compare(papers(), PAPER, found, [])
     assert ledger.endpoints.seeds.tolist() == [2]
     assert list(ledger.records) == [(RUN, "as_stated")]
     with pytest.raises(RontgenError, match="expected a run and reading"):
-        compare.compare(papers(), PAPER, seeds(90, run="vgg19_leakfree"), [])
+        verdicts.compare(papers(), PAPER, seeds(90, run="vgg19_leakfree"), [])
 
 
 # ---- the demo, and the workspace
@@ -174,12 +175,12 @@ def test_a_record_of_a_leakfree_run_is_for_the_leakage_gap():
 @pytest.mark.parametrize(("right", "learns"), [(64, True), (60, False), (50, False), (36, False)])
 def test_a_run_learns_where_chance_alone_would_hardly_be_as_right(right, learns):
     (own,) = seeds(right)
-    demo = compare.compare(papers(), DEMO, [], [own]).demo
+    demo = verdicts.compare(papers(), DEMO, [], [own]).demo
     assert (exact_interval(right, 100)[0] > 0.5) is learns
     assert demo.to_dict("records") == [
         {"run": RUN, "images": 100, "accuracy": right / 100, "majority_accuracy": 0.5, "learns": learns}
     ]
-    assert compare.compare(papers(), PAPER, [], [own]).demo.empty
+    assert verdicts.compare(papers(), PAPER, [], [own]).demo.empty
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def workspace(tmp_path, monkeypatch):
 
 
 def test_the_workspace_is_a_record_as_stated_with_the_seed_of_params(workspace):
-    (expected,), (found,) = seeds(90), compare.workspace(workspace)
+    (expected,), (found,) = seeds(90), verdicts.workspace(workspace)
     assert (found.run, found.reading, found.seed) == (RUN, "as_stated", PAPER.studies["smatika"].train.seed)
     assert found.metrics == {part: expected.metrics[part] for part in ("test", "train")}
     pd.testing.assert_frame_equal(found.predictions, expected.predictions)
@@ -206,13 +207,13 @@ def test_the_workspace_is_a_record_as_stated_with_the_seed_of_params(workspace):
 def test_a_missing_file_of_the_workspace_is_named_with_the_command(workspace, file):
     Path(file).unlink()
     with pytest.raises(RontgenError, match=f"^{file} not found: run `dvc repro paper_evaluate@{RUN}` first$"):
-        compare.workspace(workspace)
+        verdicts.workspace(workspace)
 
 
 def test_a_damaged_file_of_the_workspace_is_named(workspace):
     Path(f"metrics/{RUN}.json").write_text("{")
     with pytest.raises(RontgenError, match=f"^metrics/{RUN}.json: expected JSON"):
-        compare.workspace(workspace)
+        verdicts.workspace(workspace)
 
 
 # ---- the other numbers: results
@@ -313,7 +314,7 @@ def test_other_readings_describe_no_number():
 def test_the_accuracy_has_the_verdict_as_stated():
     readings = {"another": Reading(why="x", runs=[RUN], set={"a.b": "c"})}
     found = seeds(88, 90, 93, 91, 89) + seeds(60, 62, 58, reading="another")
-    ledger = compare.compare(papers(readings=readings), PAPER, found, [])
+    ledger = verdicts.compare(papers(readings=readings), PAPER, found, [])
     row, _ = ledger.endpoints.to_dict("records")
     found = ledger.cells[ledger.cells.metric == "test.accuracy"].iloc[0]
     assert found.finding == row["verdict"] == "reproduced"
@@ -328,7 +329,7 @@ def test_a_contradiction_comes_before_everything():
 def test_missing_data_come_after_contradictions_and_before_the_rest():
     numbers = [("train.best_epoch", "21"), ("train.epochs", "20"), ("time.seconds", "0:00:12")]
     study = papers(numbers, "lungcare", "lungcare_cnn5", [("setting.model.filters", "32")])
-    findings = compare.compare(study, PAPER, [], []).cells.set_index("metric").finding
+    findings = verdicts.compare(study, PAPER, [], []).cells.set_index("metric").finding
     assert findings.to_dict() == {
         "setting.model.filters": "as specified",
         "train.best_epoch": "contradictory",
@@ -374,19 +375,19 @@ def test_a_number_that_a_record_lacks_is_named(metric):
     ],
 )
 def test_a_setting_is_that_of_params_yaml(metric, value, finding):
-    found = compare.compare(papers(of_study=[(metric, value)]), DEMO, [], []).cells.iloc[0]
+    found = verdicts.compare(papers(of_study=[(metric, value)]), DEMO, [], []).cells.iloc[0]
     assert (found.run, found.metric, found.finding) == ("smatika", metric, finding)
 
 
 def test_a_setting_of_a_run_is_its_own():
     numbers = [("setting.train.batch_size", "8"), ("setting.view.size", "480"), ("setting.model.layers", "4")]
-    cells = compare.compare(papers(numbers, "lungcare", "lungcare_b8_s480"), PAPER, [], []).cells
+    cells = verdicts.compare(papers(numbers, "lungcare", "lungcare_b8_s480"), PAPER, [], []).cells
     assert list(cells.finding[:3]) == ["as specified"] * 3
 
 
 def test_an_item_of_a_list_is_a_setting():
     numbers = [(f"setting.model.recurrent_units.{place}", units) for place, units in enumerate((32, 16, 9))]
-    cells = compare.compare(papers(numbers, "covid_hybrid", "covid_hybrid_resnet50_lstm"), PAPER, [], []).cells
+    cells = verdicts.compare(papers(numbers, "covid_hybrid", "covid_hybrid_resnet50_lstm"), PAPER, [], []).cells
     assert list(cells.finding[:3]) == ["as specified", "as specified", "not as specified"]
 
 
@@ -400,7 +401,7 @@ def test_a_setting_in_which_the_runs_differ_is_none_of_the_study():
     study = PAPERS.studies["lungcare"]
     study = study.model_copy(update={"cells": [cell("setting.view.size", "240")]})
     with pytest.raises(RontgenError, match=r"setting\.view\.size: expected one value"):
-        compare.compare(Papers(archives={}, studies={"lungcare": study}), PAPER, [], [])
+        verdicts.compare(Papers(archives={}, studies={"lungcare": study}), PAPER, [], [])
 
 
 @pytest.mark.parametrize(
@@ -417,7 +418,7 @@ def test_a_setting_in_which_the_runs_differ_is_none_of_the_study():
     ],
 )
 def test_counts_of_the_data_are_those_of_the_archive(metric, value, finding, ours_):
-    found = compare.compare(papers(of_study=[(metric, value)]), DEMO, [], []).cells.iloc[0]
+    found = verdicts.compare(papers(of_study=[(metric, value)]), DEMO, [], []).cells.iloc[0]
     assert found.finding == finding
     assert found.ours == pytest.approx(ours_, abs=1e-4) if ours_ else found.ours != found.ours
 
@@ -427,16 +428,16 @@ def test_counts_of_the_data_are_those_of_the_archive(metric, value, finding, our
 
 def test_a_run_that_params_yaml_lacks_is_named():
     with pytest.raises(RontgenError, match="expected runs of smatika_resnet50v2, smatika_vgg16, received 'a_run'"):
-        compare.compare(papers(run="a_run"), PAPER, [], [])
+        verdicts.compare(papers(run="a_run"), PAPER, [], [])
 
 
 def test_a_study_that_params_yaml_lacks_is_named():
     with pytest.raises(RontgenError, match=r"expected studies of smatika, .*received 'a_study'"):
-        compare.compare(papers(study="a_study"), PAPER, [], [])
+        verdicts.compare(papers(study="a_study"), PAPER, [], [])
 
 
 def test_the_records_that_are_committed_are_judged():
-    ledger = compare.compare(PAPERS, DEMO, records.read_all(ROOT / "results"), [])
+    ledger = verdicts.compare(PAPERS, DEMO, records.read_all(ROOT / "results"), [])
     assert len(ledger.endpoints[ledger.endpoints.reading == "as_stated"]) == 21
     assert set(ledger.records) == {
         (path.parent.name, path.name)

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 
-from rontgen import data_figures, figures, phantom
+from rontgen.data import phantom
+from rontgen.reporting import data_plots, plots
 
 CLASSES = ["NORMAL", "PNEUMONIA", "PNEUMOTHORAX", "TUBERCULOSIS"]
 COUNTS = pd.DataFrame(
@@ -17,9 +18,9 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (9, 10, 8), dtype=np.uint8)
 ROWS = [(IMAGES[0], IMAGES[1], IMAGES[2], 0.374, "PNEUMONIA"), (IMAGES[3], IMAGES[4], IMAGES[5], 0.5, "NORMAL")]
 SHEET = {("train", "NORMAL"): IMAGES, ("validation", "PNEUMOTHORAX"): IMAGES[:2], ("test", "COVID"): IMAGES[:0]}
 DRAW = {
-    "class_counts": lambda path: data_figures.class_counts(COUNTS, "lungcare, 640 px", path),
-    "smote_examples": lambda path: data_figures.smote_examples(ROWS, "lungcare, 640 px", path),
-    "contact_sheet": lambda path: data_figures.contact_sheet(SHEET, "lungcare, 640 px", path),
+    "class_counts": lambda path: data_plots.class_counts(COUNTS, "lungcare, 640 px", path),
+    "smote_examples": lambda path: data_plots.smote_examples(ROWS, "lungcare, 640 px", path),
+    "contact_sheet": lambda path: data_plots.contact_sheet(SHEET, "lungcare, 640 px", path),
 }
 
 
@@ -29,7 +30,7 @@ def drawn(monkeypatch, tmp_path):
 
     def draw(name):
         kept = []
-        monkeypatch.setattr(data_figures, "save", lambda figure, path: kept.append(figure))
+        monkeypatch.setattr(data_plots, "save", lambda figure, path: kept.append(figure))
         DRAW[name](tmp_path / "figure.png")
         return kept[0]
 
@@ -62,7 +63,7 @@ def test_bars_hold_the_real_images_and_hatched_on_them_the_synthetic(drawn):
             (134, 0),
         ]
         assert {bar.get_hatch() for bar in synthetic} == {"///"}
-        assert {to_hex(bar.get_facecolor()).upper() for bar in real} == {figures.CLASS_COLORS[name]}
+        assert {to_hex(bar.get_facecolor()).upper() for bar in real} == {plots.CLASS_COLORS[name]}
     texts = [text.get_text() for text in axes.texts]
     assert texts[:2] == ["1,072\n+3,216", "134"]
     assert texts[-2:] == ["4,288", "134"]
@@ -79,8 +80,8 @@ def test_numbers_on_bars_lie_within_the_axes_and_apart(drawn):
 
 def test_no_legend_of_synthetic_images_where_there_are_none(monkeypatch, tmp_path):
     kept = []
-    monkeypatch.setattr(data_figures, "save", lambda figure, path: kept.append(figure))
-    data_figures.class_counts(COUNTS.assign(synthetic=0), "lungcare, 640 px", tmp_path / "figure.png")
+    monkeypatch.setattr(data_plots, "save", lambda figure, path: kept.append(figure))
+    data_plots.class_counts(COUNTS.assign(synthetic=0), "lungcare, 640 px", tmp_path / "figure.png")
     assert [text.get_text() for text in kept[0].axes[0].get_legend().get_texts()] == CLASSES
 
 
@@ -106,7 +107,7 @@ def test_a_row_of_the_sheet_has_its_label_its_colour_and_at_most_eight_images(dr
     for row, (tick, (_, name), shown) in enumerate(zip(axes.get_yticks(), SHEET, (8, 2, 0), strict=True)):
         top = row * 11
         assert top < tick < top + 10
-        np.testing.assert_array_equal(sheet[top, 0], np.rint(255 * np.array(to_rgb(figures.CLASS_COLORS[name]))))
+        np.testing.assert_array_equal(sheet[top, 0], np.rint(255 * np.array(to_rgb(plots.CLASS_COLORS[name]))))
         for column in range(8):
             tile = sheet[top : top + 10, 3 + column * 9 : 11 + column * 9]
             np.testing.assert_array_equal(tile, IMAGES[column][..., None].repeat(3, 2) if column < shown else 255)
@@ -116,5 +117,5 @@ def test_a_sheet_of_large_images_stays_below_a_megabyte(tmp_path):
     streams = np.random.default_rng(0).spawn(8)
     drawings = np.stack([phantom.draw("normal", stream, stream, 240, 200).image for stream in streams])
     sheet = {(subset, name): drawings for subset in ("train", "validation", "test") for name in CLASSES}
-    data_figures.contact_sheet(sheet, "lungcare, 640 px", tmp_path / "sheet.png")
+    data_plots.contact_sheet(sheet, "lungcare, 640 px", tmp_path / "sheet.png")
     assert 200_000 < (tmp_path / "sheet.png").stat().st_size < 1_000_000

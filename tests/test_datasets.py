@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rontgen import datasets
-from rontgen.errors import RontgenError
-from rontgen.runs import Study, View
+from rontgen.core.errors import RontgenError
+from rontgen.core.runs import Study, View
+from rontgen.data import arrays
 
 CLASSES = ["NORMAL", "SICK"]
 STUDY = Study("jitet", "pneumonia", dataset=None, split=None, max_per_class=None, check_counts=False)
@@ -34,24 +34,24 @@ def synthetic():
 
 
 def test_a_subset_has_its_rows_and_labels(manifest, images):
-    train = datasets.subset("train", manifest, CLASSES, images)
+    train = arrays.subset("train", manifest, CLASSES, images)
     assert len(train) == 3
     assert train.labels.tolist() == [1, 0, 1]
     assert train.read(np.arange(3))[:, 0, 0, 0].tolist() == [0, 2, 4]
 
 
 def test_labels_follow_the_order_of_the_classes(manifest, images):
-    assert datasets.subset("train", manifest, ["SICK", "NORMAL"], images).labels.tolist() == [0, 1, 0]
+    assert arrays.subset("train", manifest, ["SICK", "NORMAL"], images).labels.tolist() == [0, 1, 0]
 
 
 def test_positions_are_read_in_any_order_and_more_than_once(manifest, images):
-    batch = datasets.subset("train", manifest, CLASSES, images).read(np.array([2, 0, 2]))
+    batch = arrays.subset("train", manifest, CLASSES, images).read(np.array([2, 0, 2]))
     assert (batch.dtype, batch.shape) == (np.uint8, (3, 2, 2, 1))
     assert batch[:, 0, 0, 0].tolist() == [4, 0, 4]
 
 
 def test_synthetic_images_come_after_the_others(manifest, images, synthetic):
-    train = datasets.subset("train", manifest, CLASSES, images, synthetic)
+    train = arrays.subset("train", manifest, CLASSES, images, synthetic)
     assert len(train) == 5
     assert train.labels.tolist() == [1, 0, 1, 0, 1]
     batch = train.read(np.array([4, 1, 3, 0, 4]))
@@ -62,30 +62,30 @@ def test_synthetic_images_come_after_the_others(manifest, images, synthetic):
 
 def test_no_synthetic_images_change_nothing(manifest, images):
     none = np.empty((0, 2, 2, 1), np.uint8), pd.DataFrame({"class": []}, dtype=str)
-    train = datasets.subset("train", manifest, CLASSES, images, none)
+    train = arrays.subset("train", manifest, CLASSES, images, none)
     assert train.labels.tolist() == [1, 0, 1]
     assert train.read(np.arange(3))[:, 0, 0, 0].tolist() == [0, 2, 4]
 
 
 def test_no_position_gives_no_image(manifest, images, synthetic):
     empty = np.array([], dtype=int)
-    assert datasets.subset("train", manifest, CLASSES, images, synthetic).read(empty).shape == (0, 2, 2, 1)
+    assert arrays.subset("train", manifest, CLASSES, images, synthetic).read(empty).shape == (0, 2, 2, 1)
 
 
 def test_memory_mapped_images_are_read_as_they_are_needed(tmp_path, monkeypatch, manifest, images):
     monkeypatch.chdir(tmp_path)
     VIEW.preprocessed.mkdir(parents=True)
     np.save(VIEW.preprocessed / "images.npy", images)
-    mapped = datasets.read_images(VIEW)
+    mapped = arrays.read_images(VIEW)
     assert isinstance(mapped, np.memmap)
-    assert datasets.subset("test", manifest, CLASSES, mapped).read(np.array([1, 0]))[:, 0, 0, 0].tolist() == [5, 1]
+    assert arrays.subset("test", manifest, CLASSES, mapped).read(np.array([1, 0]))[:, 0, 0, 0].tolist() == [5, 1]
 
 
 def test_a_manifest_is_text_as_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     STUDY.manifest.parent.mkdir(parents=True)
     STUDY.manifest.write_text("id,class,patient\n001234,NA,\n1e5,SICK,nan\n")
-    assert datasets.read_split(STUDY).to_dict("list") == {
+    assert arrays.read_split(STUDY).to_dict("list") == {
         "id": ["001234", "1e5"],
         "class": ["NA", "SICK"],
         "patient": ["", "nan"],
@@ -96,15 +96,15 @@ def test_a_manifest_is_text_as_written(tmp_path, monkeypatch):
     ("read", "message"),
     [
         (
-            lambda: datasets.read_split(STUDY),
+            lambda: arrays.read_split(STUDY),
             r"data/split/jitet\.csv not found: run `dvc repro paper_split@jitet` fi",
         ),
         (
-            lambda: datasets.read_images(VIEW),
+            lambda: arrays.read_images(VIEW),
             r"preprocessed/jitet_224/images\.npy not found: run `dvc repro paper_preprocess@jitet_224` fi",
         ),
         (
-            lambda: datasets.read_synthetic(VIEW),
+            lambda: arrays.read_synthetic(VIEW),
             r"balanced/jitet_224/rows\.csv not found: run `dvc repro paper_balance@jitet_224` ",
         ),
     ],
@@ -122,7 +122,7 @@ def test_unreadable_images_are_in_no_subset_and_the_others_keep_their_rows(tmp_p
     rows.to_csv(STUDY.manifest, index=False)
     VIEW.preprocessed.mkdir(parents=True)
     (VIEW.preprocessed / "unreadable.csv").write_text("id,archive,member,reason\nb,a.zip,b.png,no picture\n")
-    manifest = datasets.read_manifest(VIEW)
+    manifest = arrays.read_manifest(VIEW)
     assert manifest["id"].tolist() == list("acdef")
-    train = datasets.subset("train", manifest, CLASSES, images)
+    train = arrays.subset("train", manifest, CLASSES, images)
     assert train.read(np.arange(5))[:, 0, 0, 0].tolist() == [0, 2, 3, 4, 5]

@@ -17,8 +17,9 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.encoders import RLELosslessEncoder
 
-from rontgen import dicom, images
-from rontgen.errors import RontgenError
+from rontgen.core.errors import RontgenError
+from rontgen.data import decoding
+from rontgen.serving import dicom
 
 # pytest makes errors of the warnings that the module silences
 pytestmark = pytest.mark.filterwarnings("ignore:::pydicom")
@@ -256,7 +257,7 @@ def test_of_more_frames_than_stated_the_first_is_read():
 def test_the_pipeline_decodes_it_as_the_same_picture_in_a_png(pixels):
     file = io.BytesIO()
     Image.fromarray(pixels if pixels.itemsize == 2 else pixels.astype(np.uint16) * 257).save(file, "PNG")
-    np.testing.assert_array_equal(images.decode(dicom.to_png(make(pixels)), 24), images.decode(file.getvalue(), 24))
+    np.testing.assert_array_equal(decoding.decode(dicom.to_png(make(pixels)), 24), decoding.decode(file.getvalue(), 24))
 
 
 # ---------------------------------------------------------------- what is refused

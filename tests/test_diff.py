@@ -8,8 +8,11 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from rontgen import diff, errors, evaluation, intervals
+from rontgen.__main__ import app
+from rontgen.evaluation import intervals
+from rontgen.evaluation.metrics import compute_metrics, prediction_table
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
 
@@ -30,7 +33,7 @@ def predictions_of(right, images=80, classes=CLASSES, patients=None):
     probabilities[np.arange(images), said] = 1 - 0.05 * (len(classes) - 1)
     ids = np.array([f"{image:03}" for image in range(images)])
     owners = np.full(images, "", dtype=object) if patients is None else patients
-    return evaluation.prediction_table(ids, owners, np.array(classes, dtype=object)[truth], classes, probabilities)
+    return prediction_table(ids, owners, np.array(classes, dtype=object)[truth], classes, probabilities)
 
 
 def write(table, path):
@@ -69,18 +72,13 @@ def repository(tmp_path_factory):
 
 
 @pytest.fixture
-def run(repository, monkeypatch, capsys):
+def run(repository, monkeypatch):
     """Call the command in the repository: its exit code, what it printed and what it said of errors."""
 
     def call(*arguments, folder=repository):
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", ["diff", *arguments])
-        code = 0
-        try:
-            errors.run(diff.main)
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
+        done = CliRunner().invoke(app, ["diff", *arguments])
+        return done.exit_code, done.stdout, done.stderr
 
     return call
 
@@ -218,7 +216,7 @@ def test_json_holds_the_whole_comparison(workspace):
     assert (result["images"], result["patients"], result["images_without_patient"]) == (80, 19, 4)
     assert result["mcnemar"] == intervals.mcnemar(first, second)
     expected = intervals.paired_difference(first, second, CLASSES)
-    metrics = [evaluation.metrics(table, CLASSES) for table in (first, second)]
+    metrics = [compute_metrics(table, CLASSES) for table in (first, second)]
     for name, row in result["metrics"].items():
         assert {key: row[key] for key in ("difference", "low", "high")} == pytest.approx(expected[name])
         assert row["second"] - row["first"] == pytest.approx(row["difference"])
@@ -256,8 +254,8 @@ def test_predictions_from_before_the_column_of_patients_name_the_command(run, tm
 
 
 def test_help_needs_no_keras():
-    code = "import sys, rontgen.diff; sys.exit(bool({'keras', 'tensorflow'} & set(sys.modules)))"
+    code = "import sys, rontgen.evidence.run_diff; sys.exit(bool({'keras', 'tensorflow'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-    shown = subprocess.run([sys.executable, "-m", "rontgen.diff", "--help"], capture_output=True, text=True)
+    shown = subprocess.run([sys.executable, "-m", "rontgen", "diff", "--help"], capture_output=True, text=True)
     assert shown.returncode == 0
     assert "REVISION:RUN" in shown.stdout and "--json" in shown.stdout

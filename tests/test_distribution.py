@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import pytest
 
-from rontgen import distribution
-from rontgen.batches import Batches
-from rontgen.datasets import Subset
-from rontgen.distribution import ALONE, Share
-from rontgen.errors import RontgenError
+from rontgen.core.errors import RontgenError
+from rontgen.data.arrays import Subset
+from rontgen.training import data_parallel
+from rontgen.training.batches import Batches
+from rontgen.training.data_parallel import ALONE, Share
 
 WORKER = Path(__file__).parent / "train_on_devices.py"
 # The same sums in other parts are other floats, and nine steps of Adam carry them on. Measured: the weights are at most
@@ -56,14 +56,14 @@ def test_a_batch_that_devices_cannot_share_is_padded_after_its_own_images(batche
 
 
 def test_none_distributes_nothing():
-    distribution.prepare("none", 32)
+    data_parallel.prepare("none", 32)
     assert keras.distribution.distribution() is None
-    assert distribution.share() == ALONE and distribution.is_first()
+    assert data_parallel.share() == ALONE and data_parallel.is_first()
 
 
 def test_another_backend_is_one_line_that_says_what_to_do():
     with pytest.raises(RontgenError, match=r"received tensorflow.*set KERAS_BACKEND=jax .`make setup`") as caught:
-        distribution.prepare("data_parallel", 32)
+        data_parallel.prepare("data_parallel", 32)
     assert "\n" not in str(caught.value)
 
 
@@ -71,7 +71,7 @@ def test_processes_described_by_halves_are_one_line(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "2")
     with pytest.raises(RontgenError, match="KERAS_DISTRIBUTION_PROCESS_ID, received KERAS_DISTRIBUTION_NUM_PROCESSES"):
-        distribution.prepare("data_parallel", 32)
+        data_parallel.prepare("data_parallel", 32)
 
 
 def train(
@@ -88,7 +88,7 @@ def train(
             "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         }
         if processes > 1:
-            environment |= dict(zip(distribution.PROCESSES, (address, str(processes), str(process)), strict=True))
+            environment |= dict(zip(data_parallel.PROCESSES, (address, str(processes), str(process)), strict=True))
         arguments = [output, distribute, batch_size, seeds[process], *([] if epochs_saved is None else [epochs_saved])]
         started.append(
             subprocess.Popen(

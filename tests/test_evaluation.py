@@ -7,8 +7,17 @@ import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from rontgen import evaluation
-from rontgen.errors import RontgenError
+from rontgen.core.errors import RontgenError
+from rontgen.evaluation.metrics import (
+    calibration_table,
+    compute_metrics,
+    confidence_bins,
+    precision_recall_table,
+    predict,
+    prediction_table,
+    read_predictions,
+    roc_table,
+)
 
 
 def table(confusion, classes):
@@ -18,7 +27,7 @@ def table(confusion, classes):
     probabilities = np.array([[0.9 if name == predicted else low for name in classes] for _, predicted in rows])
     names = np.array([true for true, _ in rows], dtype=object)
     ids, patients = np.arange(len(rows)).astype(str), np.full(len(rows), "", dtype=object)
-    return evaluation.prediction_table(ids, patients, names, classes, probabilities)
+    return prediction_table(ids, patients, names, classes, probabilities)
 
 
 def scored(names, scores):
@@ -26,7 +35,7 @@ def scored(names, scores):
     scores = np.array(scores)
     ids, patients = np.arange(len(scores)).astype(str), np.full(len(scores), "", dtype=object)
     probabilities = np.stack([1 - scores, scores], axis=1)
-    return evaluation.prediction_table(ids, patients, np.array(list(names), dtype=object), ["a", "b"], probabilities)
+    return prediction_table(ids, patients, np.array(list(names), dtype=object), ["a", "b"], probabilities)
 
 
 @pytest.fixture
@@ -34,7 +43,7 @@ def smatika():
     """ResNet50V2's confusion matrix (SMATIKA Jurnal 2025, Section 4)."""
     counts = {("NORMAL", "NORMAL"): 48, ("NORMAL", "PNEUMONIA"): 2}
     counts |= {("PNEUMONIA", "NORMAL"): 1, ("PNEUMONIA", "PNEUMONIA"): 49}
-    return evaluation.metrics(table(counts, ["NORMAL", "PNEUMONIA"]), ["NORMAL", "PNEUMONIA"])
+    return compute_metrics(table(counts, ["NORMAL", "PNEUMONIA"]), ["NORMAL", "PNEUMONIA"])
 
 
 def test_rates_of_a_published_confusion_matrix(smatika):
@@ -51,7 +60,7 @@ def test_confusion_is_by_true_then_predicted_class(smatika):
 
 def test_macro_is_the_plain_and_weighted_the_supports_mean():
     counts = {("a", "a"): 6, ("a", "b"): 2, ("b", "b"): 1, ("b", "a"): 1}
-    metrics = evaluation.metrics(table(counts, ["a", "b"]), ["a", "b"])
+    metrics = compute_metrics(table(counts, ["a", "b"]), ["a", "b"])
     assert metrics["macro"]["recall"] == pytest.approx((6 / 8 + 1 / 2) / 2)
     assert metrics["weighted"]["recall"] == pytest.approx(0.7)
     assert metrics["macro"]["precision"] == pytest.approx((6 / 7 + 1 / 3) / 2)
@@ -59,24 +68,24 @@ def test_macro_is_the_plain_and_weighted_the_supports_mean():
 
 def test_specificity_of_several_classes_is_the_mean_over_them():
     counts = {("a", "a"): 2, ("a", "b"): 2, ("b", "b"): 4, ("c", "c"): 4}
-    metrics = evaluation.metrics(table(counts, ["a", "b", "c"]), ["a", "b", "c"])
+    metrics = compute_metrics(table(counts, ["a", "b", "c"]), ["a", "b", "c"])
     assert metrics["specificity"] == pytest.approx((1 + 6 / 8 + 1) / 3)
     assert metrics["sensitivity"] == pytest.approx((0.5 + 1 + 1) / 3)
 
 
 def test_a_class_never_predicted_has_precision_zero():
-    metrics = evaluation.metrics(table({("a", "a"): 3, ("b", "a"): 2}, ["a", "b"]), ["a", "b"])
+    metrics = compute_metrics(table({("a", "a"): 3, ("b", "a"): 2}, ["a", "b"]), ["a", "b"])
     assert metrics["classes"]["b"]["precision"] == 0.0
 
 
 def test_auc_and_log_loss_come_from_probabilities():
-    metrics = evaluation.metrics(scored("aabb", [0.2, 0.6, 0.7, 0.9]), ["a", "b"])
+    metrics = compute_metrics(scored("aabb", [0.2, 0.6, 0.7, 0.9]), ["a", "b"])
     assert metrics["roc_auc"] == 1.0
     assert metrics["log_loss"] == pytest.approx(-np.mean(np.log([0.8, 0.4, 0.7, 0.9])))
 
 
 def test_average_precision_is_the_mean_precision_at_each_image_of_the_class():
-    metrics = evaluation.metrics(scored("baba", [0.9, 0.8, 0.7, 0.1]), ["a", "b"])
+    metrics = compute_metrics(scored("baba", [0.9, 0.8, 0.7, 0.1]), ["a", "b"])
     assert metrics["average_precision"] == pytest.approx((1 / 1 + 2 / 3) / 2)
 
 
@@ -88,51 +97,51 @@ def test_average_precision_of_several_classes_is_their_mean():
         rest = predictions.assign(**{"class": np.where(predictions["class"] == name, "x", "w"), "w": 0.0})
         rest["x"], rest["w"] = predictions[name], 1 - predictions[name]
         rest["predicted"] = np.where(rest["x"] > 0.5, "x", "w")
-        each.append(evaluation.metrics(rest, ["w", "x"])["average_precision"])
-    assert evaluation.metrics(predictions, classes)["average_precision"] == pytest.approx(np.mean(each))
+        each.append(compute_metrics(rest, ["w", "x"])["average_precision"])
+    assert compute_metrics(predictions, classes)["average_precision"] == pytest.approx(np.mean(each))
 
 
 def test_brier_score_is_the_squared_error_of_the_positive_classs_probability():
-    metrics = evaluation.metrics(scored("ab", [0.2, 0.4]), ["a", "b"])
+    metrics = compute_metrics(scored("ab", [0.2, 0.4]), ["a", "b"])
     assert metrics["brier_score"] == pytest.approx((0.2**2 + 0.6**2) / 2)
 
 
 def test_calibration_error_is_the_gap_of_each_bin_weighted_by_its_images():
     # confidences 0.9 and 0.88, in one bin, one of them right; 0.65 and 0.65, both wrong
-    metrics = evaluation.metrics(scored("baab", [0.9, 0.88, 0.65, 0.35]), ["a", "b"])
+    metrics = compute_metrics(scored("baab", [0.9, 0.88, 0.65, 0.35]), ["a", "b"])
     assert metrics["expected_calibration_error"] == pytest.approx(0.5 * (0.89 - 0.5) + 0.5 * (0.65 - 0))
 
 
 def test_calibration_error_follows_from_the_table():
     random = np.random.default_rng(0)
     predictions = scored(random.choice(["a", "b"], 200), random.uniform(size=200).round(2))
-    calibration = evaluation.calibration_table(predictions, ["a", "b"])
+    calibration = calibration_table(predictions, ["a", "b"])
     gaps = (calibration["accuracy"] - calibration["confidence"]).abs()
-    error = evaluation.metrics(predictions, ["a", "b"])["expected_calibration_error"]
+    error = compute_metrics(predictions, ["a", "b"])["expected_calibration_error"]
     assert calibration["images"].sum() == 200
     assert (gaps * calibration["images"]).sum() / 200 == pytest.approx(error)
 
 
 def test_calibration_has_a_row_for_each_bin_with_images():
-    calibration = evaluation.calibration_table(scored("bbba", [0.92, 0.96, 0.94, 0.3]), ["a", "b"])
+    calibration = calibration_table(scored("bbba", [0.92, 0.96, 0.94, 0.3]), ["a", "b"])
     assert calibration[["low", "high", "images"]].to_numpy().tolist() == [[0.6, 0.7, 1], [0.9, 1.0, 3]]
     assert calibration["confidence"].tolist() == pytest.approx([0.7, 0.94])
 
 
 def test_accuracy_of_a_bin_has_the_exact_interval():
-    calibration = evaluation.calibration_table(scored("bbbba", [0.92, 0.96, 0.94, 0.95, 0.93]), ["a", "b"])
+    calibration = calibration_table(scored("bbbba", [0.92, 0.96, 0.94, 0.95, 0.93]), ["a", "b"])
     interval = proportion_confint(4, 5, method="beta")
     assert calibration[["accuracy_low", "accuracy_high"]].iloc[0].tolist() == pytest.approx(interval)
 
 
 def test_a_bin_holds_its_upper_edge():
-    confidence, bins = evaluation.confidence_bins(np.array([[0.4, 0.6], [0.3, 0.7], [0.0, 1.0], [0.39, 0.61]]))
+    confidence, bins = confidence_bins(np.array([[0.4, 0.6], [0.3, 0.7], [0.0, 1.0], [0.39, 0.61]]))
     assert bins.tolist() == [5, 6, 9, 6]
     assert confidence.tolist() == [0.6, 0.7, 1.0, 0.61]
 
 
 def test_precision_recall_of_two_classes_is_the_positive_ones_by_falling_threshold():
-    curve = evaluation.precision_recall_table(scored("baba", [0.9, 0.8, 0.7, 0.1]), ["a", "b"])
+    curve = precision_recall_table(scored("baba", [0.9, 0.8, 0.7, 0.1]), ["a", "b"])
     assert set(curve["class"]) == {"b"}
     assert curve["threshold"].tolist() == [0.9, 0.8, 0.7, 0.1]
     assert curve["recall"].tolist() == [0.5, 0.5, 1.0, 1.0]
@@ -142,14 +151,14 @@ def test_precision_recall_of_two_classes_is_the_positive_ones_by_falling_thresho
 def test_average_precision_is_the_area_of_the_curves_steps():
     random = np.random.default_rng(1)
     predictions = scored(random.choice(["a", "b"], 100), random.uniform(size=100).round(1))
-    curve = evaluation.precision_recall_table(predictions, ["a", "b"])
+    curve = precision_recall_table(predictions, ["a", "b"])
     area = (np.diff(curve["recall"], prepend=0) * curve["precision"]).sum()
-    assert area == pytest.approx(evaluation.metrics(predictions, ["a", "b"])["average_precision"])
+    assert area == pytest.approx(compute_metrics(predictions, ["a", "b"])["average_precision"])
 
 
 def test_several_classes_have_a_curve_each():
     predictions = table({("a", "a"): 2, ("b", "b"): 1, ("c", "a"): 3}, ["a", "b", "c"])
-    assert set(evaluation.precision_recall_table(predictions, ["a", "b", "c"])["class"]) == {"a", "b", "c"}
+    assert set(precision_recall_table(predictions, ["a", "b", "c"])["class"]) == {"a", "b", "c"}
 
 
 def test_probability_of_one_half_is_the_second_class():
@@ -157,7 +166,7 @@ def test_probability_of_one_half_is_the_second_class():
 
 
 def test_columns_of_a_prediction_table():
-    predictions = evaluation.prediction_table(
+    predictions = prediction_table(
         np.array(["1", "2"]), np.array(["p", ""]), np.array(["a", "b"]), ["a", "b"], np.array([[0.7, 0.3], [0.6, 0.4]])
     )
     assert predictions.columns.tolist() == ["id", "patient", "class", "predicted", "a", "b"]
@@ -168,7 +177,7 @@ def test_columns_of_a_prediction_table():
 def test_a_prediction_table_survives_its_csv(tmp_path):
     predictions = scored("ab", [1 / 3, 2 / 3]).assign(id=["0123", "1e55"], patient=["", "007"])
     predictions.to_csv(tmp_path / "x.csv", index=False)
-    read = evaluation.read_predictions(tmp_path / "x.csv", "x.csv", "dvc repro evaluate")
+    read = read_predictions(tmp_path / "x.csv", "x.csv", "dvc repro evaluate")
     pd.testing.assert_frame_equal(read, predictions, check_dtype=False, check_exact=True)
 
 
@@ -187,7 +196,7 @@ def test_a_prediction_table_survives_its_csv(tmp_path):
 )
 def test_a_file_that_is_no_prediction_table_is_refused(text, message):
     with pytest.raises(RontgenError, match=f"x.csv.*{message}.*`dvc repro evaluate`"):
-        evaluation.read_predictions(io.StringIO(text), "x.csv", "dvc repro evaluate")
+        read_predictions(io.StringIO(text), "x.csv", "dvc repro evaluate")
 
 
 def test_one_sigmoid_unit_becomes_two_columns():
@@ -196,12 +205,12 @@ def test_one_sigmoid_unit_becomes_two_columns():
             return images[:, 0, 0].astype(np.float32) / 255
 
     images = np.full((70, 2, 2, 1), 51, np.uint8)
-    np.testing.assert_allclose(evaluation.predict(Model(), images), np.tile([0.8, 0.2], (70, 1)), rtol=1e-6)
+    np.testing.assert_allclose(predict(Model(), images), np.tile([0.8, 0.2], (70, 1)), rtol=1e-6)
 
 
 def test_roc_of_two_classes_is_the_positive_ones():
     counts = {("a", "a"): 3, ("a", "b"): 1, ("b", "b"): 4}
-    curve = evaluation.roc_table(table(counts, ["a", "b"]), ["a", "b"])
+    curve = roc_table(table(counts, ["a", "b"]), ["a", "b"])
     assert set(curve["class"]) == {"b"}
     assert np.isfinite(curve["threshold"]).all()
     assert pd.Series([0.25, 1.0]).isin(curve["false_positive_rate"]).all()

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from rontgen import evaluation, export
-from rontgen.errors import RontgenError
+from rontgen.core.errors import RontgenError
+from rontgen.evaluation.metrics import predict, prediction_table
 from rontgen.models import build_model
+from rontgen.serving import export
 
 ROOT = Path(__file__).parents[1]
 SIZE = 32
@@ -30,7 +31,7 @@ def model(request, images):
 
 def called(model, images):
     """The model after a prediction, without which Keras exports none."""
-    evaluation.predict(model, images)
+    predict(model, images)
     return model
 
 
@@ -38,8 +39,8 @@ def called(model, images):
 def test_an_exported_file_gives_keras_probabilities(model, images, kind, tmp_path):
     path = tmp_path / export.FILES[kind]
     export.convert(model, kind, images, path)
-    found = evaluation.predict(export.open_file(kind, path, threads=1), images)
-    assert np.abs(found - evaluation.predict(model, images)).max() <= export.TOLERANCE
+    found = predict(export.open_file(kind, path, threads=1), images)
+    assert np.abs(found - predict(model, images)).max() <= export.TOLERANCE
 
 
 def test_int8_is_a_fraction_of_the_size_and_near(images, tmp_path):
@@ -48,9 +49,9 @@ def test_int8_is_a_fraction_of_the_size_and_near(images, tmp_path):
     for kind, path in paths.items():
         export.convert(model, kind, images, path)
     assert paths["litert_int8"].stat().st_size < paths["litert"].stat().st_size / 3
-    found = evaluation.predict(export.open_file("litert_int8", paths["litert_int8"], threads=1), images)
+    found = predict(export.open_file("litert_int8", paths["litert_int8"], threads=1), images)
     assert found.shape == (12, 4)
-    assert 0 < np.abs(found - evaluation.predict(model, images)).max() < 0.05
+    assert 0 < np.abs(found - predict(model, images)).max() < 0.05
 
 
 def test_what_no_converter_takes_is_one_line(images, tmp_path):
@@ -73,7 +74,7 @@ def test_a_decision_is_at_the_threshold_or_for_the_most_probable():
 
 def test_the_threshold_is_that_at_which_evaluate_decides():
     probabilities = np.array([[1 - share, share] for share in (0.4999, 0.5, 0.5001)])
-    table = evaluation.prediction_table(list("abc"), list("abc"), ["A"] * 3, ["A", "B"], probabilities)
+    table = prediction_table(list("abc"), list("abc"), ["A"] * 3, ["A", "B"], probabilities)
     decided = export.decide(probabilities, export.THRESHOLD)
     assert table["predicted"].tolist() == np.array(["A", "B"])[decided].tolist()
 

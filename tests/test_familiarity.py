@@ -8,12 +8,13 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from rontgen import familiarity, images, other_pictures, phantom
-from rontgen.errors import RontgenError
-from rontgen.proportions import exact_interval
+from rontgen.core.errors import RontgenError
+from rontgen.data import decoding, phantom
+from rontgen.evaluation.proportions import exact_interval
+from rontgen.serving import ood, ood_probes
 
 SIZE = 32
-KINDS = [*other_pictures.NO_XRAY, "upside_down", "turned", "negative", "shuffled"]
+KINDS = [*ood_probes.NO_XRAY, "upside_down", "turned", "negative", "shuffled"]
 
 
 def phantoms(first, count, size=SIZE):
@@ -34,12 +35,12 @@ def xrays():
 
 @pytest.fixture(scope="module")
 def reference(xrays):
-    return familiarity.fit(xrays["train"], xrays["validation"])
+    return ood.fit(xrays["train"], xrays["validation"])
 
 
 @pytest.fixture(scope="module")
 def others(xrays):
-    return other_pictures.draw(SIZE, xrays["test"])
+    return ood_probes.draw(SIZE, xrays["test"])
 
 
 def unfamiliar(reference, pictures):
@@ -68,7 +69,7 @@ def test_an_xray_is_told_upside_down_though_its_distance_is_an_ordinary_one():
         ramp = np.linspace(-1, 1, SIZE)[:, None] * random.uniform(0.2, 2, (count, 1, 1))
         return np.clip(128 + 30 * (ramp + random.normal(size=(count, SIZE, SIZE))), 0, 255).astype(np.uint8)[..., None]
 
-    reference, new = familiarity.fit(halves(0, 200), halves(1, 200)), halves(2, 200)
+    reference, new = ood.fit(halves(0, 200), halves(1, 200)), halves(2, 200)
     assert unfamiliar(reference, new).mean() < 0.04
     assert unfamiliar(reference, new[new.mean(axis=(2, 3))[:, -4:].mean(axis=1) > 150][:, ::-1]).all()
 
@@ -99,7 +100,7 @@ def test_a_flat_picture_is_unfamiliar(reference, level):
 def test_the_dictionary_is_small_json_that_gives_the_same_scores(reference, xrays, others):
     text = json.dumps(reference.to_dict(), allow_nan=False)
     assert len(text) < 100_000
-    again = familiarity.Reference.from_dict(json.loads(text))
+    again = ood.Reference.from_dict(json.loads(text))
     for pictures in (xrays["test"], others["noise"]):
         np.testing.assert_array_equal(again.score(pictures), reference.score(pictures))
     assert again.threshold == reference.threshold
@@ -109,8 +110,8 @@ def test_the_dictionary_is_small_json_that_gives_the_same_scores(reference, xray
 def test_the_same_images_give_the_same_bytes(reference, xrays, others, tmp_path):
     np.save(tmp_path / "images.npy", xrays["train"])
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
-    assert familiarity.fit(mapped, xrays["validation"]).to_dict() == reference.to_dict()
-    again = other_pictures.draw(SIZE, xrays["test"])
+    assert ood.fit(mapped, xrays["validation"]).to_dict() == reference.to_dict()
+    again = ood_probes.draw(SIZE, xrays["test"])
     assert list(again) == KINDS
     for kind, pictures in again.items():
         np.testing.assert_array_equal(pictures, others[kind])
@@ -126,28 +127,28 @@ def test_an_xray_moved_a_little_is_familiar_too(reference, xrays):
 def test_black_images_of_unreadable_files_change_nothing(reference, xrays):
     black = np.zeros((5, SIZE, SIZE, 1), dtype=np.uint8)
     train, validation = (np.concatenate([xrays[name], black]) for name in ("train", "validation"))
-    assert familiarity.fit(train, validation).to_dict() == reference.to_dict()
+    assert ood.fit(train, validation).to_dict() == reference.to_dict()
 
 
 @pytest.mark.parametrize("share", [0.01, 0.019, 0.3])
 def test_the_share_of_false_alarms_asked_for_is_that_of_the_validation_images(xrays, share):
-    strict = familiarity.fit(xrays["train"], xrays["validation"], share)
+    strict = ood.fit(xrays["train"], xrays["validation"], share)
     assert unfamiliar(strict, xrays["validation"]).sum() == int(101 * share)
 
 
 def test_a_tiny_demo_works_and_its_few_validation_images_do_not_make_the_threshold_strict(xrays, others):
-    tiny = familiarity.fit(xrays["train"][:60], xrays["validation"][:20])
-    assert tiny.components.shape == (12, familiarity.GRID**2)
-    assert tiny.threshold >= familiarity.FEW
+    tiny = ood.fit(xrays["train"][:60], xrays["validation"][:20])
+    assert tiny.components.shape == (12, ood.GRID**2)
+    assert tiny.threshold >= ood.FEW
     assert not unfamiliar(tiny, xrays["validation"][:20]).any()
     assert unfamiliar(tiny, xrays["test"]).mean() < 0.1
-    for kind in other_pictures.NO_XRAY:
+    for kind in ood_probes.NO_XRAY:
         assert unfamiliar(tiny, others[kind]).mean() > 0.9
 
 
 def test_images_that_are_all_alike_are_familiar_and_noise_is_not(xrays, others):
     alike = np.repeat(xrays["train"][:1], 30, axis=0)
-    reference = familiarity.fit(alike, alike)
+    reference = ood.fit(alike, alike)
     assert not unfamiliar(reference, alike).any()
     assert unfamiliar(reference, others["noise"]).all()
 
@@ -156,26 +157,26 @@ def test_images_that_are_all_alike_are_familiar_and_noise_is_not(xrays, others):
 def test_too_few_images_are_refused_in_one_line(xrays, few):
     counts = {"training": 10, "validation": 10}
     given = [xrays["train"][: counts["training"]], xrays["validation"][: counts["validation"]]]
-    familiarity.fit(*given)
+    ood.fit(*given)
     place = list(counts).index(few)
     given[place] = given[place].copy()
     given[place][0] = 0
     with pytest.raises(RontgenError, match=f"expected 10 {few} images or more.*received 9: add an archive") as caught:
-        familiarity.fit(*given)
+        ood.fit(*given)
     assert "\n" not in str(caught.value)
 
 
 def test_every_kind_of_other_picture_has_the_shape_asked_for_and_differs_within():
     size = 30  # four tiles do not fit it evenly
-    pictures = other_pictures.draw(size, phantoms(0, 5, size))
+    pictures = ood_probes.draw(size, phantoms(0, 5, size))
     for kind, array in pictures.items():
         assert array.dtype == np.uint8
-        assert array.shape == (other_pictures.EACH if kind in other_pictures.NO_XRAY else 5, size, size, 1)
+        assert array.shape == (ood_probes.EACH if kind in ood_probes.NO_XRAY else 5, size, size, 1)
         assert len(np.unique(array.reshape(len(array), -1), axis=0)) > 0.9 * len(array)
 
 
 def test_the_other_xrays_are_the_given_ones_changed(xrays):
-    made = other_pictures.draw(SIZE, xrays["test"][:4])
+    made = ood_probes.draw(SIZE, xrays["test"][:4])
     for place, xray in enumerate(xrays["test"][:4]):
         np.testing.assert_array_equal(made["upside_down"][place], np.flipud(xray))
         np.testing.assert_array_equal(made["turned"][place], np.rot90(xray, (1, 3)[place % 2]))
@@ -185,7 +186,7 @@ def test_the_other_xrays_are_the_given_ones_changed(xrays):
 
 
 def test_measure_counts(reference, xrays, others):
-    result = other_pictures.measure(reference, xrays["test"], SIZE)
+    result = ood_probes.measure(reference, xrays["test"], SIZE)
     json.dumps(result, allow_nan=False)
     wrong = np.count_nonzero(reference.score(xrays["test"]) > reference.threshold)
     low, high = (round(bound, 4) for bound in exact_interval(wrong, 150))
@@ -193,14 +194,14 @@ def test_measure_counts(reference, xrays, others):
     assert list(result["caught"]) == KINDS
     assert {share["images"] for share in result["caught"].values()} == {60}
     assert result["no_xray"]["images"] == 300
-    everything = np.concatenate([unfamiliar(reference, others[kind]) for kind in other_pictures.NO_XRAY])
+    everything = np.concatenate([unfamiliar(reference, others[kind]) for kind in ood_probes.NO_XRAY])
     assert result["no_xray"]["value"] == round(everything.mean(), 4)
     # a threshold that nothing exceeds, but for the overall figure the turned ones do not count
     scores = reference.score(others["upside_down"])
-    middle = familiarity.Reference.from_dict(reference.to_dict() | {"threshold": float(np.median(scores))})
-    caught = other_pictures.measure(middle, xrays["test"], SIZE)
+    middle = ood.Reference.from_dict(reference.to_dict() | {"threshold": float(np.median(scores))})
+    caught = ood_probes.measure(middle, xrays["test"], SIZE)
     assert caught["caught"]["upside_down"]["value"] == 0.5
-    kinds = [caught["caught"][kind]["value"] for kind in other_pictures.NO_XRAY]
+    kinds = [caught["caught"][kind]["value"] for kind in ood_probes.NO_XRAY]
     assert caught["no_xray"]["value"] == pytest.approx(np.mean(kinds), abs=1e-3)
 
 
@@ -208,38 +209,38 @@ def test_a_gray_picture_has_no_colour_whatever_its_mode(xrays):
     gray = Image.fromarray(xrays["test"][0, ..., 0])
     wide = Image.fromarray(xrays["test"][0, ..., 0].astype(np.uint16) * 257)
     for image in (gray, wide, *(gray.convert(mode) for mode in ("1", "LA", "RGB", "RGBA", "P"))):
-        assert familiarity.colourfulness(encode(image)) == 0
+        assert ood.colourfulness(encode(image)) == 0
     for image in (gray, wide):
-        assert familiarity.colourfulness(encode(image, transparency=0)) == 0
-    assert familiarity.colourfulness(encode(gray.convert("RGB"), "JPEG")) < 1
-    assert familiarity.colourfulness(encode(gray.convert("CMYK"), "JPEG")) < 1
+        assert ood.colourfulness(encode(image, transparency=0)) == 0
+    assert ood.colourfulness(encode(gray.convert("RGB"), "JPEG")) < 1
+    assert ood.colourfulness(encode(gray.convert("CMYK"), "JPEG")) < 1
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P"), ("JPEG", "RGB")])
 def test_a_colour_photograph_is_colourful(kind, mode):
     for photograph in load_sample_images().images:
-        values = familiarity.colourfulness(encode(Image.fromarray(photograph).convert(mode), kind))
+        values = ood.colourfulness(encode(Image.fromarray(photograph).convert(mode), kind))
         expected = np.ptp(photograph.astype(int), axis=2).mean()
-        assert values > familiarity.COLOUR
+        assert values > ood.COLOUR
         assert values == pytest.approx(expected, rel=0.2)
 
 
 def test_a_coloured_marker_on_an_xray_passes_and_a_tint_does_not():
     marked = Image.fromarray(phantoms(0, 1, 200)[0, ..., 0]).convert("RGB")
     marked.paste((255, 0, 0), (10, 10, 50, 40))  # 3% of the area
-    value = familiarity.colourfulness(encode(marked))
+    value = ood.colourfulness(encode(marked))
     assert value == pytest.approx(255 * 0.03, rel=0.05)
-    assert value < familiarity.COLOUR
-    assert familiarity.colourfulness(encode(Image.new("RGB", (80, 80), (100, 90, 70)))) == 30
+    assert value < ood.COLOUR
+    assert ood.colourfulness(encode(Image.new("RGB", (80, 80), (100, 90, 70)))) == 30
 
 
 def test_colour_that_is_transparent_does_not_count():
     image = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
     image.paste((0, 255, 0, 255), (0, 0, 16, 64))
-    assert familiarity.colourfulness(encode(image)) == 255 / 4
+    assert ood.colourfulness(encode(image)) == 255 / 4
 
 
 def test_colour_is_told_of_what_decode_accepts():
     for data in (encode(Image.new("RGB", (1, 1), (9, 9, 9))), encode(Image.new("L", (3000, 10)), "JPEG")):
-        images.decode(data, SIZE)
-        assert familiarity.colourfulness(data) == 0
+        decoding.decode(data, SIZE)
+        assert ood.colourfulness(data) == 0

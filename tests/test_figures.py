@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from rontgen import figures, params
+from rontgen.core import params
+from rontgen.reporting import plots
 
 CLASSES = ["NORMAL", "PNEUMONIA", "PNEUMOTHORAX", "TUBERCULOSIS"]
 INTERVAL = {"low": 0.951, "high": 0.975}
@@ -52,14 +53,14 @@ HEAT = np.stack([np.zeros((16, 12)), np.eye(16, 12), np.full((16, 12), 0.5)]).as
 CAPTIONS = ["NORMAL, 0.98", "PNEUMOTHORAX, taken for TUBERCULOSIS, 0.98", "PNEUMONIA, 0.51"]
 
 DRAW = {
-    "confusion": lambda path: figures.confusion_matrix(CONFUSION, "lungcare_b16_s640", path),
-    "roc": lambda path: figures.roc(ROC, ROC_BAND, 0.964, INTERVAL, "lungcare_b16_s640", path),
-    "precision_recall": lambda path: figures.precision_recall(
+    "confusion": lambda path: plots.confusion_matrix(CONFUSION, "lungcare_b16_s640", path),
+    "roc": lambda path: plots.roc(ROC, ROC_BAND, 0.964, INTERVAL, "lungcare_b16_s640", path),
+    "precision_recall": lambda path: plots.precision_recall(
         PRECISION_RECALL, PRECISION_RECALL_BAND, 0.964, INTERVAL, PREVALENCE, "lungcare_b16_s640", path
     ),
-    "calibration": lambda path: figures.calibration(CALIBRATION, 0.0612, 0.034, "lungcare_b16_s640", path),
-    "history": lambda path: figures.history(HISTORY, 2, "lungcare_b16_s640", path),
-    "heatmaps": lambda path: figures.heatmaps(IMAGES, HEAT, CAPTIONS, "input gradient", "lungcare_b16_s640", path),
+    "calibration": lambda path: plots.calibration(CALIBRATION, 0.0612, 0.034, "lungcare_b16_s640", path),
+    "history": lambda path: plots.history(HISTORY, 2, "lungcare_b16_s640", path),
+    "heatmaps": lambda path: plots.heatmaps(IMAGES, HEAT, CAPTIONS, "input gradient", "lungcare_b16_s640", path),
 }
 
 
@@ -69,7 +70,7 @@ def drawn(monkeypatch, tmp_path):
 
     def draw(name):
         kept = []
-        monkeypatch.setattr(figures, "save", lambda figure, path: kept.append(figure))
+        monkeypatch.setattr(plots, "save", lambda figure, path: kept.append(figure))
         DRAW[name](tmp_path / "figure.png")
         return kept[0]
 
@@ -97,7 +98,7 @@ def test_nothing_is_cut_off_or_under_the_legend(name, drawn):
 
 def test_every_class_of_every_dataset_has_its_own_colour_and_marker():
     classes = {name for dataset in params.load().datasets.values() for name in dataset.classes}
-    for cue in (figures.CLASS_COLORS, figures.CLASS_MARKERS):
+    for cue in (plots.CLASS_COLORS, plots.CLASS_MARKERS):
         assert classes == set(cue)
         assert len(set(cue.values())) == len(classes)
 
@@ -106,9 +107,9 @@ def test_every_class_of_every_dataset_has_its_own_colour_and_marker():
 def test_curves_and_bands_have_the_colours_of_their_classes(name, drawn):
     (axes,) = drawn(name).axes
     lines = {line.get_label(): to_hex(line.get_color()).upper() for line in axes.lines}
-    assert {name: lines[name] for name in CLASSES} == {name: figures.CLASS_COLORS[name] for name in CLASSES}
+    assert {name: lines[name] for name in CLASSES} == {name: plots.CLASS_COLORS[name] for name in CLASSES}
     bands = [to_hex(band.get_facecolor()[0]).upper() for band in axes.collections]
-    assert bands == [figures.CLASS_COLORS[name] for name in CLASSES]
+    assert bands == [plots.CLASS_COLORS[name] for name in CLASSES]
 
 
 @pytest.mark.parametrize(("name", "measure"), [("roc", "ROC-AUC"), ("precision_recall", "average precision")])
@@ -128,7 +129,7 @@ def test_each_class_has_its_prevalence_as_a_dotted_line(drawn):
     (axes,) = drawn("precision_recall").axes
     dotted = {to_hex(line.get_color()).upper(): line.get_ydata() for line in axes.lines if line.get_linestyle() == ":"}
     for name, share in PREVALENCE.items():
-        assert list(dotted[figures.CLASS_COLORS[name]]) == [share, share]
+        assert list(dotted[plots.CLASS_COLORS[name]]) == [share, share]
 
 
 def test_precision_is_that_of_the_recall_it_reaches(drawn):
@@ -164,5 +165,5 @@ def test_each_image_is_beside_its_heatmap_and_an_empty_one_is_said(drawn):
 
 
 def test_where_there_is_no_heat_the_image_is_seen():
-    assert figures.HEAT(0.0)[3] == 0
-    assert figures.HEAT(1.0)[3] == 0.75
+    assert plots.HEAT(0.0)[3] == 0
+    assert plots.HEAT(1.0)[3] == 0.75

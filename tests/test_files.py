@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from rontgen.files import replacing, write_json
+from rontgen.core.io import replacing, write_json
 
 
 def test_an_output_appears_whole_in_a_new_folder(tmp_path):

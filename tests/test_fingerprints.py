@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from rontgen import fingerprints, phantom
-from rontgen.errors import RontgenError
-from rontgen.layouts import chest_xray_patient
+from rontgen.audits import near_duplicates
+from rontgen.core.errors import RontgenError
+from rontgen.data import phantom
+from rontgen.data.layouts import chest_xray_patient
 
 SIDE = 128
 DRAWN = 24
@@ -67,13 +68,13 @@ def take(write_zip, tmp_path):
         images = pd.DataFrame({"archive": path.name, "member": list(members), "class": "PNEUMONIA", "folder": ""})
         images["patient"] = [chest_xray_patient(member) for member in members]
         images["sha256"] = [sha256(content).hexdigest() for content in members.values()]
-        return fingerprints.take(images, tmp_path, max_unreadable)
+        return near_duplicates.take(images, tmp_path, max_unreadable)
 
     return take
 
 
 def near(prints):
-    table = fingerprints.find_near(prints.images, prints.thumbnails)
+    table = near_duplicates.find_near(prints.images, prints.thumbnails)
     return set(zip(table["first"], table["second"], strict=True))
 
 
@@ -117,7 +118,7 @@ def test_the_detail_is_compared_after_a_small_move(move):
     moved = original.transform(original.size, Image.Transform.AFFINE, AFFINE[move], Image.Resampling.BICUBIC)
     thumbnails = [image.resize((80, 80), Image.Resampling.BILINEAR) for image in (original, moved)]
     images = pd.DataFrame({"sha256": ["a", "b"], "perceptual_hash": "0f" * 32})
-    assert len(fingerprints.find_near(images, np.stack(thumbnails))) == 1
+    assert len(near_duplicates.find_near(images, np.stack(thumbnails))) == 1
 
 
 def test_the_detail_alone_does_not_make_a_copy(drawn, take):
@@ -136,15 +137,15 @@ def test_images_without_detail_are_no_copies_of_each_other(take):
 def test_all_pairs_are_compared_whatever_the_blocks(drawn, take, monkeypatch):
     copies = {f"copy-{patient}.png": encode(tone(picture(patient), 1.1)) for patient in range(DRAWN)}
     prints = take(drawn | copies)
-    monkeypatch.setattr(fingerprints, "_BLOCK", 5)
-    monkeypatch.setattr(fingerprints, "_CHUNK", 3)
+    monkeypatch.setattr(near_duplicates, "_BLOCK", 5)
+    monkeypatch.setattr(near_duplicates, "_CHUNK", 3)
     assert near(prints) == {(patient, DRAWN + patient) for patient in range(DRAWN)}
 
 
 def test_a_pair_is_the_same_in_either_order(drawn, take):
     members = {"a.png": encode(picture(5)), "b.png": VARIANTS["cropped"](picture(5))}
     tables = [
-        fingerprints.find_near(prints.images, prints.thumbnails)
+        near_duplicates.find_near(prints.images, prints.thumbnails)
         for prints in (take(members), take(dict(reversed(members.items()))))
     ]
     pd.testing.assert_frame_equal(*tables)
@@ -154,7 +155,7 @@ def test_of_equal_bytes_the_first_stands_for_all(take):
     one, other = encode(picture(1)), encode(tone(picture(1), 1.1))
     prints = take({"a.png": one, "b.png": other, "c.png": one, "d.png": encode(picture(2)), "e.png": one})
     assert near(prints) == {(0, 1)}
-    exact = fingerprints.find_exact(prints.images)
+    exact = near_duplicates.find_exact(prints.images)
     assert exact[["first", "second"]].to_numpy().tolist() == [[0, 2], [0, 4]]
     assert prints.images["near"].tolist() == [0, 0, 0, 1, 0]
 
@@ -186,8 +187,8 @@ def test_a_dataset_of_which_nothing_decodes_is_refused(take):
 def test_what_is_written_is_read(take, tmp_path, monkeypatch):
     written = take({"a.png": b"no picture", "NORMAL2-IM-1-1.png": encode(picture(1)), "c.png": encode(picture(2))}, 1)
     monkeypatch.chdir(tmp_path)
-    fingerprints.write(written, tmp_path / "data/fingerprints/pneumonia")
-    read = fingerprints.read("pneumonia")
+    near_duplicates.write(written, tmp_path / "data/fingerprints/pneumonia")
+    read = near_duplicates.read("pneumonia")
     pd.testing.assert_frame_equal(read.images, written.images, check_dtype=False)
     assert read.images["patient"].tolist() == ["NORMAL2-IM-1", ""]
     np.testing.assert_array_equal(read.thumbnails, written.thumbnails)
@@ -197,23 +198,23 @@ def test_what_is_written_is_read(take, tmp_path, monkeypatch):
 def test_missing_fingerprints_name_the_stage(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RontgenError, match="run `dvc repro fingerprint@covid` first"):
-        fingerprints.read("covid")
+        near_duplicates.read("covid")
 
 
 def test_images_of_a_patient_and_their_copies_are_one_group():
     images = pd.DataFrame({"patient": ["p", "p", "q", "", "", "", "r"], "near": [0, 1, 1, 2, 2, 3, 4]})
-    assert fingerprints.groups(images).tolist() == [0, 0, 0, 1, 1, 2, 3]
+    assert near_duplicates.groups(images).tolist() == [0, 0, 0, 1, 1, 2, 3]
 
 
 def test_a_source_follows_the_profile(change_params):
     change_params({"profile": "paper", "profiles.paper.preprocess.max_unreadable": 5})
-    source = fingerprints.load_source("lungs")
+    source = near_duplicates.load_source("lungs")
     assert (source.check_counts, source.max_unreadable) == (True, 5)
     change_params({"profile": "demo"})
-    assert not fingerprints.load_source("lungs").check_counts
+    assert not near_duplicates.load_source("lungs").check_counts
 
 
 def test_an_unknown_dataset_is_refused(change_params):
     change_params({})
     with pytest.raises(RontgenError, match="--dataset: expected one of pneumonia"):
-        fingerprints.load_source("chests")
+        near_duplicates.load_source("chests")

@@ -7,9 +7,10 @@ import pytest
 from keras import layers
 from scipy.ndimage import gaussian_filter
 
-from rontgen import gradcam, training
-from rontgen.errors import RontgenError
+from rontgen.core.errors import RontgenError
+from rontgen.evaluation import gradcam
 from rontgen.models import FAMILIES, build_model
+from rontgen.training import protocol
 
 
 def images(count, side, seed=0):
@@ -135,9 +136,9 @@ def test_an_image_is_explained_the_same_in_any_batch():
 
 def test_the_model_stays_as_it_was(tmp_path):
     model = build_model("mobilenetv2", image_shape=(32, 32, 1))
-    training.save(model, tmp_path / "before.keras")
+    protocol.save(model, tmp_path / "before.keras")
     gradcam.heatmaps(model, images(1, 32), np.array([0]))
-    training.save(model, tmp_path / "after.keras")
+    protocol.save(model, tmp_path / "after.keras")
     assert (tmp_path / "before.keras").read_bytes() == (tmp_path / "after.keras").read_bytes()
 
 

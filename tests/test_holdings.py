@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from rontgen import holdings, params
-from rontgen.arithmetic import CONTRADICTORY, UNAVAILABLE
-from rontgen.papers import Cell, Papers, PublishedStudy, load_papers
+from rontgen.core import params
+from rontgen.core.vocabulary import CONTRADICTORY, UNAVAILABLE
+from rontgen.evidence import archive_counts
+from rontgen.evidence.published import Cell, Papers, PublishedStudy, load_papers
 
 ROOT = Path(__file__).parents[1]
 VALUES = params.load(ROOT / "params.yaml")
@@ -22,12 +23,12 @@ def found(settings=SMATIKA, tested=100, **numbers):
     run = [cell("test.accuracy", "0.9"), cell("test.test_images", tested)]
     study = PublishedStudy(cells=cells, runs={"a_run": run})
     papers = Papers(archives=PAPERS.archives, studies={"a_study": study})
-    return holdings.violations(papers, "a_study", PNEUMONIA, settings)
+    return archive_counts.violations(papers, "a_study", PNEUMONIA, settings)
 
 
 def of_study(name):
     study = VALUES.studies[name]
-    return holdings.violations(PAPERS, name, VALUES.datasets[study.dataset], study)
+    return archive_counts.violations(PAPERS, name, VALUES.datasets[study.dataset], study)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_a_class_too_small_makes_all_that_needs_it_unavailable():
 
 
 def test_an_archive_of_no_parts_is_whole():
-    assert holdings.of_archives(PNEUMONIA, {}) == {
+    assert archive_counts.of_archives(PNEUMONIA, {}) == {
         "NORMAL": {"all": 1583},
         "PNEUMONIA": {"all": 4273},
         None: {"all": 5856},
@@ -106,7 +107,7 @@ def test_an_archive_of_no_parts_is_whole():
 
 
 def test_parts_make_sums():
-    assert holdings.sums_of_parts({"train": 1, "val": 2, "test": 4}) == set(range(1, 8))
+    assert archive_counts.sums_of_parts({"train": 1, "val": 2, "test": 4}) == set(range(1, 8))
 
 
 # ---- the five papers

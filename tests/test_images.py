@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageFile
 
-from rontgen import images
-from rontgen.errors import RontgenError
-from rontgen.images import decode, decode_all
+from rontgen.core.errors import RontgenError
+from rontgen.data import decoding
+from rontgen.data.decoding import decode, decode_all
 
 SIZE = 16
 RAMP = np.add.outer(np.arange(SIZE) * 4, np.arange(SIZE) * 10).astype(np.uint8)  # no symmetry, from 0 to 210
@@ -149,8 +149,8 @@ def test_exif_rotation_of_a_large_jpeg_is_applied():
 )
 def test_large_jpegs_alone_are_decoded_to_a_share_of_their_size(height, width, decoded, monkeypatch):
     sizes = []
-    grayscale = images._grayscale
-    monkeypatch.setattr(images, "_grayscale", lambda image: sizes.append(image.size) or grayscale(image))
+    grayscale = decoding._grayscale
+    monkeypatch.setattr(decoding, "_grayscale", lambda image: sizes.append(image.size) or grayscale(image))
     decode(large_jpeg(height, width), SIZE)
     assert sizes == [decoded]
 
@@ -255,7 +255,7 @@ def test_images_are_in_the_order_of_the_manifest(archives, tmp_path):
 
 
 def test_more_images_than_a_chunk_keep_their_order(archives, tmp_path, monkeypatch):
-    monkeypatch.setattr("rontgen.images.CHUNK", 7)
+    monkeypatch.setattr("rontgen.data.decoding.CHUNK", 7)
     decode_all(pd.concat([archives, archives]), tmp_path, 5, tmp_path / "view", 0)
     images = np.load(tmp_path / "view" / "images.npy")
     np.testing.assert_array_equal(images[:, 0, 0, 0], [*archives["gray"], *archives["gray"]])
@@ -291,7 +291,7 @@ LARGEST = """
 import io, resource
 from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
-from rontgen.images import THREADS, decode
+from rontgen.data.decoding import THREADS, decode
 data = io.BytesIO()
 Image.new("RGBA", (6000, 6000)).save(data, "PNG", compress_level=1)
 with ThreadPoolExecutor(THREADS) as pool:
@@ -313,4 +313,4 @@ def test_what_pillow_does_not_foresee_is_a_picture_that_does_not_decode():
     data = buffer.getvalue()
     cut = data[: data.find(b"\xff\xda")] + b"\xff\xd9"
     with pytest.raises(RontgenError, match=r"^expected a picture, received \d+ bytes that do not decode"):
-        images.decode(cut, 32)
+        decoding.decode(cut, 32)

@@ -8,8 +8,10 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from rontgen import evaluation, intervals, resampling
-from rontgen.errors import RontgenError
+from rontgen.core.errors import RontgenError
+from rontgen.evaluation import intervals
+from rontgen.evaluation.bootstrap import Sample
+from rontgen.evaluation.metrics import compute_metrics, positive_classes, prediction_table, roc_table
 
 TWO, FOUR = ["NORMAL", "PNEUMONIA"], ["A", "B", "C", "D"]
 
@@ -27,7 +29,7 @@ def predictions_of(images, classes, seed=0, skill=1.5, decimals=None, patients=N
         probabilities = probabilities.clip(0, 1)
     ids = np.arange(images).astype(str)
     owners = np.full(images, "", dtype=object) if patients is None else patients
-    return evaluation.prediction_table(ids, owners, np.array(classes, dtype=object)[truth], classes, probabilities)
+    return prediction_table(ids, owners, np.array(classes, dtype=object)[truth], classes, probabilities)
 
 
 def decided(truth, predicted, patients=None):
@@ -35,7 +37,7 @@ def decided(truth, predicted, patients=None):
     scores = np.where(np.array(list(predicted)) == "b", 0.9, 0.1)
     owners = np.full(len(scores), "", dtype=object) if patients is None else np.array(patients, dtype=object)
     ids, probabilities = np.arange(len(scores)).astype(str), np.stack([1 - scores, scores], axis=1)
-    return evaluation.prediction_table(ids, owners, np.array(list(truth), dtype=object), ["a", "b"], probabilities)
+    return prediction_table(ids, owners, np.array(list(truth), dtype=object), ["a", "b"], probabilities)
 
 
 def place(nested, key):
@@ -52,15 +54,15 @@ def weights_of(images, resamples=5, seed=3):
 @pytest.mark.parametrize("classes", [TWO, FOUR])
 def test_metrics_of_equal_weights_are_those_of_evaluation(classes, decimals):
     predictions = predictions_of(203, classes, decimals=decimals)
-    expected = evaluation.metrics(predictions, classes)
-    for key, value in resampling.Sample(predictions, classes).point().items():
+    expected = compute_metrics(predictions, classes)
+    for key, value in Sample(predictions, classes).point().items():
         assert value == pytest.approx(place(expected, key), abs=1e-12, rel=1e-12), key
 
 
 @pytest.mark.parametrize("classes", [TWO, FOUR])
 def test_every_metric_that_weights_can_change_has_an_interval(classes):
     predictions = predictions_of(60, classes)
-    expected = evaluation.metrics(predictions, classes)
+    expected = compute_metrics(predictions, classes)
     for name in ("test_images", "majority_accuracy"):
         del expected[name]
     for name in classes:
@@ -79,7 +81,7 @@ def test_every_metric_that_weights_can_change_has_an_interval(classes):
 def test_weights_count_as_scikit_learns_sample_weight(classes, decimals):
     predictions = predictions_of(80, classes, decimals=decimals)
     weights = weights_of(80)
-    metrics = resampling.Sample(predictions, classes).metrics(weights)
+    metrics = Sample(predictions, classes).metrics(weights)
     truth = pd.Index(classes).get_indexer(predictions["class"])
     probabilities = predictions[classes].to_numpy()
     for resample, weight in enumerate(weights.T):
@@ -87,7 +89,7 @@ def test_weights_count_as_scikit_learns_sample_weight(classes, decimals):
         areas = [
             [score(truth == classes.index(name), predictions[name], sample_weight=weight) for name in curves]
             for score in (roc_auc_score, average_precision_score)
-            for curves in [evaluation.positive_classes(classes)]
+            for curves in [positive_classes(classes)]
         ]
         assert metrics["roc_auc",][resample] == pytest.approx(np.mean(areas[0]), abs=1e-12)
         assert metrics["average_precision",][resample] == pytest.approx(np.mean(areas[1]), abs=1e-12)
@@ -101,8 +103,8 @@ def test_a_weight_is_a_number_of_repeats(classes):
     predictions = predictions_of(50, classes, decimals=1)
     weights = weights_of(50, resamples=1)
     repeated = predictions.loc[predictions.index.repeat(weights[:, 0].astype(int))]
-    expected = evaluation.metrics(repeated, classes)
-    for key, values in resampling.Sample(predictions, classes).metrics(weights).items():
+    expected = compute_metrics(repeated, classes)
+    for key, values in Sample(predictions, classes).metrics(weights).items():
         value = place(expected, key)
         if key[0] == "confusion":  # a share of the class, times its images
             images = predictions["class"].value_counts()[key[1]]
@@ -112,7 +114,7 @@ def test_a_weight_is_a_number_of_repeats(classes):
 
 def test_a_patient_is_drawn_as_one():
     predictions = decided("aabbb", "abbba", ["p", "p", "q", "", ""])
-    sample = resampling.Sample(predictions, ["a", "b"])
+    sample = Sample(predictions, ["a", "b"])
     assert sample.units == 4
     metrics = sample.metrics(np.array([[2.0], [0.0], [1.0], [1.0]]))  # p twice, each image without patient once
     assert metrics["accuracy",][0] == pytest.approx((2 * 1 + 1) / (2 * 2 + 2))
@@ -120,7 +122,7 @@ def test_a_patient_is_drawn_as_one():
 
 def test_unknown_patients_are_each_their_own_also_as_missing_values():
     predictions = decided("aabb", "abba").assign(patient=np.nan)
-    assert resampling.Sample(predictions, ["a", "b"]).units == 4
+    assert Sample(predictions, ["a", "b"]).units == 4
 
 
 def test_intervals_by_patient_are_wider_than_by_image_where_a_patients_images_are_alike():
@@ -201,7 +203,7 @@ def test_resamples_without_an_image_of_a_class_are_left_out_of_its_metrics():
 
 
 def test_a_resample_without_an_image_of_a_class_has_no_metric_of_it():
-    metrics = resampling.Sample(decided("aabb", "abbb"), ["a", "b"]).metrics(np.array([[1.0], [1.0], [0.0], [0.0]]))
+    metrics = Sample(decided("aabb", "abbb"), ["a", "b"]).metrics(np.array([[1.0], [1.0], [0.0], [0.0]]))
     undefined = {key for key, values in metrics.items() if np.isnan(values[0])}
     assert undefined == {("roc_auc",), ("average_precision",), ("sensitivity",)} | {
         (*place, name)
@@ -224,9 +226,9 @@ def test_the_seed_decides():
 
 
 def test_blocks_do_not_change_what_is_drawn(monkeypatch):
-    sample = resampling.Sample(predictions_of(31, TWO), TWO)
+    sample = Sample(predictions_of(31, TWO), TWO)
     whole = np.concatenate(list(sample.draws(np.random.default_rng(0), 20)), axis=1)
-    monkeypatch.setattr(resampling, "BLOCK", 100)
+    monkeypatch.setattr("rontgen.evaluation.bootstrap.BLOCK", 100)
     blocks = list(sample.draws(np.random.default_rng(0), 20))
     assert [block.shape for block in blocks] == [(31, 3)] * 6 + [(31, 2)]
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), whole)
@@ -238,7 +240,7 @@ def test_the_roc_band_holds_the_curve_and_narrows_to_its_ends(classes):
     predictions = predictions_of(300, classes)
     band = intervals.roc_band(predictions, classes, resamples=300)
     assert band.columns.tolist() == ["class", "false_positive_rate", "low", "high"]
-    curves = evaluation.roc_table(predictions, classes)
+    curves = roc_table(predictions, classes)
     assert band["class"].unique().tolist() == curves["class"].unique().tolist()
     for name, part in band.groupby("class"):
         curve = curves[curves["class"] == name]
@@ -261,7 +263,7 @@ def test_the_roc_band_of_one_score_is_the_diagonal():
 
 def weighted_once(monkeypatch, weights):
     """Make every band of one resample, of these weights."""
-    monkeypatch.setattr(resampling.Sample, "draws", lambda *_: iter([weights]))
+    monkeypatch.setattr(Sample, "draws", lambda *_: iter([weights]))
 
 
 def test_a_precision_recall_band_is_scikit_learns_curve_by_steps(monkeypatch):
@@ -291,7 +293,7 @@ def test_a_precision_recall_band_holds_the_prevalence_at_the_end():
 def test_a_paired_difference_is_second_minus_first():
     first, second = predictions_of(150, TWO, skill=1), predictions_of(150, TWO, seed=1, skill=3)
     found = intervals.paired_difference(first, second, TWO, resamples=300)
-    metrics = [evaluation.metrics(predictions, TWO) for predictions in (first, second)]
+    metrics = [compute_metrics(predictions, TWO) for predictions in (first, second)]
     assert set(found) == set(intervals.COMPARED)
     for name, key in intervals.COMPARED.items():
         assert found[name]["difference"] == pytest.approx(place(metrics[1], key) - place(metrics[0], key))

@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 from kaggle_server import Answer, Fault, KaggleServer
-from rontgen import kaggle_source
-from rontgen.archives import sha256
-from rontgen.errors import RontgenError, run
-from rontgen.kaggle_source import Patience, bring, fetch
-from rontgen.params import Source
+from rontgen.core.errors import RontgenError, run
+from rontgen.core.params import Source
+from rontgen.data import kaggle
+from rontgen.data.archives import sha256
+from rontgen.data.kaggle import Patience, bring, fetch
 
 SLUG, NAME = "owner/some-name", "owner--some-name.zip"
 COMMAND = "dvc repro download@lungs"
@@ -114,7 +114,7 @@ def test_an_archive_that_is_there_needs_no_client(folder, monkeypatch):
     folder.mkdir(parents=True)
     (folder / NAME).write_bytes(ARCHIVE)
     (folder / f"{NAME}.part").write_bytes(b"of a download that was cut")
-    assert fetch(SLUG, folder) == kaggle_source.Fetched(folder / NAME, sha256(folder / NAME), False)
+    assert fetch(SLUG, folder) == kaggle.Fetched(folder / NAME, sha256(folder / NAME), False)
     assert left(folder) == [NAME]
 
 
@@ -209,7 +209,7 @@ def test_a_token_that_cannot_be_sent_is_not_shown(server, folder, no_credentials
 )
 def test_too_many_requests_then_success(server, folder, monkeypatch, value, least, most):
     waits = []
-    monkeypatch.setattr(kaggle_source.time, "sleep", waits.append)
+    monkeypatch.setattr(kaggle.time, "sleep", waits.append)
     server.answers = [Answer(429, {"Retry-After": value}, {"code": 429, "message": "Too many requests"})]
     assert fetch(SLUG, folder, patience=QUICK).downloaded
     assert len(waits) == 1 and least <= waits[0] <= most
@@ -368,8 +368,8 @@ def test_a_fresh_process_shows_one_line_and_no_secret(server, folder, no_credent
 from pathlib import Path
 from kagglesdk import kaggle_env
 kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = {server.endpoint!r}
-from rontgen.errors import run
-from rontgen.kaggle_source import fetch
+from rontgen.core.errors import run
+from rontgen.data.kaggle import fetch
 run(lambda: fetch({SLUG!r}, Path({str(folder)!r})))
 """
     done = subprocess.run(

@@ -1,9 +1,9 @@
 import pytest
 
-from rontgen import layouts
-from rontgen.archives import Archive
-from rontgen.errors import RontgenError
-from rontgen.layouts import Record, chest_xray_patient
+from rontgen.core.errors import RontgenError
+from rontgen.data import layouts
+from rontgen.data.archives import Archive
+from rontgen.data.layouts import Record, chest_xray_patient
 
 
 @pytest.fixture

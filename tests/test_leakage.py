@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from rontgen import fingerprints, layouts, leakage, synthetic
-from rontgen.archives import Archive
-from rontgen.fingerprints import Fingerprints
+from rontgen.audits import leakage, near_duplicates
+from rontgen.audits.near_duplicates import Fingerprints
+from rontgen.data import layouts, synthetic
+from rontgen.data.archives import Archive
+from rontgen.reporting import audit_plots
 
 SIZE = 96
 
@@ -43,7 +45,7 @@ def fingerprint(layout, folder, labels):
                 "sha256": [str(archive.read(record.member)) for record in records],
             }
         )
-    return fingerprints.take(images, folder, 0)
+    return near_duplicates.take(images, folder, 0)
 
 
 @pytest.fixture(scope="module")
@@ -201,15 +203,15 @@ def assert_same_picture(draw, path):
 
 def test_the_figure_of_splits_is_the_same_each_time(tmp_path):
     splits = {"smatika": split_counts(100, 1, 2, 40), "smatika_leakfree": split_counts(90, 0, 0, 0)}
-    image = assert_same_picture(lambda path: leakage.draw_splits(splits, path), tmp_path / "leakage.png")
+    image = assert_same_picture(lambda path: audit_plots.leaks(splits, path), tmp_path / "leakage.png")
     assert image.size[0] == 900
 
 
 def test_the_figure_of_splits_shows_the_kinds_that_leak(tmp_path):
-    leakage.draw_splits({"a": split_counts(100, 0, 50, 0)}, tmp_path / "leakage.png")
+    audit_plots.leaks({"a": split_counts(100, 0, 50, 0)}, tmp_path / "leakage.png")
     with Image.open(tmp_path / "leakage.png") as image:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
-    shown = {kind for kind, color in leakage.KIND_COLORS.items() if (pixels == rgb(color)).all(axis=1).sum() > 1000}
+    shown = {kind for kind, color in audit_plots.KIND_COLORS.items() if (pixels == rgb(color)).all(axis=1).sum() > 1000}
     assert shown == {"near"}
 
 
@@ -219,11 +221,12 @@ def rgb(color):
 
 def test_the_figure_of_examples_is_the_same_each_time(everything, pairs, tmp_path):
     image = assert_same_picture(
-        lambda path: leakage.draw_examples(pairs, everything, path), tmp_path / "leakage_examples.png"
+        lambda path: audit_plots.near_pairs(pairs, everything.images, everything.thumbnails, path),
+        tmp_path / "leakage_examples.png",
     )
     assert image.size[0] == 900
 
 
 def test_the_figure_of_examples_is_drawn_where_there_are_none(everything, pairs, tmp_path):
-    leakage.draw_examples(pairs.head(0), everything, tmp_path / "leakage_examples.png")
+    audit_plots.near_pairs(pairs.head(0), everything.images, everything.thumbnails, tmp_path / "leakage_examples.png")
     assert (tmp_path / "leakage_examples.png").exists()

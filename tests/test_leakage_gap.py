@@ -4,9 +4,11 @@ import pytest
 from matplotlib.figure import Figure
 from statsmodels.stats.weightstats import DescrStatsW
 
-from rontgen import evaluation, leakage_gap
-from rontgen.errors import RontgenError
-from rontgen.records import Record
+from rontgen.core.errors import RontgenError
+from rontgen.evaluation.metrics import compute_metrics, prediction_table
+from rontgen.evidence import leakage_gap
+from rontgen.evidence.records import Record
+from rontgen.reporting import audit_plots
 
 CLASSES = ["NORMAL", "COVID"]
 
@@ -16,7 +18,7 @@ def predictions(right, wrong, start=0):
     names = np.repeat(CLASSES * 2, [right, right, wrong, wrong])
     sick = np.repeat([0.1, 0.9, 0.8, 0.2], [right, right, wrong, wrong])
     ids = [str(start + index) for index in range(len(names))]
-    return evaluation.prediction_table(ids, ids, names, CLASSES, np.stack([1 - sick, sick], axis=1))
+    return prediction_table(ids, ids, names, CLASSES, np.stack([1 - sick, sick], axis=1))
 
 
 def apart(right, wrong):
@@ -43,12 +45,12 @@ def test_each_metric_is_that_of_the_evaluation():
     random = np.random.default_rng(3)
     sick = random.random((2, 60))
     tables = [
-        evaluation.prediction_table(
+        prediction_table(
             np.arange(60) + 100 * place, [""] * 60, np.repeat(CLASSES, [35, 25]), CLASSES, np.stack([1 - p, p], axis=1)
         )
         for place, p in enumerate(sick)
     ]
-    run, leakfree = (evaluation.metrics(table, CLASSES) for table in tables)
+    run, leakfree = (compute_metrics(table, CLASSES) for table in tables)
     metrics = leakage_gap.measure([tuple(tables)])["metrics"]
     assert metrics["roc_auc"]["gap"] == pytest.approx(run["roc_auc"] - leakfree["roc_auc"])
     assert metrics["macro_f1"]["gap"] == pytest.approx(run["macro"]["f1"] - leakfree["macro"]["f1"])
@@ -128,7 +130,7 @@ def drawn(tmp_path, monkeypatch):
     def draw(measured, is_demo=True, name="a.png"):
         figures = []
         monkeypatch.setattr(leakage_gap, "Figure", lambda **options: figures.append(Figure(**options)) or figures[0])
-        leakage_gap.draw(measured, is_demo, tmp_path / name)
+        audit_plots.leakage_gap(measured, is_demo, tmp_path / name)
         return figures[0]
 
     return draw
@@ -166,7 +168,7 @@ def test_records_stand_above_the_workspace_on_an_axis_of_their_own(drawn):
     assert figure.get_suptitle() == "Leakage gap"
     assert "demo" in below.get_title() and "demo" not in above.get_title()
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == [leakage_gap.SEVERAL_SEEDS["label"], leakage_gap.ONE_SEED["label"]]
+    assert labels == [audit_plots.SEVERAL_SEEDS["label"], audit_plots.ONE_SEED["label"]]
 
 
 def test_single_seeds_alone_are_said_to_show_nothing(drawn):

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rontgen import manifests, splits
-from rontgen.errors import RontgenError
-from rontgen.params import SUBSETS, Dataset, Fractions, Split
-from rontgen.runs import Study
+from rontgen.core.errors import RontgenError
+from rontgen.core.params import SUBSETS, Dataset, Fractions, Split
+from rontgen.core.runs import Study
+from rontgen.data import manifests, splits
 
 CHEST, TB = "chest--xray.zip", "tb--set.zip"
 

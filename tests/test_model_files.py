@@ -11,10 +11,10 @@ import keras
 import numpy as np
 import pytest
 
-from rontgen import model_files, training
-from rontgen.errors import RontgenError
-from rontgen.model_files import CONFIG, MEMBERS, WEIGHTS, load
-from rontgen.models import FAMILIES, build_model
+from rontgen.core.errors import RontgenError
+from rontgen.models import FAMILIES, build_model, files
+from rontgen.models.files import CONFIG, MEMBERS, WEIGHTS, load
+from rontgen.training import protocol
 
 COMMAND = "dvc repro paper_train@smatika_vgg16"
 
@@ -22,7 +22,7 @@ COMMAND = "dvc repro paper_train@smatika_vgg16"
 def save(path):
     image = keras.Input((4,), name="image")
     model = keras.Model(image, keras.layers.Dense(2, activation="softmax", name="probabilities")(image))
-    training.save(model, path)
+    protocol.save(model, path)
     return model
 
 
@@ -93,7 +93,7 @@ def test_a_lambda_runs_no_code(sound, path, tmp_path, monkeypatch, unsafe):
         ("keras.layers", "TFSMLayer", None),
         ("keras.layers", "StringLookup", None),
         ("keras.layers", "Dense", "package>Dense"),
-        ("rontgen.training", "save", None),
+        ("rontgen.training.protocol", "save", None),
         (None, "__lambda__", None),
         (None, "__typespec__", None),
         (["keras"], "Dense", None),
@@ -219,5 +219,5 @@ def test_a_sound_file_is_loaded(path):
 @pytest.mark.parametrize("name", ["cnn1", "lstm", "simple_rnn", "mobilenetv2"])
 def test_the_architectures_hold_nothing_else(path, name):
     assert name in FAMILIES
-    training.save(build_model(name, (32, 32, 1)), path)
-    model_files._check(path)
+    protocol.save(build_model(name, (32, 32, 1)), path)
+    files._check(path)

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from rontgen import training
-from rontgen.errors import RontgenError
+from rontgen.core.errors import RontgenError
 from rontgen.models import FAMILIES, blocks, build_model
+from rontgen.training import protocol
 
 # name, total parameters for 224-pixel grayscale images and two classes (PAPERS.md), units of the output
 PUBLISHED = [
@@ -126,7 +126,7 @@ def test_a_feature_map_may_be_flattened():
 @pytest.mark.parametrize("name", ["cnn4", "mobilenetv2", "lstm"])
 def test_a_saved_model_loads_in_safe_mode_and_predicts_the_same(name, tmp_path):
     model = build_model(name, image_shape=(32, 32, 1))
-    training.save(model, tmp_path / "model.keras")
+    protocol.save(model, tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 1), dtype=np.uint8)
     np.testing.assert_array_equal(loaded.predict_on_batch(images), model.predict_on_batch(images))

@@ -5,9 +5,9 @@ from ruamel.yaml import YAML
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from rontgen import params
-from rontgen.errors import RontgenError
-from rontgen.papers import Published, headline, load_papers, own_interval
+from rontgen.core import params
+from rontgen.core.errors import RontgenError
+from rontgen.evidence.published import Published, headline, load_papers, own_interval
 
 ROOT = Path(__file__).parents[1]
 PAPERS = load_papers(ROOT / "papers.yaml")

@@ -3,8 +3,8 @@ from importlib import import_module
 import pytest
 
 from conftest import ROOT
-from rontgen import params
-from rontgen.errors import RontgenError
+from rontgen.core import params
+from rontgen.core.errors import RontgenError
 
 REPORTED = [
     "smatika_resnet50v2",

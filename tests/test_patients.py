@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from benchmarks import patients
 
-from rontgen import synthetic
-from rontgen.layouts import chest_xray_patient
+from rontgen.data import synthetic
+from rontgen.data.layouts import chest_xray_patient
 
 NAMES = [
     ("train", "PNEUMONIA", "person1_bacteria_1"),

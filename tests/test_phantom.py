@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from rontgen import phantom
+from rontgen.data import phantom
 
 FINDINGS = sorted(phantom.FINDINGS)
 ABNORMAL = [finding for finding in FINDINGS if finding != "normal"]

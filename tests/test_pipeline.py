@@ -47,7 +47,7 @@ def project(tmp_path_factory):
     git(folder, "init", "-q")
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "start")
-    python(folder, "-m", "rontgen.scale", "--jobs", "2", *TARGETS)
+    python(folder, "-m", "rontgen", "scale", "--jobs", "2", *TARGETS)
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "results")
     return folder

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from rontgen import archives, by_hand, datasets, pretrained
-from rontgen.errors import RontgenError
+from rontgen.core.errors import RontgenError
+from rontgen.core.runs import Start
+from rontgen.data import archives, arrays, by_hand
 from rontgen.models import blocks
-from rontgen.runs import Start
+from rontgen.training import pretrained
 
 START = Start("vgg16", "vgg16", True, None)
 RANDOM = Start("vgg16", "vgg16", False, None)
@@ -41,7 +42,7 @@ def test_a_pinned_file_is_brought_and_read():
     (sha256,) = listed.values()
     facts = pretrained.write(replace(START, sha256=sha256), listed)
     assert facts == pretrained.Pretrained("other file", "vgg16.weights.h5", sha256)
-    assert datasets.read_weights(START).read_bytes() == b"weights"
+    assert arrays.read_weights(START).read_bytes() == b"weights"
 
 
 @pytest.mark.parametrize("pinned", ["0" * 64, None])
@@ -97,15 +98,15 @@ def test_kerass_own_file_is_downloaded_into_a_home_of_its_own(monkeypatch):
     monkeypatch.setitem(blocks.BACKBONES, "vgg16", download)
     facts = pretrained.write(replace(START, sha256="0" * 64), {})
     assert (facts.source, facts.file) == ("keras", by_hand.KERAS_FILES["vgg16"])
-    assert datasets.read_weights(START).read_bytes() == b"Keras's"
+    assert arrays.read_weights(START).read_bytes() == b"Keras's"
     assert not homes[0].exists()
 
 
 def test_a_model_that_begins_at_random_has_a_folder_without_a_file():
     pretrained.write(RANDOM, {})
-    assert datasets.read_weights(START) is None
+    assert arrays.read_weights(START) is None
 
 
 def test_weights_that_were_not_brought_are_named_with_the_command():
     with pytest.raises(RontgenError, match=r"SOURCE.json not found: run `dvc repro weights@vgg16` first"):
-        datasets.read_weights(START)
+        arrays.read_weights(START)

@@ -3,7 +3,7 @@
 import pytest
 from scipy.stats import beta, binomtest
 
-from rontgen.proportions import exact_interval
+from rontgen.evaluation.proportions import exact_interval
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 10), (1, 10), (3, 10), (10, 10), (447, 453)])

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from rontgen import provenance
+from rontgen.evidence import provenance
 
 LOCK = {
     "download": {"deps": [], "outs": ["data/raw"]},

@@ -7,8 +7,9 @@ import pytest
 
 from conftest import ROOT
 from finished_project import recorded
-from rontgen import records
-from rontgen.errors import RontgenError
+from rontgen.core.errors import RontgenError
+from rontgen.core.vocabulary import AS_STATED
+from rontgen.evidence import records
 
 CLASSES = ("NORMAL", "COVID")
 COMMITTED = records.read_all(ROOT / "results")
@@ -25,6 +26,14 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
     assert (read.run, read.reading, read.seed, read.metrics) == (record.run, "as_stated", 1, record.metrics)
     assert read.predictions.equals(record.predictions) and read.history.equals(record.history)
     assert records.check(read) == []
+
+
+def test_a_record_takes_the_place_of_an_earlier_one(tmp_path):
+    record, path = written(tmp_path)
+    (path / "metrics.json").write_text("{}")
+    assert records.write(record, tmp_path) == path
+    assert records.read(path).metrics == record.metrics
+    assert [entry.name for entry in path.parent.iterdir()] == ["seed-1"]
 
 
 def test_records_are_in_the_order_of_their_seeds(tmp_path):
@@ -105,7 +114,7 @@ def leaves(settings, prefix=""):
 
 @pytest.mark.parametrize("record", COMMITTED, ids=lambda record: record.name)
 def test_the_settings_of_a_committed_record_are_as_stated_but_for_what_it_set(record):
-    stated = {(other.run, other.seed): other for other in COMMITTED if other.reading == records.AS_STATED}
+    stated = {(other.run, other.seed): other for other in COMMITTED if other.reading == AS_STATED}
     first = stated[record.run, record.seed]
     settings, others = leaves(record.provenance["settings"]), leaves(first.provenance["settings"])
     differ = {key for key in settings.keys() | others.keys() if settings.get(key) != others.get(key)}

@@ -9,8 +9,9 @@ import pytest
 from benchmarks import error_rates
 from scipy.stats import t
 
-from rontgen.errors import RontgenError
-from rontgen.replication import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED, inside, intervals, judge, wide
+from rontgen.core.errors import RontgenError
+from rontgen.core.vocabulary import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
+from rontgen.evidence.replication import inside, intervals, judge, wide
 
 RUNS = 20_000
 # Standard errors allowed beyond the limits: chance alone exceeds four in any of 288 cases once in 100 tries

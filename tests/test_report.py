@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import finished_project
-from rontgen import cards, params, report
-from rontgen.errors import RontgenError
+from rontgen.core import params
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import commit
+from rontgen.reporting import html_report, model_cards
 
 VOID = {"meta", "img", "br", "hr"}
 # The smallest PNG there is: one gray pixel
@@ -49,7 +51,7 @@ class Page(HTMLParser):
 def finished(tmp_path_factory):
     folder = finished_project.make(tmp_path_factory.mktemp("finished"))
     with finished_project.chdir(folder):
-        cards.write_cards()
+        model_cards.write_cards()
     return folder
 
 
@@ -60,7 +62,7 @@ def project(finished, change_params, tmp_path):
 
 
 def written():
-    report.write(Path("report.html"))
+    html_report.write(Path("report.html"))
     return Path("report.html").read_text()
 
 
@@ -137,7 +139,7 @@ def test_verdicts_headlines_and_contradictions_are_shown(project):
 
 def test_the_ledger_has_every_claim(project):
     ledger = Page(written()).text.partition("Show all 4 numbers")[2].partition("Leakage")[0]
-    for claim in cards.read_table(cards.CLAIMS, "").to_dict("records"):
+    for claim in model_cards.read_table(model_cards.CLAIMS, "").to_dict("records"):
         assert all(claim[column] in ledger for column in ("run", "metric", "paper", "ours", "finding", "reason"))
     assert "0.92 (0.8484–0.9648)0.5 (0.4–0.6)-0.42not reproduced" in ledger
 
@@ -173,7 +175,7 @@ def test_a_class_name_stays_text(project):
     path = Path("params.yaml")
     path.write_text(path.read_text().replace("PNEUMONIA", "<script>P&"))
     finished_project.write_results()
-    cards.write_cards()
+    model_cards.write_cards()
     page = Page(written())
     assert "script" not in {tag for tag, _ in page.tags}
     assert "<script>P&" in page.text
@@ -213,7 +215,7 @@ def test_the_same_files_make_the_same_bytes(project):
 def test_a_missing_file_is_named(project, path):
     Path(path).unlink()
     with pytest.raises(RontgenError, match=f"{path} not found: run `make repro` first"):
-        report.write(Path("report.html"))
+        html_report.write(Path("report.html"))
     assert not Path("report.html").exists()
 
 
@@ -222,7 +224,7 @@ def test_a_missing_number_is_named(project, number):
     path = Path("metrics/active.json")
     path.write_text(path.read_text().replace(f'"{number}"', '"other"', 1))
     with pytest.raises(RontgenError, match=f"a number of the page is missing, .*{number}.*: run `make repro`"):
-        report.write(Path("report.html"))
+        html_report.write(Path("report.html"))
 
 
 def test_the_commit_is_named_and_what_differs_from_it(tmp_path, monkeypatch):
@@ -231,20 +233,20 @@ def test_the_commit_is_named_and_what_differs_from_it(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert report.commit() == "unknown: no git repository"
+    assert commit() == "unknown: no git repository"
     git("init", "--quiet")
     Path("file").write_text("one")
     git("add", "file")
     git("commit", "--quiet", "--message", "one")
     git("tag", "--annotate", "--message", "a tag", "version")
-    commit = git("rev-parse", "--short=12", "HEAD")
-    assert report.commit() == commit
+    head = git("rev-parse", "--short=12", "HEAD")
+    assert commit() == head
     Path("file").write_text("two")
-    assert report.commit() == f"{commit} + changes"
+    assert commit() == f"{head} + changes"
 
 
 def test_the_command_writes_where_it_is_told(project):
-    command = [sys.executable, "-m", "rontgen.report", "--output", "pages/evidence.html"]
+    command = [sys.executable, "-m", "rontgen", "report", "--output", "pages/evidence.html"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0 and result.stdout.startswith("pages/evidence.html: ")
     assert Path("pages/evidence.html").stat().st_size > 10_000

@@ -10,11 +10,12 @@ import pytest
 
 from conftest import ROOT, copy_repository
 from finished_project import recorded
-from rontgen import archives, records, reproduce
-from rontgen.errors import RontgenError
+from rontgen.core.errors import RontgenError
+from rontgen.data import archives
+from rontgen.evidence import records, reproduce
 
 RUN, STUDY = "pirngadi_simple_rnn", "studies.pirngadi"
-CODE = "src/rontgen/training.py"
+CODE = "src/rontgen/training/protocol.py"
 PARTIAL = {"datasets.pneumonia.check_counts": "false"}
 
 
@@ -54,7 +55,7 @@ def test_a_reading_sets_what_papers_yaml_says_and_nothing_else(project):
 
 
 def test_every_reading_of_every_run_can_be_set(project):
-    from rontgen.papers import load_papers
+    from rontgen.evidence.published import load_papers
 
     for study in load_papers(Path("papers.yaml")).studies.values():
         for name, reading in study.readings.items():
@@ -81,7 +82,7 @@ def record_of(project, job):
 
 
 def train_of(job):
-    from rontgen import params
+    from rontgen.core import params
 
     return params.changed(params.read(), job.changes)["studies"]["pirngadi"]["train"]
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from rontgen import params, runs
-from rontgen.errors import RontgenError
+from rontgen.core import params, runs
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import require
 
 
 @pytest.fixture(scope="module")
@@ -209,9 +210,9 @@ def test_a_dataset_comes_with_its_source(profile):
 def test_require(tmp_path):
     path = tmp_path / "a.csv"
     with pytest.raises(RontgenError, match=r"a\.csv not found: run `dvc repro split` first"):
-        runs.require(path, "dvc repro split")
+        require(path, "dvc repro split")
     path.touch()
-    assert runs.require(path, "dvc repro split") == path
+    assert require(path, "dvc repro split") == path
 
 
 def test_what_a_model_begins_with_follows_profile_and_model(change_params):

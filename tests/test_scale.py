@@ -16,8 +16,8 @@ from distributed import Client
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from rontgen import scale
-from rontgen.errors import RontgenError
+from rontgen.core.errors import RontgenError
+from rontgen.orchestration import parallel
 
 PIPELINE = """
 stages:
@@ -114,7 +114,7 @@ def run(folder, *command, check=True):
 
 
 def scaled(folder, *arguments, check=True):
-    return run(folder, sys.executable, "-m", "rontgen.scale", *arguments, check=check)
+    return run(folder, sys.executable, "-m", "rontgen", "scale", *arguments, check=check)
 
 
 def rebuilt(result):
@@ -217,10 +217,10 @@ def test_what_a_build_starts_only_after_forget_was_called_ends_too(tmp_path):
     script = tmp_path / "late.py"
     script.write_text("""
 import subprocess, threading, time
-from rontgen import clones
+from rontgen.orchestration import workers
 
 def build_late():
-    with clones._one_at_a_time:
+    with workers._one_at_a_time:
         begun.set()
         time.sleep(0.5)
         ended.append(subprocess.run(["sleep", "100"], check=False).returncode)
@@ -229,7 +229,7 @@ begun, ended = threading.Event(), []
 thread = threading.Thread(target=build_late)
 thread.start()
 begun.wait()
-clones.forget("none")
+workers.forget("none")
 thread.join()
 print(ended)
 """)
@@ -245,8 +245,8 @@ def works_in(pid, folder):
 
 @contextmanager
 def at_work(folder, *arguments, **environment):
-    """`python -m rontgen.scale` while it runs."""
-    command = [sys.executable, "-m", "rontgen.scale", *arguments]
+    """`rontgen scale` while it runs."""
+    command = [sys.executable, "-m", "rontgen", "scale", *arguments]
     process = subprocess.Popen(
         command, cwd=folder, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -343,9 +343,9 @@ def started(kind, *arguments):
 
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setattr(scale, "PATIENCE", 1)
+    monkeypatch.setattr(parallel, "PATIENCE", 1)
     message = "expected a dask scheduler .* at tcp://127.0.0.1:9, waited 1 seconds"
-    with pytest.raises(RontgenError, match=message), scale.scheduler_at("tcp://127.0.0.1:9"):
+    with pytest.raises(RontgenError, match=message), parallel.scheduler_at("tcp://127.0.0.1:9"):
         pass
 
 
@@ -366,7 +366,7 @@ def test_each_gpu_runs_one_stage_at_a_time(tmp_path, monkeypatch):
         time.sleep(0.3)
         return os.environ["CUDA_VISIBLE_DEVICES"], begin, time.time()
 
-    with scale.workers(3, tmp_path / "scratch") as client:
+    with parallel.workers(3, tmp_path / "scratch") as client:
         client.wait_for_workers(3, timeout=60)
         futures = [client.submit(visible, number, resources={"GPU": 1}) for number in range(4)]
         seen = client.gather(futures)

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from rontgen import shortcuts
-from rontgen.errors import RontgenError
-from rontgen.fingerprints import Fingerprints
+from rontgen.audits import shortcuts
+from rontgen.audits.near_duplicates import Fingerprints
+from rontgen.core.errors import RontgenError
+from rontgen.reporting import audit_plots
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
 
@@ -134,7 +135,7 @@ def test_the_same_images_give_the_same_numbers_and_the_same_figure(tmp_path):
     assert first == second
     assert first["images"] == 80
     for path in (tmp_path / "one.png", tmp_path / "two.png"):
-        shortcuts.draw(first["probes"], data.images, "pneumonia", path)
+        audit_plots.shortcuts(first["probes"], data.images, "pneumonia", path)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     with Image.open(tmp_path / "one.png") as image:
         assert image.size == (1080, 540)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rontgen import splits
-from rontgen.errors import RontgenError
-from rontgen.params import SUBSETS, Counts, Fractions, Split
+from rontgen.core.errors import RontgenError
+from rontgen.core.params import SUBSETS, Counts, Fractions, Split
+from rontgen.data import splits
 
 CLASSES = ["NORMAL", "SICK", "WORSE"]
 

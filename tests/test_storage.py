@@ -15,9 +15,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rontgen import balance, errors, figures, synthetic, training
-from rontgen.errors import RontgenError
-from rontgen.files import replacing, write_json
+from rontgen.core import errors
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import replacing, write_json
+from rontgen.data import smote, synthetic
+from rontgen.reporting import plots
+from rontgen.training import protocol
 
 ROOT = Path(__file__).parents[1]
 LIMIT = 16 * 1024  # bytes; every output written below is larger
@@ -35,11 +38,11 @@ def write_table(path):
 
 
 def save_model(path):
-    training.save(keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)]), path)
+    protocol.save(keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)]), path)
 
 
 def write_synthetic(path):
-    balance.write(balance.Synthetic(NOISE, pd.DataFrame(columns=balance.ROW_COLUMNS)), path.parent)
+    smote.write(smote.Synthetic(NOISE, pd.DataFrame(columns=smote.ROW_COLUMNS)), path.parent)
 
 
 # An output, and what writes it: each by another library
@@ -49,7 +52,7 @@ WRITERS = {
     "a.keras": save_model,
     "a.csv": write_table,
     "a.json": lambda path: write_json({"noise": NOISE.ravel().tolist()}, path),
-    "a.png": lambda path: figures.confusion_matrix({"A": {"A": 1, "B": 2}, "B": {"A": 3, "B": 4}}, "a", path),
+    "a.png": lambda path: plots.confusion_matrix({"A": {"A": 1, "B": 2}, "B": {"A": 3, "B": 4}}, "a", path),
     "a.zip": lambda path: synthetic.write_archive("tb_radiography", path, 16, 7),
 }
 
@@ -163,7 +166,7 @@ def test_another_error_keeps_its_traceback(tmp_path):
 
 def test_what_a_killed_process_left_is_swept(tmp_path):
     code = (
-        "import os, pathlib, sys; from rontgen.files import replacing\n"
+        "import os, pathlib, sys; from rontgen.core.io import replacing\n"
         "with replacing(pathlib.Path('a.npy')) as path: path.write_text('half'); os.kill(os.getpid(), 9)"
     )
     for _ in range(2):

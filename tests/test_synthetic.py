@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rontgen import phantom, synthetic
-from rontgen.errors import RontgenError
-from rontgen.layouts import chest_xray_patient
+from rontgen.core.errors import RontgenError
+from rontgen.data import phantom, synthetic
+from rontgen.data.layouts import chest_xray_patient
 
 SIZE = 32
 IMAGES = "chest_xray/(train|val|test)/(NORMAL|PNEUMONIA)/"

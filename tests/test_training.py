@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import pytest
 
-from rontgen import callbacks, model_files, training
-from rontgen.batches import Batches
-from rontgen.datasets import Subset
-from rontgen.errors import RontgenError
-from rontgen.models import build_model
-from rontgen.params import Augment, EarlyStopping, FineTune, ReduceLrOnPlateau, Train
+from rontgen.core.errors import RontgenError
+from rontgen.core.params import Augment, EarlyStopping, FineTune, ReduceLrOnPlateau, Train
+from rontgen.data.arrays import Subset
+from rontgen.models import build_model, files
+from rontgen.training import callbacks, protocol
+from rontgen.training.batches import Batches
 
 TRAIN = Train(
     epochs=2, batch_size=8, optimizer="adam", learning_rate=0.001, fine_tune=None, early_stopping=None,
@@ -52,7 +52,7 @@ def fit(tmp_path, monkeypatch):
 
     def run(model, train=TRAIN, augmentation=None, unfrozen_layers=None, live=None, fingerprint="one"):
         keras.utils.set_random_seed(0)
-        return training.fit(
+        return protocol.fit(
             model, bright_or_dark(40), bright_or_dark(16), train, augmentation, unfrozen_layers=unfrozen_layers,
             name="a_run", live=live or SilentLive(), progress_file=tmp_path / "progress.npz", fingerprint=fingerprint,
         )  # fmt: skip
@@ -102,8 +102,8 @@ def mixed_precision():
 def test_mixed_precision_trains_augments_and_predicts_in_float32(mixed_precision, fit, tmp_path):
     model = small()
     fit(model, augmentation=AUGMENT)
-    training.save(model, tmp_path / "model.keras")
-    loaded = model_files.load(tmp_path / "model.keras", "dvc repro train")
+    protocol.save(model, tmp_path / "model.keras")
+    loaded = files.load(tmp_path / "model.keras", "dvc repro train")
     assert loaded.get_layer("recurrent1").compute_dtype == "bfloat16"
     assert loaded.predict_on_batch(np.zeros((2, 16, 16, 1), np.uint8)).dtype == np.float32
 
@@ -134,15 +134,15 @@ def test_fine_tuning_follows_at_its_own_learning_rate(fit):
 @pytest.mark.parametrize(("unfrozen_layers", "trained"), [(0, []), (1, ["conv2"]), (3, ["conv1", "bn", "conv2"])])
 def test_a_pretrained_backbone_is_frozen_but_for_its_last_layers(backbone_model, unfrozen_layers, trained):
     model, inner = backbone_model
-    training._set_trainable(model, unfrozen_layers, pretrained=True)
+    protocol._set_trainable(model, unfrozen_layers, pretrained=True)
     names = ["conv1", "bn", "conv2"]
     assert [name for name, layer in zip(names, inner.layers, strict=True) if layer.trainable] == trained
 
 
 def test_fine_tuning_unfreezes_what_was_frozen_but_batch_statistics(backbone_model):
     model, inner = backbone_model
-    training._set_trainable(model, 0, pretrained=True)
-    training._set_trainable(model, None, pretrained=True)
+    protocol._set_trainable(model, 0, pretrained=True)
+    protocol._set_trainable(model, None, pretrained=True)
     assert [layer.trainable for layer in inner.layers] == [True, False, True]
 
 
@@ -175,9 +175,9 @@ def with_backbone(rate=0.0):
 
 def through_the_backbone(model):
     """What Keras alone makes of two epochs."""
-    training._set_trainable(model, 0, pretrained=True)
+    protocol._set_trainable(model, 0, pretrained=True)
     trainer = keras.Model(model.inputs, model.outputs)
-    training._compile(trainer, keras.optimizers.Adam(TRAIN.learning_rate), sigmoid=True)
+    protocol._compile(trainer, keras.optimizers.Adam(TRAIN.learning_rate), sigmoid=True)
     batches = Batches(bright_or_dark(40), TRAIN.batch_size, sigmoid=True, seed=TRAIN.seed)
     order = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start_epoch(epoch))
     validation = Batches(bright_or_dark(16), TRAIN.batch_size, sigmoid=True)
@@ -234,8 +234,8 @@ def test_fine_tuning_trains_the_backbone_after_its_features(fit, images_read):
 def test_synthetic_images_have_features_too(tmp_path):
     real, synthetic = bright_or_dark(20), bright_or_dark(6)
     subset = Subset(real.images, real.rows, np.append(real.labels, synthetic.labels), synthetic.images)
-    constant, _ = training.split_at_backbone(with_backbone())
-    features = training._features(constant, subset, 8, tmp_path)
+    constant, _ = protocol.split_at_backbone(with_backbone())
+    features = protocol._features(constant, subset, 8, tmp_path)
     np.testing.assert_array_equal(features.labels, subset.labels)
     expected = constant.predict_on_batch(np.concatenate([real.images, synthetic.images]))
     np.testing.assert_allclose(features.read(np.arange(26)), expected, rtol=1e-6)
@@ -246,7 +246,7 @@ def test_synthetic_images_have_features_too(tmp_path):
 @pytest.mark.parametrize("name", ["mobilenetv2", "resnet50", "resnet50_lstm", "resnet50v2", "vgg16"])
 def test_a_model_in_two_is_the_model_and_its_first_part_draws_nothing(name):
     model = build_model(name, image_shape=(32, 32, 1))
-    constant, head = training.split_at_backbone(model)
+    constant, head = protocol.split_at_backbone(model)
     images = bright_or_dark(4).images.repeat(2, axis=1).repeat(2, axis=2)
     probabilities = head.predict_on_batch(constant.predict_on_batch(images))
     np.testing.assert_allclose(probabilities, model.predict_on_batch(images), rtol=1e-5)
@@ -276,10 +276,10 @@ def test_the_schedules_of_the_params():
             "early_stopping": EarlyStopping(patience=7),
         }
     )
-    plateau, stopping = training._schedules(train)
+    plateau, stopping = protocol._schedules(train)
     assert (plateau.factor, plateau.patience, plateau.monitor) == (0.5, 4, "val_loss")
     assert (stopping.patience, stopping.monitor) == (7, "val_loss")
-    assert training._schedules(TRAIN) == []
+    assert protocol._schedules(TRAIN) == []
 
 
 def test_early_stopping_ends_a_run(fit):
@@ -288,12 +288,12 @@ def test_early_stopping_ends_a_run(fit):
 
 
 def test_adamw_decays_weights():
-    assert training.OPTIMIZERS["adamw"](0.001).weight_decay == 0.004
+    assert protocol.OPTIMIZERS["adamw"](0.001).weight_decay == 0.004
 
 
 def test_the_summary_has_the_kept_the_best_and_the_final_epoch(fit):
     result = fit(small())
-    summary = training.summary(result, 40, 16)
+    summary = protocol.summary(result, 40, 16)
     kept = result.history.iloc[result.best_epoch - 1]
     assert summary["kept"]["validation_loss"] == kept["validation_loss"] == summary["best"]["validation_loss"]
     assert summary["final"]["train_accuracy"] == result.history["train_accuracy"].iloc[-1]
@@ -303,13 +303,13 @@ def test_the_summary_has_the_kept_the_best_and_the_final_epoch(fit):
 
 def test_batch_norm_momentum_reaches_the_backbone(backbone_model):
     model, inner = backbone_model
-    training.set_batch_norm_momentum(model, 0.5)
+    protocol.set_batch_norm_momentum(model, 0.5)
     assert inner.layers[1].momentum == 0.5
 
 
 def test_shared_objects_are_numbered_not_addressed():
     config = '{"shared_object_id": 139695568728336}, {"shared_object_id": 7}, {"shared_object_id": 139695568728336}'
-    assert training._number_shared_objects(config) == (
+    assert protocol._number_shared_objects(config) == (
         '{"shared_object_id": 0}, {"shared_object_id": 1}, {"shared_object_id": 0}'
     )
 
@@ -318,7 +318,7 @@ def test_a_saved_model_has_no_optimizer_and_the_same_bytes_every_time(tmp_path, 
     model = small()
     fit(model)
     for name in ("a.keras", "b.keras"):
-        training.save(model, tmp_path / name)
+        protocol.save(model, tmp_path / name)
         monkeypatch.setattr("time.time", lambda: 2e9)  # the second is saved years later
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
     assert not keras.saving.load_model(tmp_path / "a.keras").compiled
@@ -436,7 +436,7 @@ def test_the_second_phase_begins_from_the_best_or_the_last_weights_of_the_first(
             ends.append([weight.copy() for weight in self.model.get_weights()])
             logs["val_accuracy"] = next(scores)
 
-    monkeypatch.setattr(training, "Finite", Watch)
+    monkeypatch.setattr(protocol, "Finite", Watch)
     fine_tune = TWO_PHASES.fine_tune.model_copy(update={"start": start})
     fit(small(), TWO_PHASES.model_copy(update={"fine_tune": fine_tune}))
     for received, expected in zip(begins[1], ends[epoch - 1], strict=True):
@@ -454,7 +454,7 @@ def test_nothing_is_saved_of_an_epoch_whose_loss_is_not_finite(fit, monkeypatch)
         def on_train_batch_end(self, batch, logs=None):
             super().on_train_batch_end(batch, {"loss": float("nan") if self.epoch == 2 else 0.5})
 
-    monkeypatch.setattr(training, "Finite", Poisoned)
+    monkeypatch.setattr(protocol, "Finite", Poisoned)
     with pytest.raises(RontgenError, match="a_run, epoch 2"):
         fit(small(), TRAIN.model_copy(update={"epochs": 3}))
     with np.load(fit.path) as saved:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rontgen import callbacks, distribution, errors, reproducibility, training
-from rontgen.datasets import Subset
+from rontgen.core import errors
+from rontgen.core.params import Augment, Train
+from rontgen.data.arrays import Subset
 from rontgen.models import build_model
-from rontgen.params import Augment, Train
+from rontgen.training import callbacks, data_parallel, determinism, protocol
 
 AUGMENT = Augment(
     rotation=20, width_shift=0.1, height_shift=0.1, zoom=0.2, shear=0, contrast=0.1, horizontal_flip=True, variants=1
@@ -47,24 +48,24 @@ def main():
         distribute=distribute,
     )  # fmt: skip
     callbacks.SAVE_EVERY = 0
-    reproducibility.prepare(train.seed, threads=1)
-    distribution.prepare(train.distribute, train.batch_size)
+    determinism.prepare(train.seed, threads=1)
+    data_parallel.prepare(train.distribute, train.batch_size)
     fingerprint = f"{train.seed:064}"
-    distribution.agree(fingerprint)
+    data_parallel.agree(fingerprint)
     # batch normalisation and dropout, which depend on what else is in a batch and on where in it an image is
     model = build_model("cnn1", (32, 32, 1), channels=1)
     if epochs:
         end_after(int(epochs[0]))
-    live = Live() if distribution.is_first() else None
+    live = Live() if data_parallel.is_first() else None
     # 41 and 17: the last batches of 16 have 9 images and 1, which two devices cannot share
-    result = training.fit(
+    result = protocol.fit(
         model, images(41), images(17), train, AUGMENT, unfrozen_layers=None, name="cnn1", live=live,
         progress_file=Path(f"{output}.progress.npz"), fingerprint=fingerprint,
     )  # fmt: skip
     # written by every process: the test asks whether they all have the same
     history = result.history.drop(columns="epoch").to_numpy()
     weights = {f"weight_{number}": value for number, value in enumerate(model.get_weights())}
-    np.savez(f"{output}.{distribution.share().process}.npz", history=history, **weights)
+    np.savez(f"{output}.{data_parallel.share().process}.npz", history=history, **weights)
 
 
 def end_after(epochs):

@@ -1,5 +1,189 @@
-"""`python -m rontgen` is `rontgen`."""
+"""The command line: `rontgen <verb>`, or `python -m rontgen <verb>`."""
 
-from rontgen.cli import app
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated
 
-app(prog_name="rontgen")
+import typer
+
+from rontgen.core import errors, runs
+from rontgen.core.errors import RontgenError
+from rontgen.core.vocabulary import AS_STATED
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Published chest X-ray studies, run again and judged.",
+)
+
+Run = Annotated[str, typer.Option(metavar="RUN", help="active, or a key of `reported` in params.yaml.")]
+Kind = Annotated[str, typer.Option(help="Which of a run's model files: keras or onnx.")]
+Address = Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 is this machine alone.")]
+
+
+def verb(function: Callable) -> Callable:
+    """A command whose errors are printed as those of the stages are: one line, exit code 2."""
+
+    @app.command()
+    @wraps(function)
+    def run(*arguments, **options):
+        errors.run(lambda: function(*arguments, **options))
+
+    return run
+
+
+@verb
+def reproduce(
+    names: Annotated[list[str], typer.Argument(metavar="RUN…", help="Keys of `reported` in params.yaml.")],
+    seeds: Annotated[str, typer.Option(help="Such as 1-5, 7 or 1,3-4.")] = "1-5",
+    reading: Annotated[str, typer.Option(help="A key of the study's `readings` in papers.yaml.")] = AS_STATED,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-S", metavar="KEY=VALUE", help="Another setting, recorded as a deviation."),
+    ] = None,
+) -> None:
+    """Run a paper's protocol on the real archives, seed by seed, and record it in results/.
+
+    Each seed is a DVC experiment of the profile `paper`. A killed one goes on where it was; one that is recorded for
+    the same code, data and settings is not trained again.
+    """
+    from rontgen.evidence import reproduce as module
+
+    jobs = module.plan(names, _numbers(seeds), reading, dict(_pair(text) for text in set_ or []))
+    for job, record, _ in module.reproduce(jobs):
+        test = record.metrics["test"]
+        print(f"{job.name}: accuracy {test['accuracy']:.4f} on {test['test_images']} test images")
+
+
+@verb
+def record(
+    check: Annotated[bool, typer.Option("--check", help="Recompute every metric from the predictions.")] = False,
+) -> None:
+    """List the records in results/, or check that their predictions give their metrics."""
+    from rontgen.evidence import records
+
+    found = records.read_all()
+    if not check:
+        for entry in found:
+            print(f"{entry.name}: accuracy {entry.metrics['test']['accuracy']:.4f}, {entry.provenance['commit'][:7]}")
+        return
+    wrong = [line for entry in found for line in records.check(entry)]
+    for line in wrong:
+        print(line)
+    if wrong:
+        raise RontgenError(f"expected the metrics of the predictions in every record, {len(wrong)} are others")
+    print(f"{len(found)} records: every metric is that of the predictions")
+
+
+@verb
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="RUN, REVISION or REVISION:RUN.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The same; differences are B minus A.")],
+    run: Annotated[str, typer.Option(metavar="RUN", help="The run that a bare revision means.")] = runs.ACTIVE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Compare two runs on the same test images: `dvc metrics diff` with significance.
+
+    Every metric's difference has its 95% interval, accuracy McNemar's test. RUN is a run in the workspace: active, or
+    a key of `reported` in params.yaml. REVISION is a git revision or the name of a DVC experiment. A name that is both
+    is the run.
+    """
+    from rontgen.evidence import run_diff
+
+    (first_name, one), (second_name, other) = (run_diff.load(name, run) for name in (first, second))
+    result = {"first": first_name, "second": second_name} | run_diff.compare(one, other)
+    print(json.dumps(result, indent=2) if as_json else run_diff.as_text(result))
+
+
+@verb
+def predict(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE…", help="JPEG, PNG or DICOM; a folder; or a pattern in quotes.")
+    ],
+    run: Run = runs.ACTIVE,
+    kind: Kind = "keras",
+    output: Annotated[Path | None, typer.Option(help="The CSV; standard output by default.")] = None,
+) -> None:
+    """Read X-rays: a CSV with a row for each file."""
+    from rontgen.serving import predict as module
+
+    found = module.find(files)
+    failed = module.write(found, run, kind, output)
+    if failed:
+        print(f"{failed} of {len(found)} files could not be read: see the column error", file=sys.stderr)
+        sys.exit(1)
+
+
+@verb
+def serve(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[RUN]…", help="The runs to choose from.")] = None,
+    kind: Kind = "keras",
+    host: Address = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8000,
+) -> None:
+    """Serve a web page on this machine: show an X-ray to a model, and see where it looks."""
+    with errors.needs_extra("app"):
+        from rontgen.serving.web import server
+
+        server.serve(names or [runs.ACTIVE], kind, host, port)
+
+
+@verb
+def export(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[RUN]…", help="The runs to export.")] = None,
+) -> None:
+    """Write the models of runs as ONNX, LiteRT and int8 LiteRT, checked against Keras, by DVC."""
+    from rontgen.serving import export as module
+
+    module.reproduce(names or [runs.ACTIVE])
+
+
+@verb
+def report(
+    output: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+) -> None:
+    """Put all of the evidence on one page that needs no other file."""
+    from rontgen.reporting import html_report
+
+    html_report.write(output)
+    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+
+
+@verb
+def scale(
+    targets: Annotated[list[str] | None, typer.Argument(metavar="[STAGE]…", help="Stages; all of dvc.yaml.")] = None,
+    jobs: Annotated[int, typer.Option(help="Workers on this machine.")] = 2,
+    scheduler: Annotated[str | None, typer.Option(help="A dask scheduler whose workers to use instead.")] = None,
+    remote: Annotated[str | None, typer.Option(help="DVC remote, where workers cannot reach this cache.")] = None,
+) -> None:
+    """Rebuild the stale stages, several at a time. `dvc repro` afterwards finds everything done."""
+    from rontgen.orchestration import parallel
+
+    parallel.rebuild_stale(targets or ["dvc.yaml"], jobs, scheduler, remote)
+
+
+def _numbers(text: str) -> list[int]:
+    """1, 3 and 4 of "1,3-4"."""
+    numbers = []
+    try:
+        for part in text.split(","):
+            first, dash, last = part.partition("-")
+            numbers += range(int(first), int(last if dash else first) + 1)
+    except ValueError:
+        raise RontgenError(f"--seeds: expected numbers such as 1-5, 7 or 1,3-4, received {text!r}") from None
+    return list(dict.fromkeys(numbers))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise RontgenError(f"--set: expected KEY=VALUE, received {text!r}")
+    return key, value
+
+
+if __name__ == "__main__":
+    app(prog_name="rontgen")

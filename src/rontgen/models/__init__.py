@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from rontgen.errors import RontgenError
+from rontgen.core.errors import RontgenError
 from rontgen.models import blocks
 
 # The module that builds each architecture, and what the paper says of it; params.yaml holds the same values.

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from rontgen.errors import RontgenError
+from rontgen.core.errors import RontgenError
 
 # Scale and offset; the last is of keras.applications' mode "caffe": less ImageNet's mean of each channel. It swaps red
 # and blue too, which are the same here

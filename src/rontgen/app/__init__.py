@@ -1,1 +1,0 @@
-"""The page where an X-ray is read, and the same as JSON over HTTP: `python -m rontgen.app --run active`."""

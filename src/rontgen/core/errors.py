@@ -1,0 +1,72 @@
+"""The one exception family, and how a stage script prints it."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class RontgenError(Exception):
+    """An error the user can mend, in one line: what was expected, what was received, what mends it.
+
+    Stage scripts print it without a traceback.
+    """
+
+
+_PERMISSION = "permission denied: check who owns it (`ls -ld`) and its mode"
+_STORAGE_REMEDIES = {
+    errno.ENOSPC: "no space left: free some, or move the project to a larger disk, and run it again",
+    errno.EDQUOT: "disk quota used up: free some of it, or ask for more, and run it again",
+    errno.EFBIG: "file larger than allowed: raise the limit (`ulimit -f`), or move the project to another file system",
+    errno.EROFS: "read-only file system: work in a folder that can be written",
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+}
+
+
+def storage_error(error: OSError, path: Path | None = None) -> RontgenError | None:
+    """What to say of a disk that is full or may not be written; None where the error is another.
+
+    path: the output that was being written, where that is known; its temporary names are not shown.
+    """
+    number = error.errno
+    if number is None and "requested and" in str(error):  # numpy.save, which does not say why a write stopped
+        number = errno.ENOSPC
+    if number not in _STORAGE_REMEDIES:
+        return None
+    name = error.filename2 or error.filename  # of a copy, the second is the one written
+    if path is not None and (name is None or f".{path.name}." in str(name)):
+        name = path
+    return RontgenError(f"{name or 'writing a file'}: {_STORAGE_REMEDIES[number]}")
+
+
+@contextmanager
+def needs_extra(name: str) -> Iterator[None]:
+    """Say in one line which extra of pyproject.toml to install where an import in the block fails."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise RontgenError(
+            f"expected the package {error.name}, received none: install it with `make setup EXTRAS={name}`"
+        ) from None
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call `main`; print a RontgenError or a storage error as one `error: …` line and exit with 2."""
+    # TensorFlow, which main may import, would begin with lines about the processor
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        main()
+    except RontgenError as error:
+        message = str(error)
+    except OSError as error:
+        storage = storage_error(error)
+        if storage is None:
+            raise
+        message = str(storage)
+    else:
+        return
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(2)

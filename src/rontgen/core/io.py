@@ -1,0 +1,75 @@
+"""Files: inputs must exist and be whole; outputs are written under a temporary name, then renamed."""
+
+import glob
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rontgen.core.errors import RontgenError, storage_error
+
+if TYPE_CHECKING:  # most stages do without pandas, which takes half a second to import
+    import pandas as pd
+
+
+def require(path: Path, command: str) -> Path:
+    """`path` where it exists; else a RontgenError that names the command which makes it."""
+    if not path.exists():
+        raise RontgenError(f"{path} not found: run `{command}` first")
+    return path
+
+
+def read_json(path: Path, command: str) -> dict:
+    """The object in a JSON file. Raises RontgenError where it is missing or damaged, naming the command for it."""
+    try:
+        return json.loads(require(path, command).read_text(encoding="utf-8"))
+    except ValueError:
+        raise RontgenError(f"{path}: expected JSON, received something else: run `{command}` again") from None
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path to write to, which becomes `path` when the block ends and is removed when it fails.
+
+    What a killed process left of an earlier try at `path` is removed first. Raises RontgenError, naming `path`, where
+    the disk is full or may not be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Random names, swept: under one fixed name a process whose dvc was killed could rename another's half
+        for leftover in path.parent.glob(f".{glob.escape(path.name)}.????????.partial"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".partial") as folder:
+            temporary = Path(folder, path.name)
+            yield temporary
+            temporary.replace(path)
+    except OSError as error:
+        storage = storage_error(error, path)
+        if storage is None:
+            raise
+        raise storage from error
+
+
+def write_json(values: dict, path: Path) -> None:
+    """Write `values` as indented JSON; a NaN, which JSON has no word for, is refused with ValueError."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_csv(table: "pd.DataFrame", path: Path) -> None:
+    """Write a table as CSV, without its index."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def commit() -> str:
+    """The commit that is checked out, with `+ changes` where tracked files differ from it."""
+    command = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty= + changes"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown: no git repository"

@@ -1,0 +1,339 @@
+"""params.yaml as validated, frozen objects: an unknown key, a wrong type or an impossible combination stops here."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
+
+from rontgen.core.errors import RontgenError
+
+SUBSETS = ("train", "validation", "test")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Units = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Balance = Literal["none", "smote", "smote_train_test"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_unknown_key(cls, values):
+        for key in values if isinstance(values, dict) else ():
+            if key not in cls.model_fields:
+                raise ValueError(f"unknown key {key!r}, expected one of {', '.join(cls.model_fields)}")
+        return values
+
+
+class Fractions(Section):
+    train: Share
+    validation: Share
+    test: Share | None
+
+
+class Counts(Section):
+    train: Count
+    validation: Count
+    test: Count
+
+
+class Split(Section):
+    policy: Literal["stratified", "balanced", "official"]
+    fractions: Fractions | None
+    counts: Counts | None
+    on_shortage: Literal["error", "shrink", "repeat"]
+    group_by: Literal["patient", "none"]
+    deduplicate: bool
+    keep_copies: bool = False
+    seed: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _copies_are_kept_or_dropped(self):
+        if self.keep_copies and self.deduplicate:
+            raise ValueError("keep_copies and deduplicate exclude each other: set one of them to false")
+        return self
+
+    @model_validator(mode="after")
+    def _policy_has_what_it_needs(self):
+        if self.policy == "balanced":
+            if self.counts is None:
+                raise ValueError("policy balanced needs counts")
+            return self
+        if self.fractions is None:
+            raise ValueError(f"policy {self.policy} needs fractions")
+        shares = [self.fractions.train, self.fractions.validation]
+        if self.policy == "stratified":
+            if self.fractions.test is None:
+                raise ValueError("policy stratified needs fractions.test")
+            shares.append(self.fractions.test)
+            if abs(sum(shares) - 1) > 1e-6:
+                raise ValueError(f"fractions must sum to 1, received {sum(shares):g}")
+        if min(shares) <= 0:
+            raise ValueError("every fraction in use must be above 0")
+        return self
+
+
+class StudyImage(Section):
+    channels: Literal[1, 3]
+    normalize: Literal["unit", "symmetric", "backbone"]
+
+
+class Image(StudyImage):
+    size: Annotated[int, Field(ge=8, le=4096)]
+
+
+class Augment(Section):
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    width_shift: Share
+    height_shift: Share
+    zoom: Annotated[float, Field(ge=0, lt=1)]
+    shear: Annotated[float, Field(ge=0, lt=90)]
+    contrast: Annotated[float, Field(ge=0, lt=1)]
+    horizontal_flip: bool
+    variants: Count
+
+
+class FineTune(Section):
+    epochs: Count
+    learning_rate: Rate
+    start: Literal["best", "last"] = "best"
+
+
+class EarlyStopping(Section):
+    patience: Count
+
+
+class ReduceLrOnPlateau(Section):
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    patience: Count
+
+
+class Train(Section):
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["adam", "adamw"]
+    learning_rate: Rate
+    fine_tune: FineTune | None
+    early_stopping: EarlyStopping | None
+    reduce_lr_on_plateau: ReduceLrOnPlateau | None
+    checkpoint: Literal["val_loss", "val_accuracy", "last"]
+    mixed_precision: bool
+    seed: Annotated[int, Field(ge=0)]
+    distribute: Literal["none", "data_parallel"] = "none"
+
+
+class Source(Section):
+    """A Kaggle dataset, owner/name; a version and the SHA-256 of its archive where they are pinned."""
+
+    slug: Annotated[str, Field(pattern="^[^/]+/[^/]+$")]
+    version: Count | None = None
+    sha256: Sha256 | None = None
+
+
+def _source(value):
+    return {"slug": value} if isinstance(value, str) else value
+
+
+class Dataset(Section):
+    archives: dict[str, Annotated[Source, BeforeValidator(_source)]]
+    classes: Annotated[list[str], Field(min_length=2)]
+    labels: dict[str, dict[str, str]]
+    check_counts: bool
+    counts: dict[str, dict[str, Count]]
+    median_widths: dict[str, Count]
+
+    @model_validator(mode="after")
+    def _archives_classes_and_labels_agree(self):
+        if any(set(part) != set(self.archives) for part in (self.labels, self.counts, self.median_widths)):
+            raise ValueError("labels, counts and median_widths need one entry for each of archives")
+        named = {name for archive in self.labels.values() for name in archive.values()}
+        if named != set(self.classes):
+            raise ValueError(f"labels name the classes {sorted(named)}, classes lists {sorted(self.classes)}")
+        return self
+
+
+class Backbone(Section):
+    sha256: Sha256 | None
+
+
+class Model(Section):
+    backbone: str | None
+    weights: Literal["imagenet", "none"]
+    dense_units: Units | None
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    head: Literal["sigmoid", "softmax"]
+    layers: Units | None = None
+    filters: Units | None = None
+    pooling: Literal["average", "flatten"] | None = None
+    unfrozen_layers: Annotated[int, Field(ge=0)] | None = None
+    recurrent_units: list[Units] | None = None
+
+
+class Study(Section):
+    dataset: str
+    split: Split
+    image: StudyImage
+    balance: Balance
+    augment: Augment | None
+    train: Train
+
+
+class View(Section):
+    study: str
+    dataset: str
+    size: Annotated[int, Field(ge=8, le=4096)]
+
+
+class TrainChanges(Section):
+    batch_size: Count | None = None
+
+
+class Reported(Section):
+    study: str
+    dataset: str
+    view: str
+    model: str
+    family: Literal["cnn", "transfer", "recurrent"]
+    train: TrainChanges
+
+
+class DownloadProfile(Section):
+    source: Literal["kaggle", "synthetic"]
+    seed: Annotated[int, Field(ge=0)]
+    image_size: Annotated[int, Field(ge=32, le=1024)]
+
+
+class SplitProfile(Section):
+    max_per_class: Counts | None
+
+
+class PreprocessProfile(Section):
+    scale: Annotated[float, Field(gt=0, le=1)]
+    max_unreadable: Annotated[int, Field(ge=0)]
+
+
+class TrainProfile(Section):
+    pretrained: bool
+    max_epochs: Count | None
+    max_variants: Count | None
+    batch_norm_momentum: Annotated[float, Field(gt=0, lt=1)] | None
+
+
+class Profile(Section):
+    threads: Annotated[int, Field(ge=1, le=256)]
+    download: DownloadProfile
+    split: SplitProfile
+    preprocess: PreprocessProfile
+    train: TrainProfile
+
+
+class Params(Section):
+    profile: Literal["demo", "paper"]
+    dataset: str
+    split: Split
+    image: Image
+    balance: Balance
+    model: str
+    augment: Augment | None
+    train: Train
+    profiles: dict[Literal["demo", "paper"], Profile]
+    datasets: dict[str, Dataset]
+    backbones: dict[str, Backbone]
+    models: dict[str, Model]
+    studies: dict[str, Study]
+    views: dict[str, View]
+    reported: dict[str, Reported]
+
+    @model_validator(mode="after")
+    def _names_exist(self):
+        def known(key, name, choices):
+            if name not in choices:
+                raise ValueError(f"{key}: expected one of {', '.join(choices)}, received {name!r}")
+
+        known("profile", self.profile, self.profiles)
+        known("dataset", self.dataset, self.datasets)
+        known("model", self.model, self.models)
+        for key, model in self.models.items():
+            if model.backbone is not None:
+                known(f"models.{key}.backbone", model.backbone, self.backbones)
+        for key, study in self.studies.items():
+            known(f"studies.{key}.dataset", study.dataset, self.datasets)
+        for key, view in self.views.items():
+            known(f"views.{key}.study", view.study, self.studies)
+            known(f"views.{key}.dataset", view.dataset, [self.studies[view.study].dataset])
+        for key, run in self.reported.items():
+            known(f"reported.{key}.view", run.view, self.views)
+            view = self.views[run.view]
+            known(f"reported.{key}.study", run.study, [view.study])
+            known(f"reported.{key}.dataset", run.dataset, [view.dataset])
+            known(f"reported.{key}.model", run.model, self.models)
+        return self
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Read and validate params.yaml.
+
+    Raises RontgenError, one line, naming the first wrong key, what was expected and what was received.
+    """
+    return validate(read(path), path)
+
+
+def read(path: Path = Path("params.yaml")) -> dict:
+    """params.yaml as it is written. Raises RontgenError where it is missing or not YAML."""
+    try:
+        # YAML 1.2, as DVC reads it: in 1.1 the learning rate 1e-05 would be a string
+        values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RontgenError(f"{path} not found: run from the root of the repository") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise RontgenError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise RontgenError(f"{path}: expected keys such as profile and dataset, received {values!r}")
+    return values
+
+
+def changed(values: dict, changes: Mapping[str, str]) -> dict:
+    """`values` of `read` with others at some dotted keys, each written as in YAML, as `dvc exp run -S` takes them.
+
+    Raises RontgenError for a key that is not there and a value that is not YAML.
+    """
+    values = deepcopy(values)
+    for key, text in changes.items():
+        *parents, last = key.split(".")
+        section = values
+        for name in parents:
+            section = section.get(name) if isinstance(section, dict) else None
+        if not isinstance(section, dict) or last not in section:
+            raise RontgenError(f"expected a key of params.yaml, received {key!r}: see the file for its keys")
+        try:
+            section[last] = YAML(typ="safe").load(text)
+        except YAMLError:
+            raise RontgenError(f"{key}: expected a value in YAML, received {text!r}: quote what is text") from None
+    return values
+
+
+def validate(values: dict, path: Path = Path("params.yaml")) -> Params:
+    """`values` of `read` as an object. Raises RontgenError as `load` does."""
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise RontgenError(f"{path}: {_one_line(error)}") from None
+
+
+def _one_line(error: ValidationError) -> str:
+    """The first problem as `key: expected …, received …`."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"{key}: expected a value, received nothing"
+    if problem["type"] == "value_error":
+        return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
+    expected = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return f"{key}: expected {expected}, received {problem['input']!r}"

@@ -1,0 +1,310 @@
+"""What a stage works on: a study, a view of it, or a run, with the profile applied, and where their files lie.
+
+`active` names the one described by the top-level keys of params.yaml; any other name is an entry of `studies`,
+`views` or `reported`, or one with `_leakfree` after it: its twin, the same but for a split that leaks nothing.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rontgen.core import params
+from rontgen.core.errors import RontgenError
+from rontgen.core.params import Augment, Counts, Dataset, DownloadProfile, Model, Params, Split, StudyImage, Train
+
+ACTIVE = "active"
+LEAKFREE = "_leakfree"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A dataset and how it is split."""
+
+    name: str
+    dataset_name: str
+    dataset: Dataset
+    split: Split
+    max_per_class: Counts | None
+    check_counts: bool
+
+    @property
+    def is_leakfree(self) -> bool:
+        return self.name.endswith(LEAKFREE)
+
+    @property
+    def fingerprints(self) -> Path:
+        return Path("data/fingerprints", self.dataset_name)
+
+    @property
+    def raw(self) -> Path:
+        return Path("data/raw", self.dataset_name)
+
+    @property
+    def manifest(self) -> Path:
+        return Path("data/split", f"{self.name}.csv")
+
+    @property
+    def audit(self) -> Path:
+        return Path("metrics/split", f"{self.name}.json")
+
+    @property
+    def command(self) -> str:
+        return stage_command("split", self.name)
+
+
+@dataclass(frozen=True)
+class View:
+    """A study's images at one size, in pixels, and how its classes are balanced."""
+
+    name: str
+    study: Study
+    size: int
+    max_unreadable: int
+    balance: str
+
+    @property
+    def preprocessed(self) -> Path:
+        return Path("data/preprocessed", self.name)
+
+    @property
+    def preprocess_metrics(self) -> Path:
+        return Path("metrics/preprocess", f"{self.name}.json")
+
+    @property
+    def balanced(self) -> Path:
+        return Path("data/balanced", self.name)
+
+    @property
+    def balance_plots(self) -> Path:
+        return Path("plots/balance", self.name)
+
+    @property
+    def command(self) -> str:
+        return stage_command("preprocess", self.name)
+
+    @property
+    def balance_command(self) -> str:
+        return stage_command("balance", self.name)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a model begins with: ImageNet weights of its backbone, by hand of that SHA-256 alone, or random ones."""
+
+    model: str
+    backbone: str | None
+    pretrained: bool
+    sha256: str | None
+
+    @property
+    def folder(self) -> Path:
+        return Path("data/weights", self.model)
+
+    @property
+    def command(self) -> str:
+        return f"dvc repro weights@{self.model}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: a view, a model and a protocol."""
+
+    name: str
+    view: View
+    image: StudyImage
+    model_name: str
+    model: Model
+    augment: Augment | None
+    train: Train
+    start: Start
+    batch_norm_momentum: float | None
+    threads: int
+
+    @property
+    def classes(self) -> list[str]:
+        return self.view.study.dataset.classes
+
+    @property
+    def model_file(self) -> Path:
+        return Path("models", f"{self.name}.keras")
+
+    @property
+    def progress(self) -> Path:
+        return Path("models/resume", f"{self.name}.npz")
+
+    @property
+    def predictions(self) -> Path:
+        return Path("data/predictions", f"{self.name}.csv")
+
+    @property
+    def live(self) -> Path:
+        return Path("dvclive", self.name)
+
+    @property
+    def plots(self) -> Path:
+        return Path("plots", self.name)
+
+    @property
+    def history(self) -> Path:
+        return self.plots / "history.csv"
+
+    @property
+    def metrics(self) -> Path:
+        return Path("metrics", f"{self.name}.json")
+
+    @property
+    def train_metrics(self) -> Path:
+        return Path("metrics", self.name, "train.json")
+
+    @property
+    def time_metrics(self) -> Path:
+        return Path("metrics", self.name, "time.json")
+
+    @property
+    def intervals(self) -> Path:
+        return Path("metrics", self.name, "intervals.json")
+
+    @property
+    def gradcam(self) -> Path:
+        return Path("plots/gradcam", f"{self.name}.png")
+
+    @property
+    def command(self) -> str:
+        return stage_command("train", self.name)
+
+
+def load_dataset(name: str) -> tuple[Dataset, DownloadProfile]:
+    """A dataset and where the profile has it from. Raises RontgenError for a name that params.yaml lacks."""
+    values = params.load()
+    if name not in values.datasets:
+        raise RontgenError(f"--dataset: expected one of {', '.join(values.datasets)}, received {name!r}")
+    return values.datasets[name], values.profiles[values.profile].download
+
+
+def load_study(name: str) -> Study:
+    """The study of that name, or the active one. Raises RontgenError for a name that params.yaml lacks."""
+    return _study(params.load(), name)
+
+
+def load_view(name: str) -> View:
+    """The view of that name, or the active one. Raises RontgenError for a name that params.yaml lacks."""
+    return _view(params.load(), name)
+
+
+def load_run(name: str, values: Params | None = None) -> Run:
+    """The reported run of that name, or the active one. Raises RontgenError for a name that params.yaml lacks.
+
+    values: those of params.yaml, read where they are not given.
+    """
+    values = values or params.load()
+    base = name.removesuffix(LEAKFREE)
+    if name == ACTIVE:
+        view, image, model_name = _view(values, ACTIVE), values.image, values.model
+        augment, train = values.augment, values.train
+    else:
+        row = _entry(values.reported, base, "run")
+        study = values.studies[row.study]
+        view, image, model_name = _view(values, row.view + name.removeprefix(base)), study.image, row.model
+        augment, train = study.augment, study.train.model_copy(update=row.train.model_dump(exclude_none=True))
+    profile = values.profiles[values.profile].train
+    if augment is not None:
+        augment = augment.model_copy(update={"variants": _at_most(augment.variants, profile.max_variants)})
+    train = _with_fewer_epochs(train, profile.max_epochs)
+    return Run(
+        name=name,
+        view=view,
+        image=image,
+        model_name=model_name,
+        model=values.models[model_name],
+        augment=augment,
+        train=train,
+        start=_start(values, model_name),
+        batch_norm_momentum=profile.batch_norm_momentum,
+        threads=values.profiles[values.profile].threads,
+    )
+
+
+def load_start(model: str) -> Start:
+    """What the model of that name begins with. Raises RontgenError for a name that params.yaml lacks."""
+    values = params.load()
+    if model not in values.models:
+        raise RontgenError(f"--model: expected one of {', '.join(values.models)}, received {model!r}")
+    return _start(values, model)
+
+
+def stage_command(stage: str, name: str) -> str:
+    """The dvc command that runs one stage of the active run, of a reported one or of its leak-free twin."""
+    if name == ACTIVE:
+        return f"dvc repro {stage}"
+    base = name.removesuffix(LEAKFREE)
+    return f"dvc repro {'paper_' if base == name else 'leakfree/dvc.yaml:'}{stage}@{base}"
+
+
+def _start(values: Params, name: str) -> Start:
+    model = values.models[name]
+    return Start(
+        model=name,
+        backbone=model.backbone,
+        pretrained=values.profiles[values.profile].train.pretrained and model.weights == "imagenet",
+        sha256=values.backbones[model.backbone].sha256 if model.backbone else None,
+    )
+
+
+def _study(values: Params, name: str) -> Study:
+    base = name.removesuffix(LEAKFREE)
+    study = values if name == ACTIVE else _entry(values.studies, base, "study")
+    dataset = values.datasets[study.dataset]
+    split = study.split
+    if base != name:
+        # fewer images can be had: a copy, or another image of a patient, cannot stand on two sides
+        apart = {"group_by": "patient", "deduplicate": True, "keep_copies": False}
+        split = split.model_copy(update={**apart, "on_shortage": "shrink"})
+    return Study(
+        name=name,
+        dataset_name=study.dataset,
+        dataset=dataset,
+        split=split,
+        max_per_class=values.profiles[values.profile].split.max_per_class,
+        check_counts=dataset.check_counts and values.profile == "paper",
+    )
+
+
+def _view(values: Params, name: str) -> View:
+    if name == ACTIVE:
+        study, size, balance = ACTIVE, values.image.size, values.balance
+    else:
+        base = name.removesuffix(LEAKFREE)
+        view = _entry(values.views, base, "view")
+        study, size, balance = view.study, view.size, values.studies[view.study].balance
+        study += name.removeprefix(base)
+        if base != name and balance == "smote_train_test":  # a parent in the test subset is a leak
+            balance = "smote"
+    profile = values.profiles[values.profile].preprocess
+    return View(
+        name=name,
+        study=_study(values, study),
+        size=max(8, round(size * profile.scale)),
+        max_unreadable=profile.max_unreadable,
+        balance=balance,
+    )
+
+
+def _entry(section: dict, name: str, kind: str):
+    if name not in section:
+        raise RontgenError(
+            f"--{kind}: expected {ACTIVE}, one of {', '.join(section)}, or one of these with {LEAKFREE} after it, "
+            f"received {name!r}"
+        )
+    return section[name]
+
+
+def _with_fewer_epochs(train: Train, cap: int | None) -> Train:
+    """At most `cap` epochs in all, or one for each phase; fine-tuning, where there is any, gets half of them."""
+    fine_tune = train.fine_tune
+    if fine_tune is not None and cap is not None:
+        fine_tune = fine_tune.model_copy(update={"epochs": min(fine_tune.epochs, max(1, cap // 2))})
+        cap = max(1, cap - fine_tune.epochs)
+    return train.model_copy(update={"epochs": _at_most(train.epochs, cap), "fine_tune": fine_tune})
+
+
+def _at_most(value: int, cap: int | None) -> int:
+    return value if cap is None else min(value, cap)

@@ -1,0 +1,1 @@
+"""From archives to arrays: bringing, checking, listing, splitting, decoding and balancing images."""

@@ -1,0 +1,104 @@
+"""What the data stages wrote, as training and evaluation read it: manifest, images, synthetic images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rontgen.core.io import read_json, require
+from rontgen.core.params import SUBSETS
+from rontgen.core.runs import Start, Study, View
+
+
+def read_split(study: Study) -> pd.DataFrame:
+    """The manifest of a study as the split stage wrote it, all columns str. Raises RontgenError where it is missing."""
+    return pd.read_csv(require(study.manifest, study.command), dtype=str, keep_default_na=False)
+
+
+def read_manifest(view: View) -> pd.DataFrame:
+    """The manifest of a view's study without the images that did not decode; its index is their row in the images.
+
+    Raises RontgenError where a file is missing.
+    """
+    manifest = read_split(view.study)
+    unreadable = pd.read_csv(require(view.preprocessed / "unreadable.csv", view.command), dtype=str)
+    return manifest[~manifest["id"].isin(unreadable["id"])]
+
+
+def read_images(view: View) -> np.ndarray:
+    """The images of a view in the order of its study's manifest, memory-mapped: uint8 (N, H, W, 1).
+
+    Raises RontgenError where they are missing.
+    """
+    return np.load(require(view.preprocessed / "images.npy", view.command), mmap_mode="r")
+
+
+def read_subsets(view: View) -> dict[str, np.ndarray]:
+    """The images of train, validation and test, each uint8 (N, H, W, 1). Raises RontgenError where they are missing."""
+    manifest, images = read_manifest(view), read_images(view)
+    return {name: images[manifest.index[manifest["subset"] == name]] for name in SUBSETS}
+
+
+def read_synthetic(view: View) -> tuple[np.ndarray, pd.DataFrame]:
+    """The synthetic training images of a view, uint8 (M, H, W, 1), memory-mapped where there are any, and their rows.
+
+    Raises RontgenError where they are missing.
+    """
+    folder = view.balanced
+    rows = pd.read_csv(
+        require(folder / "rows.csv", view.balance_command), dtype={"class": str, "first": str, "second": str}
+    )
+    return np.load(folder / "images.npy", mmap_mode="r" if len(rows) else None), rows
+
+
+def read_weights(start: Start) -> Path | None:
+    """The weights file that a model's backbone begins with; None where it begins with random ones.
+
+    Raises RontgenError where the stage `weights` has not brought it.
+    """
+    facts = read_json(start.folder / "SOURCE.json", start.command)
+    return start.folder / facts["file"] if facts["file"] else None
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Images of one subset without a copy of them: `rows` of `images`, then all of `synthetic`.
+
+    images, synthetic: uint8 (N, H, W, 1), memory-mapped; in training also features, float32 (N, …). rows: int (M,).
+    labels: int (M + synthetic,), as in the dataset's classes.
+    """
+
+    images: np.ndarray
+    rows: np.ndarray
+    labels: np.ndarray
+    synthetic: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, positions: np.ndarray) -> np.ndarray:
+        """The images at these positions of the subset. uint8 (len(positions), H, W, 1)."""
+        real = positions < len(self.rows)
+        if real.all():
+            return self.images[self.rows[positions]]
+        batch = np.empty((len(positions), *self.images.shape[1:]), np.uint8)
+        batch[real] = self.images[self.rows[positions[real]]]
+        batch[~real] = self.synthetic[positions[~real] - len(self.rows)]
+        return batch
+
+
+def subset(
+    name: str,
+    manifest: pd.DataFrame,
+    classes: list[str],
+    images: np.ndarray,
+    synthetic: tuple[np.ndarray, pd.DataFrame] | None = None,
+) -> Subset:
+    """The subset `name` of a manifest, whose index is the row in `images`; with the synthetic images and their rows."""
+    of_subset = manifest[manifest["subset"] == name]
+    rows, names = of_subset.index.to_numpy(), of_subset["class"].to_numpy(dtype=object)
+    if synthetic is not None:
+        names = np.concatenate([names, synthetic[1]["class"].to_numpy(dtype=object)])
+    labels = pd.Index(classes).get_indexer(names)
+    return Subset(images, rows, labels, None if synthetic is None else synthetic[0])

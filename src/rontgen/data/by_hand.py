@@ -1,0 +1,60 @@
+"""What a person put into data/archives: zips that are used instead of a download, and weights files of backbones."""
+
+from functools import cache
+from pathlib import Path
+
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import read_json
+from rontgen.core.params import Params
+from rontgen.data import archives
+
+FOLDER = Path("data/archives")
+
+# What the stage `inputs` wrote: archives/<dataset>.json and weights/<model>.json
+LISTS = Path("data/inputs")
+COMMAND = "dvc repro inputs"
+
+# Names of Keras's own weights files without top, as its host has them; 1.0_224 is the width and size of MobileNetV2
+KERAS_FILES = {
+    "mobilenetv2": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+    "resnet50": "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "resnet50v2": "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "vgg16": "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+}
+
+
+def lists(values: Params, folder: Path = FOLDER) -> dict[Path, dict[str, str]]:
+    """The SHA-256 of each file put by hand, by its name, for each list: of a dataset's archives, of a model's weights.
+
+    Nothing is listed that the profile does not use.
+    """
+    profile = values.profiles[values.profile]
+    sha256, found = cache(archives.sha256), {}
+
+    def hashes(names):
+        return {name: sha256(folder / name) for name in names if (folder / name).exists()}
+
+    for name, dataset in values.datasets.items():
+        wanted = [archives.archive_name(source.slug) for source in dataset.archives.values()]
+        found[Path("archives", f"{name}.json")] = hashes(wanted if profile.download.source == "kaggle" else [])
+    for name, model in values.models.items():
+        used = profile.train.pretrained and model.weights == "imagenet"
+        found[Path("weights", f"{name}.json")] = hashes(weights_names(model.backbone) if used else [])
+    return found
+
+
+def weights_names(backbone: str) -> list[str]:
+    """The names that a backbone's weights file may have, the first found counts."""
+    return [f"{backbone}.weights.h5", KERAS_FILES[backbone]]
+
+
+def read(kind: str, name: str) -> dict[str, str]:
+    """A list of the stage `inputs`, kind archives or weights. Raises RontgenError where it is missing."""
+    return read_json(LISTS / kind / f"{name}.json", COMMAND)
+
+
+def check(path: Path, sha256: str) -> None:
+    """Raises RontgenError where a listed file is no longer the one that the stage `inputs` saw."""
+    received = archives.sha256(path) if path.exists() else "no file"
+    if received != sha256:
+        raise RontgenError(f"{path}: expected SHA-256 {sha256}, as listed, received {received}: run `{COMMAND}` again")

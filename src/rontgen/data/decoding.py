@@ -1,0 +1,145 @@
+"""Decode once: from members of archives to one grayscale uint8 array on disk, which training memory-maps."""
+
+import io
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
+
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import replacing
+from rontgen.data.archives import Archive, ArchiveError
+
+# Pillow lets go of Python's lock while it decodes and resizes, so threads use all cores
+THREADS = 4
+
+# Images in flight: 256 of 640 pixels are 100 MB
+CHUNK = 256
+
+UNREADABLE_COLUMNS = ["id", "archive", "member", "reason"]
+
+# A header may claim any size; the largest chest radiographs in use have 25 megapixels
+MAX_PIXELS = 36_000_000
+# Larger ones, in pixels, are decoded one at a time: four of 36 megapixels at once would take over 2 GiB
+LARGE = 4_000_000
+_one_large = threading.Lock()
+# libjpeg decodes to a half, a quarter or an eighth in a fraction of the time. Down to 1.25 times the size wanted, 120
+# originals of 1.2 megapixels differ by 0.2 grey levels at 224 px from decoding them whole (docs/performance.md)
+DRAFT_SIZE = 1.25
+# In pixels; smaller JPEGs take less than a millisecond, and are decoded whole
+WORTH_A_DRAFT = 100_000
+# Pillow's own limit is lower, and a warning
+Image.MAX_IMAGE_PIXELS = None
+
+# Those of the archives, and no other: Pillow hands EPS to Ghostscript, which runs what the file says
+FORMATS = ("PNG", "JPEG")
+# Pillow warns of damaged EXIF data, which is ignored
+warnings.filterwarnings("ignore", module="PIL")
+
+
+def decode(data: bytes, size: int) -> np.ndarray:
+    """Decode a picture in one of FORMATS to a square grayscale image.
+
+    EXIF rotation is applied, 16-bit values are divided by 257, palettes and CMYK go through RGB, transparent pixels
+    are black. The picture is squeezed to the square, as Keras's `load_img` does, with bilinear antialiasing.
+    Large JPEGs are decoded at a lower resolution, of at least DRAFT_SIZE times the size.
+    Returns uint8 (size, size). Raises RontgenError, naming what is wrong, where the bytes are no picture.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise RontgenError(f"expected at most {MAX_PIXELS} pixels, received {image.width}×{image.height}")
+            box = _draft(image, size) if image.format == "JPEG" else None
+            with _one_large if image.width * image.height > LARGE else nullcontext():
+                gray = _grayscale(image).resize((size, size), Image.Resampling.BILINEAR, box=box)
+                gray.info = image.info  # which 16-bit values lose on their way
+                gray = ImageOps.exif_transpose(gray)
+    except UnidentifiedImageError:
+        raise RontgenError(
+            f"expected a picture ({', '.join(FORMATS)}), received {len(data)} bytes of something else"
+        ) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise RontgenError(f"expected a picture, received {len(data)} bytes that do not decode: {error}") from None
+    except RontgenError:
+        raise
+    except Exception as error:  # damaged bytes reach any line of Pillow: a TypeError, an AssertionError, struct.error
+        reason = f"{len(data)} bytes that do not decode: {type(error).__name__}"
+        raise RontgenError(f"expected a picture, received {reason}") from None
+    return np.asarray(gray)
+
+
+def _draft(image: Image.Image, size: int) -> tuple[float, float, float, float]:
+    """Have a JPEG decoded in gray, and a large one to a share of its size; returns where the picture lies in that."""
+    large = image.width * image.height >= WORTH_A_DRAFT
+    least = round(DRAFT_SIZE * size)
+    _, box = image.draft("L", (least, least) if large else image.size)
+    return box
+
+
+def _grayscale(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut them off at 255
+        values = np.asarray(image).astype(np.int32, copy=False)
+        values = np.where(values == image.info.get("transparency"), 0, values)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        if image.mode not in ("RGBA", "LA"):
+            image = image.convert("RGBA")
+        image = image.convert("LA")
+        return ImageChops.multiply(image.getchannel("L"), image.getchannel("A"))
+    if image.mode not in ("L", "1", "RGB"):
+        image = image.convert("RGB")
+    return image.convert("L")
+
+
+def decode_all(manifest: pd.DataFrame, raw: Path, size: int, folder: Path, max_unreadable: int) -> pd.DataFrame:
+    """Decode the images of a manifest to `folder`/images.npy: uint8 (N, size, size, 1), in the manifest's order.
+
+    raw: the folder of the archives. Images that do not decode are black there, and listed, with the reason, in
+    unreadable.csv and the frame returned: UNREADABLE_COLUMNS. Shows progress. Raises RontgenError, and writes nothing,
+    where there are more of them than max_unreadable.
+    """
+    with ExitStack() as stack:
+        command = f"dvc repro download@{raw.name}"
+        names = manifest["archive"].unique()
+        archives = {name: stack.enter_context(Archive(raw / name, command=command)) for name in names}
+        pool = stack.enter_context(ThreadPoolExecutor(THREADS))
+        bar = stack.enter_context(tqdm(desc=f"decode to {size} px", total=len(manifest), unit="image"))
+        file = stack.enter_context(stack.enter_context(replacing(folder / "images.npy")).open("wb"))
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(manifest), size, size, 1)}
+        np.lib.format.write_array_header_1_0(file, header)
+
+        def decode_row(row):
+            try:
+                return decode(archives[row.archive].read(row.member), size)
+            except ArchiveError:
+                raise  # the archive is damaged, and has to be had again
+            except RontgenError as error:
+                return str(error)
+
+        unreadable = []
+        rows = list(manifest.itertuples())
+        for start in range(0, len(rows), CHUNK):
+            chunk = rows[start : start + CHUNK]
+            for row, image in zip(chunk, pool.map(decode_row, chunk), strict=True):
+                if isinstance(image, str):
+                    unreadable.append((row.id, row.archive, row.member, image))
+                    image = np.zeros((size, size), np.uint8)
+                file.write(image.tobytes())
+                bar.update()
+        table = pd.DataFrame(unreadable, columns=UNREADABLE_COLUMNS)
+        if len(table) > max_unreadable:
+            first = table.iloc[0]
+            raise RontgenError(
+                f"{raw / first.archive}: expected at most {max_unreadable} unreadable images, received {len(table)}, "
+                f"the first {first.member}: {first.reason}; run `{command}` for a sound archive, or allow them with "
+                f"profiles.<profile>.preprocess.max_unreadable={len(table)}"
+            )
+        with replacing(folder / "unreadable.csv") as temporary:
+            table.to_csv(temporary, index=False)
+    return table

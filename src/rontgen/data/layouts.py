@@ -1,0 +1,161 @@
+"""Readers for the four Kaggle archives: which members are images, of which label, patient and official folder."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rontgen.core.errors import RontgenError
+from rontgen.data.archives import Archive
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image of an archive: its member, the archive's own label, patient ("" where unknown) and folder."""
+
+    member: str
+    label: str
+    patient: str = ""
+    folder: str = ""  # train | val | test where the archive has a split of its own, else ""
+    nested: bool = False  # a bit-identical copy in a folder within the archive that repeats all of it
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The images of an archive, and how many members were left out, by reason."""
+
+    records: list[Record]
+    left_out: dict[str, int]
+
+
+def read(layout: str, archive: Archive, keep_copies: bool = False) -> Reading:
+    """List the images of an archive in one of the layouts, its nested copies left out unless keep_copies asks for them.
+
+    Raises RontgenError for an unknown layout, an archive with no image in it, or one whose labels contradict
+    each other.
+    """
+    if layout not in LAYOUTS:
+        raise RontgenError(f"layout: expected one of {', '.join(LAYOUTS)}, received {layout!r}")
+    reading = LAYOUTS[layout](archive)
+    if not reading.records:
+        raise RontgenError(f"{archive.path}: expected the layout {layout}, found no image where it has them")
+    nested = sum(record.nested for record in reading.records)
+    if keep_copies or not nested:
+        return reading
+    records = [record for record in reading.records if not record.nested]
+    return Reading(records, reading.left_out | {"nested copies": nested})
+
+
+def _chest_xray(archive: Archive) -> Reading:
+    """`chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg`, once more under `chest_xray/chest_xray/`."""
+    pattern = re.compile(r"(?:chest_xray/)+((train|val|test)/(NORMAL|PNEUMONIA)/([^/]+)\.jpe?g)", re.IGNORECASE)
+    seen = {}
+    records, left_out = [], Counter()
+    # the shallowest path first, so that it is the deeper one that is the copy
+    for member in sorted(archive.members(), key=lambda member: (member.name.count("/"), member.name)):
+        match = pattern.fullmatch(member.name)
+        if match is None:
+            left_out["not an image of a class"] += 1
+            continue
+        path, folder, label, stem = match.groups()
+        nested = seen.get(path) == (member.crc, member.size)
+        seen.setdefault(path, (member.crc, member.size))
+        records.append(Record(member.name, label.upper(), chest_xray_patient(stem), folder.lower(), nested))
+    return Reading(records, dict(left_out))
+
+
+def chest_xray_patient(stem: str) -> str:
+    """The patient in a file name of `chest_xray`: personN_bacteria, personN_virus, IM-N or NORMAL2-IM-N; else "".
+
+    Kermany, Zhang, Goldbaum (2018) name files by disease, patient and image number. Patients with bacterial and with
+    viral pneumonia are numbered apart, so that one number is two children: docs/patients.md.
+    """
+    match = re.match(r"(person\d+_(?:bacteria|virus))_|((?:NORMAL2-)?IM-\d+)-", stem)
+    return (match[1] or match[2]) if match else ""
+
+
+def _covid_radiography(archive: Archive) -> Reading:
+    """`{COVID,Lung_Opacity,Normal,Viral Pneumonia}/images/*.png`; `images/` is missing in older archives."""
+    return _by_folder(archive, r"(?:[^/]+/)*(COVID|Lung_Opacity|Normal|Viral Pneumonia)/(?:images/)?[^/]+\.png")
+
+
+def _tb_radiography(archive: Archive) -> Reading:
+    """`TB_Chest_Radiography_Database/{Normal,Tuberculosis}/*.png`."""
+    return _by_folder(archive, r"(?:[^/]+/)*(Normal|Tuberculosis)/[^/]+\.png")
+
+
+def _by_folder(archive: Archive, pattern: str) -> Reading:
+    records, left_out = [], Counter()
+    for member in archive.members():
+        match = re.fullmatch(pattern, member.name)
+        if _is_mask(member.name):
+            left_out["masks"] += 1
+        elif match is None:
+            left_out["not an image of a class"] += 1
+        else:
+            records.append(Record(member.name, match[1]))
+    return Reading(records, dict(left_out))
+
+
+def _is_mask(name: str) -> bool:
+    """Whether any folder of a member is one of masks, which may hold folders with the names of the classes."""
+    return re.search(r"(^|/)(png_)?masks?/", name, re.IGNORECASE) is not None
+
+
+def _siim_pneumothorax(archive: Archive) -> Reading:
+    """`png_images/<index>_<train|test>_<0|1>_.png`, whose flag must agree with `stage_1_*_images.csv`."""
+    pattern = re.compile(r"(?:[^/]+/)*png_images/(\d+_(train|test)_([01])_\.png)")
+    records, left_out, flags = [], Counter(), {}
+    for member in archive.members():
+        match = None if _is_mask(member.name) else pattern.fullmatch(member.name)
+        if match is None:
+            left_out["masks" if _is_mask(member.name) else "not an image of a class"] += 1
+            continue
+        name, folder, flag = match.groups()
+        flags[name] = flag
+        records.append(Record(member.name, "positive" if flag == "1" else "negative", folder=folder))
+    tables = [
+        member.name
+        for member in archive.members()
+        if re.fullmatch(r"(?:[^/]+/)*stage_1_(?:train|test)_images\.csv", member.name)
+    ]
+    if not tables:
+        raise RontgenError(f"{archive.path}: expected stage_1_train_images.csv and stage_1_test_images.csv")
+    listed = set()  # of the images alone: a table may have any number of rows
+    for table in tables:
+        for name, flag in _siim_rows(archive, table):
+            if name in flags:
+                _check_flag(archive, name, flags[name], flag)
+                listed.add(name)
+    for name in sorted(flags.keys() - listed):
+        _check_flag(archive, name, flags[name], None)
+    return Reading(records, dict(left_out))
+
+
+def _siim_rows(archive: Archive, table: str) -> Iterator[tuple[str, str]]:
+    """new_filename and has_pneumo of each row of a table."""
+    text = archive.read(table).decode("utf-8-sig", errors="replace")
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        missing = {"new_filename", "has_pneumo"} - set(rows.fieldnames or ())
+        if missing:
+            raise RontgenError(f"{archive.path}: {table}: expected a column {sorted(missing)[0]!r}")
+        for row in rows:
+            yield row["new_filename"], row["has_pneumo"]
+    except csv.Error as error:
+        raise RontgenError(f"{archive.path}: {table}: expected a table, received what is none: {error}") from None
+
+
+def _check_flag(archive: Archive, name: str, flag: str, listed: str | None) -> None:
+    if listed != flag:
+        raise RontgenError(f"{archive.path}: {name}: its name says has_pneumo {flag}, the CSV says {listed}")
+
+
+LAYOUTS: dict[str, Callable[[Archive], Reading]] = {
+    "chest_xray": _chest_xray,
+    "covid_radiography": _covid_radiography,
+    "siim_pneumothorax": _siim_pneumothorax,
+    "tb_radiography": _tb_radiography,
+}

@@ -1,0 +1,102 @@
+"""From a folder of archives to a manifest: list the images, hash them, give each its subset, and audit the result."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import require
+from rontgen.core.params import SUBSETS
+from rontgen.core.runs import Study
+from rontgen.data import layouts, splits
+from rontgen.data.archives import Archive, archive_name
+
+# Threads that read and hash: both release Python's lock, and two already keep up with a disk
+THREADS = 4
+
+
+def build(study: Study) -> tuple[pd.DataFrame, dict]:
+    """The manifest of a study (columns splits.MANIFEST_COLUMNS) and the audit of its split, ready for JSON.
+
+    Raises RontgenError where an archive is missing or damaged, holds other counts than expected, lacks a class, or
+    cannot meet the policy.
+    """
+    images, found, left_out = list_images(study, study.split.keep_copies)
+    if study.is_leakfree:
+        command = f"dvc repro fingerprint@{study.dataset_name}"
+        fingerprints = pd.read_csv(require(study.fingerprints / "images.csv", command))
+        images = images.merge(fingerprints[["archive", "member", "near"]], "left", ["archive", "member"])
+        # one that did not decode has no fingerprint, and is near none
+        images["near"] = images["near"].fillna(pd.Series(-1 - images.index))
+    assignment = splits.assign(images, study.dataset.classes, study.split, study.max_per_class)
+    manifest = assignment.manifest
+    counts = manifest.groupby(["subset", "class"]).size()
+    audit = {
+        "images": {
+            subset: {name: int(counts.get((subset, name), 0)) for name in study.dataset.classes} for subset in SUBSETS
+        },
+        "found": found,
+        "left_out": left_out,
+        "dropped": assignment.dropped,
+        "repeated": len(manifest) - len(manifest.drop_duplicates(["archive", "member"])),
+        "shared": splits.shared(manifest),
+    }
+    return manifest, audit
+
+
+def list_images(study: Study, keep_copies: bool = False) -> tuple[pd.DataFrame, dict, dict]:
+    """The images of every archive of a study's dataset, with SHA-256; what was found by label, what left out by reason.
+
+    The frame has the columns that splits.assign takes. keep_copies: an archive's nested copies are in it too. What was
+    found never counts them.
+    """
+    frames, found, left_out = [], {}, {}
+    for layout, source in study.dataset.archives.items():
+        command = f"dvc repro download@{study.dataset_name}"
+        path = require(study.raw / archive_name(source.slug), command)
+        with Archive(path, command=command) as archive:
+            reading = layouts.read(layout, archive, keep_copies)
+            labels_found = Counter(record.label for record in reading.records if not record.nested)
+            found[layout] = dict(sorted(labels_found.items()))
+            left_out[layout] = dict(reading.left_out)
+            if archive.left_out:
+                left_out[layout]["macOS clutter"] = len(archive.left_out)
+            _check_counts(study, layout, path, found[layout])
+            labels = study.dataset.labels[layout]
+            records = [record for record in reading.records if record.label in labels]
+            hashes = _hash(archive, [record.member for record in records])
+        frames.append(
+            pd.DataFrame(
+                {
+                    "archive": path.name,
+                    "member": [record.member for record in records],
+                    "class": [labels[record.label] for record in records],
+                    "patient": [record.patient for record in records],
+                    "folder": [record.folder for record in records],
+                    "sha256": hashes,
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True), found, left_out
+
+
+def _hash(archive: Archive, members: list[str]) -> list[str]:
+    with ThreadPoolExecutor(THREADS) as pool:
+        digests = pool.map(lambda member: sha256(archive.read(member)).hexdigest(), members)
+        return list(tqdm(digests, f"hash {archive.path.name}", len(members), unit="image"))
+
+
+def _check_counts(study: Study, layout: str, path: Path, found: dict[str, int]) -> None:
+    for label in study.dataset.labels[layout]:
+        if label not in found:
+            raise RontgenError(f"{path}: expected images of {label}, found {found}")
+    expected = study.dataset.counts[layout]
+    if study.check_counts and found != expected:
+        raise RontgenError(
+            f"{path}: expected {expected} images, found {found}: download it again, or let it through with "
+            f"`-S datasets.{study.dataset_name}.check_counts=false`"
+        )

@@ -1,0 +1,1 @@
+"""Metrics of a prediction table, their intervals, and where a model looks."""

@@ -1,0 +1,207 @@
+"""From a model and the test subset to per-image probabilities, and from those to every metric."""
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    brier_score_loss,
+    confusion_matrix,
+    log_loss,
+    precision_recall_curve,
+    precision_recall_fscore_support,
+    roc_auc_score,
+    roc_curve,
+)
+
+from rontgen.core.errors import RontgenError
+from rontgen.evaluation.proportions import exact_interval
+
+# The columns of a prediction table before the probabilities of its classes
+COLUMNS = ["id", "patient", "class", "predicted"]
+
+# Of equal width. Guo et al. (2017) take 15 on tens of thousands of images; ten leave more in each of a few hundred
+CALIBRATION_BINS = 10
+
+# Images at a time in the forward pass: 64 of 640 px and three channels are 300 MB as floats
+BATCH = 64
+
+
+def predict(model, images: np.ndarray) -> np.ndarray:
+    """Class probabilities of raw images, uint8 (N, H, W, 1). float64 (N, classes), rows sum to 1."""
+    batches = [model.predict_on_batch(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+    output = np.concatenate(batches).astype(np.float64)
+    if output.shape[1] == 1:
+        return np.concatenate([1 - output, output], axis=1)
+    return output / output.sum(axis=1, keepdims=True)
+
+
+def prediction_table(
+    ids: np.ndarray, patients: np.ndarray, names: np.ndarray, classes: list[str], probabilities: np.ndarray
+) -> pd.DataFrame:
+    """One row per test image: id, patient ("" where unknown), class, predicted, and a probability per class.
+
+    names: the true classes. probabilities: float (N, classes), each class's becoming the column of its name. Of two
+    classes the second is predicted at a probability of 0.5 or more; of several, the most probable.
+    """
+    predicted = probabilities[:, 1] >= 0.5 if len(classes) == 2 else probabilities.argmax(axis=1)
+    columns = [ids, patients, names, np.array(classes, dtype=object)[predicted.astype(int)]]
+    table = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
+    return table.assign(**{name: probabilities[:, index] for index, name in enumerate(classes)})
+
+
+def read_predictions(file, name: str, command: str) -> pd.DataFrame:
+    """A prediction table from its CSV; its classes are the columns after COLUMNS.
+
+    file: a path or an open file. name: what an error calls it. command: what makes it anew. Raises RontgenError where
+    the file is from before there was a column of patients, is damaged, or names an image twice.
+    """
+    try:
+        table = pd.read_csv(file, dtype=dict.fromkeys(COLUMNS, str), keep_default_na=False)
+    except ValueError as error:
+        raise RontgenError(f"{name}: expected a prediction table, received {error}: run `{command}`") from error
+    columns = table.columns.tolist()
+    if columns[:3] == ["id", "class", "predicted"]:
+        raise RontgenError(f"{name} is from before predictions had a column of patients: run `{command}` to renew it")
+    classes = columns[len(COLUMNS) :]
+    if columns[: len(COLUMNS)] != COLUMNS or len(classes) < 2:
+        expected = ", ".join([*COLUMNS, "a probability for each class"])
+        raise RontgenError(f"{name}: expected columns {expected}, received {', '.join(columns)}: run `{command}`")
+    probabilities = table[classes].apply(pd.to_numeric, errors="coerce")
+    known = table[["class", "predicted"]].isin(classes).all(axis=None)
+    if table.empty or not known or not ((probabilities >= 0) & (probabilities <= 1)).all(axis=None):
+        raise RontgenError(f"{name}: expected classes and probabilities in every row, received others: run `{command}`")
+    if table["id"].duplicated().any():
+        raise RontgenError(f"{name}: expected each image once, received some twice: run `{command}`")
+    return table
+
+
+def positive_classes(classes: list[str]) -> list[str]:
+    """The classes that have a curve and an area under it: the second of two, or each of several against the rest."""
+    return classes[1:] if len(classes) == 2 else classes
+
+
+def compute_metrics(predictions: pd.DataFrame, classes: list[str]) -> dict:
+    """Every test metric of a prediction table, ready for JSON.
+
+    Of two classes the second is the positive one (sensitivity, specificity, ROC-AUC, average precision); of several,
+    these four are means over the classes, each against the rest. The Brier score is of 0 to 1 for two classes, of 0 to
+    2 for several. expected_calibration_error: the mean over the images of |confidence − accuracy| in
+    their bin of calibration_table (Guo et al. 2017, Section 2). confusion counts are by true, then predicted class.
+    """
+    truth, predicted = predictions["class"], predictions["predicted"]
+    probabilities = predictions[classes].to_numpy()
+    is_class = np.stack([truth == name for name in classes], axis=1)
+    table = confusion_matrix(truth, predicted, labels=classes)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        truth, predicted, labels=classes, zero_division=0.0
+    )
+    specificity = _specificity(table)
+    positive = [classes.index(name) for name in positive_classes(classes)]
+    labels = {"labels": range(len(classes))}
+    calibration = calibration_table(predictions, classes)
+    gaps = (calibration["confidence"] - calibration["accuracy"]).abs()
+    return {
+        "test_images": len(predictions),
+        "accuracy": float(accuracy_score(truth, predicted)),
+        "majority_accuracy": float(support.max() / support.sum()),
+        "log_loss": float(log_loss(is_class.argmax(axis=1), probabilities, **labels)),
+        "roc_auc": float(np.mean([roc_auc_score(is_class[:, i], probabilities[:, i]) for i in positive])),
+        "average_precision": float(
+            np.mean([average_precision_score(is_class[:, i], probabilities[:, i]) for i in positive])
+        ),
+        "brier_score": float(brier_score_loss(is_class.argmax(axis=1), probabilities, **labels)),
+        "expected_calibration_error": float(np.average(gaps, weights=calibration["images"])),
+        "sensitivity": float(np.mean(recall[positive])),
+        "specificity": float(np.mean(specificity[positive])),
+        "macro": _averages(precision, recall, f1, np.ones(len(classes))),
+        "weighted": _averages(precision, recall, f1, support),
+        "classes": {
+            name: {
+                "precision": float(precision[index]),
+                "recall": float(recall[index]),
+                "f1": float(f1[index]),
+                "support": int(support[index]),
+            }
+            for index, name in enumerate(classes)
+        },
+        "confusion": {
+            name: {other: int(table[index, column]) for column, other in enumerate(classes)}
+            for index, name in enumerate(classes)
+        },
+    }
+
+
+def roc_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """The ROC curve of the positive class, or of each class against the rest: class, false_positive_rate,
+    true_positive_rate, threshold."""
+    curves = []
+    for name in positive_classes(classes):
+        false_rate, true_rate, threshold = roc_curve(predictions["class"] == name, predictions[name])
+        threshold[0] = 1.0  # scikit-learn begins at infinity, which neither JSON nor Vega can draw
+        columns = {"false_positive_rate": false_rate, "true_positive_rate": true_rate, "threshold": threshold}
+        curves.append(pd.DataFrame({"class": name, **columns}))
+    return pd.concat(curves, ignore_index=True)
+
+
+def precision_recall_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """The precision-recall curve of the positive class, or of each class against the rest: class, recall, precision,
+    threshold, by falling threshold. The area of its steps is the average precision."""
+    curves = []
+    for name in positive_classes(classes):
+        precision, recall, threshold = precision_recall_curve(
+            predictions["class"] == name, predictions[name], drop_intermediate=True
+        )
+        # scikit-learn ends with precision 1 at recall 0, a point of no threshold
+        columns = {"recall": recall[-2::-1], "precision": precision[-2::-1], "threshold": threshold[::-1]}
+        curves.append(pd.DataFrame({"class": name, **columns}))
+    return pd.concat(curves, ignore_index=True)
+
+
+def confidence_bins(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The confidence of each row, float (N,), which is its highest probability, and its bin of CALIBRATION_BINS,
+    int (N,). A bin holds its upper edge and not its lower one (Guo et al. 2017, Section 2)."""
+    confidence = probabilities.max(axis=1)
+    upper = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
+    return confidence, np.searchsorted(upper, confidence, side="left")
+
+
+def calibration_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """How often predictions of a confidence are right. One row per bin with images: low, high (its edges), images,
+    confidence (their mean), accuracy (the share right), accuracy_low, accuracy_high (exact binomial 95% interval)."""
+    confidence, bins = confidence_bins(predictions[classes].to_numpy())
+    right = (predictions["class"] == predictions["predicted"]).to_numpy()
+    rows = []
+    for number in np.unique(bins):
+        inside = bins == number
+        low, high = exact_interval(right[inside].sum(), inside.sum())
+        rows.append(
+            {
+                "low": number / CALIBRATION_BINS,
+                "high": (number + 1) / CALIBRATION_BINS,
+                "images": int(inside.sum()),
+                "confidence": confidence[inside].mean(),
+                "accuracy": right[inside].mean(),
+                "accuracy_low": low,
+                "accuracy_high": high,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def model_size(model) -> dict:
+    """parameters, and model_megabytes: four bytes for each, in 10⁶ bytes."""
+    parameters = model.count_params()
+    return {"parameters": parameters, "model_megabytes": round(4 * parameters / 1e6, 3)}
+
+
+def _specificity(table: np.ndarray) -> np.ndarray:
+    """Of each class, the share of the other classes' images that are not taken for it. float (classes,)."""
+    negatives = table.sum() - table.sum(axis=1)
+    false_positives = table.sum(axis=0) - np.diag(table)
+    return 1 - false_positives / negatives
+
+
+def _averages(precision, recall, f1, weights) -> dict[str, float]:
+    values = {"precision": precision, "recall": recall, "f1": f1}
+    return {name: float(np.average(value, weights=weights)) for name, value in values.items()}

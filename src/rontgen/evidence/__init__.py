@@ -1,0 +1,1 @@
+"""Published numbers against recorded runs: arithmetic, records, verdicts, and comparisons of runs."""

@@ -1,0 +1,112 @@
+"""Published counts against what the public archives hold: what was counted twice, and what cannot be had."""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from rontgen.core.params import Dataset, Study
+from rontgen.core.vocabulary import UNAVAILABLE
+from rontgen.evidence.consistency import Violation, contradiction, listed, plus, printed
+from rontgen.evidence.published import Papers, Published, PublishedStudy
+
+# Images of a class, or of all classes together (None), by part of the archive; "all" where it is not parted
+Holdings = dict[str | None, dict[str, int]]
+
+
+def violations(papers: Papers, study: str, dataset: Dataset, settings: Study) -> list[Violation]:
+    """Every published count of a study that the public archives contradict or cannot give.
+
+    Of params.yaml are read classes, labels and counts of the dataset, and policy and counts of the study's split.
+    """
+    published = papers.studies[study]
+    held = of_archives(dataset, papers.archives)
+    runs = [Published.of(study, run, published, dataset.classes) for run in published.runs]
+    # What concerns all runs of the study is the same seen from each of them
+    found = [violation for relation in (_archive, _smote, _shares) for run in runs for violation in relation(run, held)]
+    return [*dict.fromkeys(found), *_shortage(study, published, settings, held)]
+
+
+def of_archives(dataset: Dataset, archives: dict[str, dict[str, dict[str, int]]]) -> Holdings:
+    """What the archives of a dataset hold. archives: as papers.yaml parts them, where they are parted."""
+    held = {name: {} for name in dataset.classes}
+    for archive, labels in dataset.labels.items():
+        for label, name in labels.items():
+            held[name] |= archives.get(archive, {}).get(label, {"all": dataset.counts[archive][label]})
+    parts = list(next(iter(held.values())))
+    if all(list(of_class) == parts for of_class in held.values()):
+        return held | {None: {part: sum(of_class[part] for of_class in held.values()) for part in parts}}
+    return held | {None: {"all": sum(sum(of_class.values()) for of_class in held.values())}}
+
+
+def _archive(published: Published, held: Holdings) -> Iterator[Violation]:
+    """Fewer images than the archive's are a choice; more cannot be had, or were counted more than once."""
+    for name, parts in held.items():
+        cell = published.cells.get(f"data.images.{name}" if name else "data.images")
+        archive = sum(parts.values())
+        if cell is None or cell.number <= archive:
+            continue
+        times, rest = divmod(int(cell.number), archive)
+        part = next((part for part, count in parts.items() if count == rest), None)
+        if name and (rest == 0 or part):
+            working = f"{times} × {archive}" + (f" + {rest} (its part {part} once more)" if rest else "")
+            reason = f"{printed(cell)} are {working}: the archive holds {archive}, and nested copies were counted too"
+            yield contradiction(published, [cell.metric], reason)
+        else:
+            sizes = [sum(held[other].values()) for other in published.classes]
+            working = archive if name else f"{plus(sizes)} = {archive}"
+            reason = f"{printed(cell)}, and the public archives hold {working}"
+            yield Violation(UNAVAILABLE, ((published.study, cell.metric),), reason)
+
+
+def _shares(published: Published, held: Holdings) -> Iterator[Violation]:
+    """A subset is its stated share of the images, give or take one image of each class for the cut.
+
+    The images are those selected, else those published, else those of the archive.
+    """
+    sizes = [sum(held[name].values()) for name in published.classes]
+    base = published.count("data.selected") or published.count("data.images")
+    whole = base if base else f"{plus(sizes)} = {sum(sizes)}"
+    for share, subset in (("train", "data.train"), ("validation", "data.validation"), ("test", "test.test_images")):
+        stated, counted = published.cells.get(f"data.share.{share}"), published.cells.get(subset)
+        if stated and counted:
+            low, high = (bound * (base or sum(sizes)) for bound in (stated.low, stated.high))
+            if not low - len(published.classes) <= counted.low <= high + len(published.classes):
+                reason = (
+                    f"{printed(stated)}; of {whole} images {float(low):.6g}-{float(high):.6g}, and {printed(counted)}"
+                )
+                yield contradiction(published, [stated.metric, counted.metric], reason)
+
+
+def _smote(published: Published, held: Holdings) -> Iterator[Violation]:
+    """SMOTE makes classes as large as the largest of those it is given, which must be training images alone."""
+    train, smote = published.per_class("data.train.{}"), published.per_class("data.smote.{}")
+    if not train or not smote or max(smote.values()) <= max(train.values()):
+        return
+    largest, made = max(train, key=train.get), max(smote.values())
+    test = published.count(f"data.test.{largest}")
+    cells = [published.cells[f"data.smote.{name}"] for name in published.classes]
+    reason = f"{listed(cells)}, and of the training images the largest class has {train[largest]} ({largest})"
+    if test and train[largest] + test == made:
+        reason += f": {made} = {train[largest]} + {test}, training and test images together"
+    yield contradiction(published, [cell.metric for cell in cells], reason)
+
+
+def _shortage(study: str, published: PublishedStudy, settings: Study, held: Holdings) -> Iterator[Violation]:
+    """Where a study needs more distinct images of a class than there are, all its counts and results need them."""
+    counts = settings.split.counts
+    if settings.split.policy != "balanced" or counts is None:
+        return
+    need = counts.train + counts.validation + counts.test
+    short = {name: sum(parts.values()) for name, parts in held.items() if name and sum(parts.values()) < need}
+    if short:
+        cells = [(study, cell.metric) for cell in published.cells]
+        cells += [(run, cell.metric) for run, of_run in published.runs.items() for cell in of_run]
+        reason = (
+            f"{study} needs {counts.train} + {counts.validation} + {counts.test} = {need} distinct images of each "
+            f"class, and the public archives hold {', '.join(f'{count} of {name}' for name, count in short.items())}"
+        )
+        yield Violation(UNAVAILABLE, tuple(cell for cell in cells if not cell[1].startswith("setting.")), reason)
+
+
+def sums_of_parts(parts: dict[str, int]) -> set[int]:
+    """Every number of images that whole parts of an archive make together."""
+    return {sum(some) for size in range(1, len(parts) + 1) for some in combinations(parts.values(), size)}

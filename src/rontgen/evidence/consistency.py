@@ -1,0 +1,278 @@
+"""Which published numbers of a run cannot be true together, found by arithmetic alone.
+
+A published number stands for all that print as it: 0.90 for 0.895 to 0.905. A relation is violated where no choice
+within these intervals fulfils it, so that rounding never makes a contradiction. Its reason names every number that
+takes part. The verdict falls on all of these but the firmer evidence: counts beside a rate that is computed from them,
+and (in rontgen.evidence.archive_counts) counts beside one that is made of them.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from rontgen.core.vocabulary import CONTRADICTORY
+from rontgen.evidence.published import COUNT, Cell, Published
+
+SCORES = ("precision", "recall", "f1")
+PARTS = {
+    "images": "images",
+    "selected": "selected images",
+    "train": "training images",
+    "validation": "validation images",
+    "test": "test images",
+    "augmented": "images after augmentation",
+    "smote": "images after SMOTE",
+}
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A relation that does not hold. cells: (run or study, metric) of those that get the verdict."""
+
+    verdict: str
+    cells: tuple[tuple[str, str], ...]
+    reason: str
+
+
+def violations(published: Published) -> list[Violation]:
+    """Every violated relation among the numbers published about one run, its study's included."""
+    return [violation for relation in RELATIONS for violation in relation(published)]
+
+
+def _confusion(published: Published) -> Iterator[Violation]:
+    """Everything that follows from a confusion matrix."""
+    for metric, (value, working) in _from_counts(published.confusion).items() if published.confusion else ():
+        cell = published.cells.get(metric)
+        if cell is not None and not cell.low <= value <= cell.high:
+            counts = [f"test.confusion.{true}.{name}" for true in published.classes for name in published.classes]
+            reason = f"the confusion matrix gives {_name(metric)} {working} = {short(value)}, and {printed(cell)}"
+            yield contradiction(published, [metric, *(counts if COUNT.fullmatch(metric) else [])], reason)
+
+
+def _from_counts(matrix: dict[str, dict[str, int]]) -> dict[str, tuple[Fraction, str]]:
+    """Each rate and sum of a confusion matrix and how it is computed, by metric; a rate of no images is 0."""
+    right = {name: matrix[name][name] for name in matrix}
+    supports = {true: sum(row.values()) for true, row in matrix.items()}
+    images = sum(supports.values())
+    accuracy = _share(sum(right.values()), images), f"({plus(right.values())})/{images}"
+    found = {"test.test_images": (Fraction(images), plus(supports.values())), "test.accuracy": accuracy}
+    for name, hits in right.items():
+        missed, wrong = supports[name] - hits, sum(row[name] for row in matrix.values()) - hits
+        values = _share(hits, hits + wrong), _share(hits, hits + missed), _share(2 * hits, 2 * hits + wrong + missed)
+        workings = (
+            f"{hits}/({hits} + {wrong})",
+            f"{hits}/({hits} + {missed})",
+            f"2·{hits}/(2·{hits} + {wrong} + {missed})",
+        )
+        for score, value, working in zip(SCORES, values, workings, strict=True):
+            found[f"test.classes.{name}.{score}"] = value, working
+        found[f"test.classes.{name}.support"] = Fraction(supports[name]), f"{hits} + {missed}"
+    for score in SCORES:
+        scores = [found[f"test.classes.{name}.{score}"][0] for name in matrix]
+        mean = sum(scores) / len(scores), f"({plus(map(short, scores))})/{len(scores)}"
+        weighted = [f"{supports[name]}·{short(value)}" for name, value in zip(matrix, scores, strict=True)]
+        sums = sum(supports[name] * value for name, value in zip(matrix, scores, strict=True))
+        found[f"test.macro.{score}"] = mean
+        found[f"test.weighted.{score}"] = _share(sums, images), f"({plus(weighted)})/{images}"
+    return found
+
+
+def _harmonic_mean(published: Published) -> Iterator[Violation]:
+    """F1 of a class from its precision and recall; it grows with both."""
+    for name in published.classes:
+        metrics = [f"test.classes.{name}.{score}" for score in SCORES]
+        if all(metric in published.cells for metric in metrics):
+            precision, recall, f1 = (published.cells[metric] for metric in metrics)
+            low, high = (
+                _share(2 * p * r, p + r) for p, r in ((precision.low, recall.low), (precision.high, recall.high))
+            )
+            if high < f1.low or f1.high < low:
+                reason = f"{listed([precision, recall])}: their harmonic mean is {_range(low, high)}, and {printed(f1)}"
+                yield contradiction(published, metrics, reason)
+
+
+def _averages(published: Published) -> Iterator[Violation]:
+    """Averages from the values of all classes; the accuracy is the weighted recall."""
+    for score in SCORES:
+        cells = [published.cells.get(f"test.classes.{name}.{score}") for name in published.classes]
+        if None in cells:
+            continue
+        averages = {"test.macro": [1] * len(cells)}
+        if published.supports:
+            averages["test.weighted"] = list(published.supports.values())
+        for kind, weights in averages.items():
+            low, high = (
+                sum(weight * bound for weight, bound in zip(weights, bounds, strict=True)) / Fraction(sum(weights))
+                for bounds in ([cell.low for cell in cells], [cell.high for cell in cells])
+            )
+            of = "the same weight" if kind == "test.macro" else f"weights {', '.join(map(str, weights))}"
+            metrics = [f"{kind}.{score}"] + ["test.accuracy"] * (kind == "test.weighted" and score == "recall")
+            for metric in metrics:
+                cell = published.cells.get(metric)
+                if cell is not None and (high < cell.low or cell.high < low):
+                    reason = f"{listed(cells)}: with {of} their mean is {_range(low, high)}, and {printed(cell)}"
+                    yield contradiction(published, [metric, *(part.metric for part in cells)], reason)
+
+
+def _one_number(published: Published) -> Iterator[Violation]:
+    """Accuracy is the weighted recall, and with equal classes the macro recall too.
+
+    A number halfway, 0.905, prints as 0.90 or as 0.91 but not as both, so that intervals which only touch do not meet.
+    """
+    accuracy, size = published.cells.get("test.accuracy"), published.equal_support
+    for kind in ["weighted", *(["macro"] if size else [])]:
+        recall = published.cells.get(f"test.{kind}.recall")
+        if accuracy and recall and (accuracy.high <= recall.low or recall.high <= accuracy.low):
+            why = f"with {size} images of each class the two are one number" if size else "the two are one number"
+            yield contradiction(published, [accuracy.metric, recall.metric], f"{listed([accuracy, recall])}; {why}")
+
+
+def _least_averages(published: Published) -> Iterator[Violation]:
+    """With equal classes, many right answers leave precision and F1 no room to be low.
+
+    Of K classes with m test images each, n = Km, let d be the right answers of a class, s the times it is predicted, T
+    the sum of the d. Its precision is d/s and its F1 2d/(m + s), where s sums to n and m + s to 2n. By the inequality
+    of Cauchy and Schwarz the sum of d/s is at least (Σ√d)²/n, and that of 2d/(m + s) at least 2(Σ√d)²/(2n), the same.
+    Σ√d is concave, so among all d from 0 to m with the sum T it is least at a corner: as many classes as can be wholly
+    right, one with the rest, the others with none. A class never predicted counts 0, as its d. The bound grows with T.
+    """
+    size, images, classes = published.equal_support, published.count("test.test_images"), len(published.classes)
+    if not size or images != size * classes:
+        return
+    for source in ("test.accuracy", "test.macro.recall"):
+        known = published.cells.get(source)
+        if known is None:
+            continue
+        full, rest = divmod(math.ceil(known.low * images), size)
+        least = (full * math.sqrt(size) + math.sqrt(rest)) ** 2 / (classes * images)
+        for target in [f"test.{kind}.{score}" for kind in ("macro", "weighted") for score in ("precision", "f1")]:
+            cell = published.cells.get(target)
+            if cell is not None and cell.high < least - 1e-9:
+                shown = f"({full}·√{size} + √{rest})²/({classes}·{images}) = {least:.4f}"
+                reason = (
+                    f"{printed(known)}: with {size} images of each class, {_name(target)} is then at least {shown}, "
+                    f"and {printed(cell)}"
+                )
+                yield contradiction(published, [source, target], reason)
+
+
+def _whole_images(published: Published) -> Iterator[Violation]:
+    """A share of n images is k/n for a whole k (the GRIM test of Brown and Heathers 2017)."""
+    for metric, cell in published.cells.items():
+        images = published.trials(metric)
+        if images and published.successes(metric) is None:
+            below = math.floor(cell.low * images)
+            reason = f"{printed(cell)}, but of {images} images {below} are {short(Fraction(below, images))} and "
+            reason += f"{below + 1} are {short(Fraction(below + 1, images))}"
+            yield contradiction(published, [metric], reason)
+
+
+def _predictions(published: Published) -> Iterator[Violation]:
+    """Each test image is predicted once: a class of m images is predicted m·recall/precision times."""
+    supports = published.supports
+    pairs = [
+        (published.cells.get(f"test.classes.{name}.recall"), published.cells.get(f"test.classes.{name}.precision"))
+        for name in published.classes
+    ]
+    if not supports or any(None in pair for pair in pairs) or any(precision.low <= 0 for _, precision in pairs):
+        return
+    sizes = list(zip(supports.values(), pairs, strict=True))
+    low = sum(size * recall.low / precision.high for size, (recall, precision) in sizes)
+    high = sum(size * recall.high / precision.low for size, (recall, precision) in sizes)
+    images = sum(supports.values())
+    if not low <= images <= high:
+        cells = [cell for pair in pairs for cell in pair]
+        reason = f"{listed(cells)}: images times recall by precision, the number of predictions, is "
+        reason += f"{float(low):.1f}-{float(high):.1f} over all classes, and there are {images} images"
+        yield contradiction(published, [cell.metric for cell in cells], reason)
+
+
+def _epochs(published: Published) -> Iterator[Violation]:
+    best, epochs = published.cells.get("train.best_epoch"), published.cells.get("train.epochs")
+    if best and epochs and best.number > epochs.number:
+        yield contradiction(published, [best.metric, epochs.metric], f"{printed(best)} of {printed(epochs)}")
+
+
+def _totals(published: Published) -> Iterator[Violation]:
+    """A total is the sum of its classes, a number printed twice is one, and the subsets are no more than the whole."""
+    sums = [(f"data.{part}", [f"data.{part}.{of}" for of in published.classes]) for part in PARTS]
+    sums.append(("test.test_images", [f"test.classes.{of}.support" for of in published.classes]))
+    sums.append(("data.test", ["test.test_images"]))
+    sums += [(f"data.test.{of}", [f"test.classes.{of}.support"]) for of in published.classes]
+    for total, parts in sums:
+        if all(metric in published.cells for metric in [total, *parts]):
+            counts = [published.count(part) for part in parts]
+            if sum(counts) != published.count(total):
+                working = f"{plus(counts)} = {sum(counts)}" if len(counts) > 1 else f"{counts[0]}"
+                cells = [published.cells[part] for part in parts]
+                reason = f"{listed(cells)} make {working}, and {printed(published.cells[total])}"
+                yield contradiction(published, [total, *parts], reason)
+    for of in ["", *(f".{name}" for name in published.classes)]:
+        parts = [
+            f"data.{part}{of}" for part in ("train", "validation", "test") if f"data.{part}{of}" in published.cells
+        ]
+        whole = published.cells.get(f"data.selected{of}") or published.cells.get(f"data.images{of}")
+        if whole and sum(map(published.count, parts)) > whole.number:
+            cells = [published.cells[part] for part in parts]
+            reason = f"{listed(cells)} make {plus(cell.value for cell in cells)}, more than {printed(whole)}"
+            yield contradiction(published, [*parts, whole.metric], reason)
+
+
+RELATIONS: tuple[Callable[[Published], Iterable[Violation]], ...] = (
+    _confusion,
+    _harmonic_mean,
+    _averages,
+    _one_number,
+    _least_averages,
+    _whole_images,
+    _predictions,
+    _epochs,
+    _totals,
+)
+
+
+def contradiction(published: Published, metrics: Iterable[str], reason: str) -> Violation:
+    def owner(metric):
+        return published.study if metric.startswith("data.") else published.run
+
+    return Violation(CONTRADICTORY, tuple((owner(metric), metric) for metric in dict.fromkeys(metrics)), reason)
+
+
+def _name(metric: str) -> str:
+    """`PNEUMONIA recall` of test.classes.PNEUMONIA.recall, `NORMAL training images` of data.train.NORMAL."""
+    match metric.split("."):
+        case ["data", "share", subset]:
+            return f"share of {subset}"
+        case ["data", part, *name]:
+            return " ".join([*name, PARTS[part]])
+        case ["test", "classes", *words] | [_, *words]:
+            return " ".join(words).replace("_", " ")
+
+
+def printed(cell: Cell) -> str:
+    """`accuracy 0.90 is 0.895-0.905`; of an exact number or a limit, `epochs at most 15`, nothing more."""
+    said = f"{_name(cell.metric)} {cell.text}"
+    if cell.relation == "at_most" or cell.low == cell.high:
+        return said
+    return f"{said} is {_range(cell.low, cell.high)}"
+
+
+def listed(cells: Iterable[Cell]) -> str:
+    return ", ".join(map(printed, cells))
+
+
+def _range(low: Fraction, high: Fraction) -> str:
+    return f"{short(low)}-{short(high)}"
+
+
+def short(value: Fraction) -> str:
+    return f"{float(value):.6g}"
+
+
+def plus(values: Iterable) -> str:
+    return " + ".join(map(str, values))
+
+
+def _share(part, whole) -> Fraction:
+    return Fraction(part) / whole if whole else Fraction(0)

@@ -1,0 +1,133 @@
+"""How a published number that is no verdict is described: our value, its interval, and whether the two agree."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from rontgen.core.errors import RontgenError
+from rontgen.core.vocabulary import CONTRADICTORY, NOT_RUN, UNAVAILABLE
+from rontgen.evidence import archive_counts, endpoints
+from rontgen.evidence.published import RATE, Cell, Published
+from rontgen.evidence.records import Record
+
+AS_SPECIFIED, NOT_AS_SPECIFIED = "as specified", "not as specified"
+CONSISTENT, NOT_CONSISTENT, NOT_COMPARABLE = "consistent", "not consistent", "not comparable"
+FINDINGS = (
+    CONTRADICTORY,
+    UNAVAILABLE,
+    AS_SPECIFIED,
+    NOT_AS_SPECIFIED,
+    CONSISTENT,
+    NOT_CONSISTENT,
+    NOT_COMPARABLE,
+    NOT_RUN,
+)
+# The same for every seed, or bounded by the protocol: no spread to reckon with
+EXACT = ("test.test_images", "test.parameters", "test.model_megabytes", "train.epochs")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Our number and its interval, and, where arithmetic leaves it open, the finding and its reason."""
+
+    finding: str
+    reason: str
+    ours: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+
+def _fits(cell: Cell, ours: float) -> bool:
+    return float(cell.low) <= ours <= float(cell.high)
+
+
+def of_settings(cell: Cell, settings: list[dict]) -> Evidence:
+    """A setting of params.yaml, which all of the runs must share."""
+    found = {_at(run, cell.metric.split(".")[1:]) for run in settings}
+    if len(found) != 1 or None in found:
+        raise RontgenError(f"papers.yaml: {cell.metric}: expected one value in params.yaml, received {found}")
+    ours = float(found.pop())
+    if _fits(cell, ours):
+        return Evidence(AS_SPECIFIED, "our setting is the same", ours)
+    return Evidence(NOT_AS_SPECIFIED, "our setting is another", ours)
+
+
+def of_the_archive(cell: Cell, archive: archive_counts.Holdings, split) -> Evidence:
+    """What the public archive holds, by the archive's own parts, or our share of the split."""
+    _, part, *rest = cell.metric.split(".")
+    if part == "share" and split.policy != "official":
+        sizes = (split.fractions if split.policy == "stratified" else split.counts).model_dump()
+        return _exact(cell, [round(sizes[rest[0]] / sum(sizes.values()), 9)], "our share")
+    parts, published = archive.get(rest[0] if rest else None, {}), int(cell.number)
+    if part == "images" and published in archive_counts.sums_of_parts(parts):
+        return Evidence(CONSISTENT, "whole parts of the archive make as many", published)
+    if part in parts:
+        return _exact(cell, [parts[part]], "the number in the archive's own part")
+    if part == "images" and parts:
+        ours = sum(parts.values())
+        return Evidence(NOT_COMPARABLE, f"a choice of {published} from the archive's {ours}", ours)
+    return Evidence(NOT_COMPARABLE, "the paper's own count; the archive has none")
+
+
+def _exact(cell: Cell, ours: list[float], what: str) -> Evidence:
+    """A number without sampling error, which must fit in every seed; of several values low and high are the range."""
+    low, high = (min(ours), max(ours)) if len(set(ours)) > 1 else (math.nan, math.nan)
+    fits = all(_fits(cell, value) for value in ours)
+    finding, reason = (CONSISTENT, f"{what} fits") if fits else (NOT_CONSISTENT, f"{what} is another")
+    return Evidence(finding, reason, float(np.mean(ours)), low, high)
+
+
+def of_records(cell: Cell, published: Published, records: list[Record]) -> Evidence:
+    """A result as the seeds have it, and what one more seed would give in 95 of 100 cases.
+
+    That is mean ± t·s·√(1 + 1/n), with s the standard deviation over n seeds and t of n − 1 degrees of freedom.
+    """
+    metric = cell.metric
+    if metric.startswith("time."):
+        records = [record for record in records if "time" in record.metrics]  # the workspace's own is not read
+    if not records:
+        return Evidence(NOT_RUN, "no record")
+    values = [_number(record, metric) for record in records]
+    ours = float(np.mean(values))
+    if metric.startswith("time."):
+        return Evidence(NOT_COMPARABLE, "a duration on another machine", ours)
+    if metric in EXACT or metric.endswith(".support"):
+        return _exact(cell, values, "our number")
+    if len(values) == 1:
+        return Evidence(NOT_COMPARABLE, "one seed, so that its spread is not known", ours)
+    half = float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / len(values)))
+    low, high = max(ours - half, 0.0), min(ours + half, 1.0) if RATE.fullmatch(metric) else ours + half
+    if ".confusion." in metric:
+        true = metric.split(".")[2]
+        images = {_number(record, f"test.classes.{true}.support") for record in records}
+        theirs = (published.supports or {}).get(true)
+        if images != {theirs}:
+            sizes = " or ".join(f"{size:g}" for size in sorted(images))
+            reason = f"other test size: our test has {sizes} images of {true}, the paper's {theirs or 'not given'}"
+            return Evidence(NOT_COMPARABLE, reason, ours, low, high)
+    inside = low <= cell.high and cell.low <= high
+    where = f"{'in' if inside else 'outside'} the range of one more seed"
+    return Evidence(CONSISTENT if inside else NOT_CONSISTENT, where, ours, low, high)
+
+
+def _number(record: Record, metric: str) -> float:
+    value = _at(record.metrics, metric.split("."))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RontgenError(
+            f"{record.run}, {record.reading}, seed {record.seed}: expected a number for {metric}, received {value!r}: "
+            f"correct papers.yaml, or record it again with "
+            f"`{endpoints.command(record.run, record.reading).replace('1-5', str(record.seed))}`"
+        )
+    return float(value)
+
+
+def _at(value, keys: list[str]):
+    """What lies at a path of keys and list positions; None where nothing does."""
+    for key in keys:
+        if isinstance(value, list):
+            value = value[int(key)] if int(key) < len(value) else None
+        else:
+            value = value.get(key) if isinstance(value, dict) else None
+    return value

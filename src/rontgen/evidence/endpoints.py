@@ -1,0 +1,57 @@
+"""The verdict on each published row: on its test accuracy, by each way to read its paper, from records alone.
+
+`contradictory` and `data unavailable` come first, for no run can change them: a run on what data there is stands beside
+them. Where nothing was run it is `not run`; else rontgen.evidence.replication judges.
+"""
+
+import math
+
+from rontgen.core.vocabulary import AS_STATED, NOT_RUN
+from rontgen.evidence import replication
+from rontgen.evidence.published import Published, own_interval
+from rontgen.evidence.records import Record
+
+METRIC = "test.accuracy"
+
+
+def endpoint(
+    published: Published, trained: str, reading: str, records: list[Record], settled: tuple[str, str] | None
+) -> dict:
+    """One row of compare.Claims.endpoints.
+
+    trained: the run that is trained for this row. records: those of this reading. settled: the verdict and reason that
+    arithmetic found, if any.
+    """
+    cell, own = published.cells[METRIC], own_interval(published, METRIC) or (math.nan, math.nan)
+    row = {
+        "study": published.study,
+        "run": published.run,
+        "trained": trained,
+        "reading": reading,
+        "paper": cell.text,
+        "paper_low": own[0],
+        "paper_high": own[1],
+        "seeds": 0,
+        **dict.fromkeys(("mean", "spread", "low", "high"), math.nan),
+        "verdict": NOT_RUN,
+        "reason": f"`{command(trained, reading)}`",
+    }
+    if records:
+        tables = [record.predictions for record in records]
+        found = replication.judge(
+            published=(float(cell.low), float(cell.high)),
+            published_images=published.count("test.test_images"),
+            correct=[int((table["predicted"] == table["class"]).sum()) for table in tables],
+            images=[len(table) for table in tables],
+            distinct=len(set().union(*(table["id"] for table in tables))),
+        )
+        row |= {"seeds": found.seeds, "mean": found.mean, "spread": found.spread, "low": found.low, "high": found.high}
+        row |= {"verdict": found.verdict, "reason": found.reason}
+    if settled:
+        row["verdict"], row["reason"] = settled
+    return row
+
+
+def command(trained: str, reading: str) -> str:
+    """The command that records five seeds of a run by a reading."""
+    return f"rontgen reproduce {trained} --seeds 1-5" + ("" if reading == AS_STATED else f" --reading {reading}")

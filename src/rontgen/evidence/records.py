@@ -1,0 +1,116 @@
+"""Records of runs on real X-rays, in results/<run>/<reading>/seed-<n>: what was measured, and from what.
+
+metrics.json, predictions.csv and history.csv are the same bytes where a run is repeated on one machine;
+provenance.json (rontgen.evidence.provenance) has what may differ, such as times, too. No image is in a record.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import replacing
+from rontgen.evaluation.metrics import COLUMNS, compute_metrics, read_predictions
+
+FOLDER = Path("results")
+
+FILES = ("metrics.json", "predictions.csv", "history.csv", "provenance.json")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One training of a reported run by one reading of its paper, with one seed.
+
+    metrics: test (as metrics/<run>.json), train (as metrics/<run>/train.json) and time, so that the names of
+    papers.yaml's metrics are paths in it. predictions: a table of evaluation.prediction_table. history: a row for each
+    epoch. provenance: of rontgen.evidence.provenance.gather.
+    """
+
+    run: str
+    reading: str
+    seed: int
+    metrics: dict
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    provenance: dict
+
+    @property
+    def name(self) -> str:
+        return f"{self.run}/{self.reading}/seed-{self.seed}"
+
+
+def path_of(run: str, reading: str, seed: int, folder: Path = FOLDER) -> Path:
+    return folder / run / reading / f"seed-{seed}"
+
+
+def read_all(folder: Path = FOLDER) -> list[Record]:
+    """Every record, by run, reading and seed. Raises RontgenError where a file of one is missing or damaged."""
+    places = sorted(folder.glob("*/*/seed-*"), key=lambda path: (*path.parts[-3:-1], _seed(path)))
+    return [read(path) for path in places]
+
+
+def read(path: Path) -> Record:
+    """The record in a folder. Raises RontgenError where a file of it is missing or damaged."""
+    command = f"git checkout {path}"
+    for name in FILES:
+        if not (path / name).exists():
+            raise RontgenError(f"{path}: expected {', '.join(FILES)}, received no {name}: run `{command}`")
+    try:
+        metrics, provenance = (json.loads((path / name).read_text("utf-8")) for name in (FILES[0], FILES[3]))
+        history = pd.read_csv(path / "history.csv")
+        metrics = {"test": metrics["test"], "train": metrics["train"], "time": provenance["time"]}
+    except (KeyError, ValueError) as error:
+        problem = f"no key {error}" if isinstance(error, KeyError) else error
+        raise RontgenError(f"{path}: expected the files of a record, received {problem}: run `{command}`") from None
+    predictions = read_predictions(path / "predictions.csv", str(path / "predictions.csv"), command)
+    run, reading = path.parts[-3:-1]
+    return Record(run, reading, _seed(path), metrics, predictions, history, provenance)
+
+
+def write(record: Record, folder: Path = FOLDER) -> Path:
+    """Write a record, whole or not at all, in place of an earlier one; returns its folder."""
+    path = path_of(record.run, record.reading, record.seed, folder)
+    metrics = {part: record.metrics[part] for part in ("test", "train")}
+    with replacing(path) as temporary:
+        temporary.mkdir()
+        for name, values in (("metrics.json", metrics), ("provenance.json", record.provenance)):
+            text = json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False)
+            (temporary / name).write_text(text + "\n", encoding="utf-8")
+        record.predictions.to_csv(temporary / "predictions.csv", index=False)
+        record.history.to_csv(temporary / "history.csv", index=False)
+        if path.exists():  # a folder is renamed over an empty one alone
+            path.replace(temporary.with_name("earlier"))
+    return path
+
+
+def check(record: Record) -> list[str]:
+    """What of a record's test metrics its predictions do not give, each in one line; none where all agree."""
+    classes = record.predictions.columns[len(COLUMNS) :].tolist()
+    expected = _flat(compute_metrics(record.predictions, classes))
+    received = _flat(record.metrics["test"])
+    wrong = [
+        f"{record.name}: {name}: the predictions give {value}, the record has {received.get(name, 'nothing')}"
+        for name, value in expected.items()
+        if name not in received or not math.isclose(value, received[name], rel_tol=1e-12, abs_tol=1e-12)
+    ]
+    if len(record.history) != record.metrics["train"]["epochs"]:
+        epochs = record.metrics["train"]["epochs"]
+        wrong.append(f"{record.name}: history.csv has {len(record.history)} epochs, the record says {epochs}")
+    return wrong
+
+
+def _flat(values: dict, prefix: str = "") -> dict[str, float]:
+    flat = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _seed(path: Path) -> int:
+    try:
+        return int(path.name.removeprefix("seed-"))
+    except ValueError:
+        raise RontgenError(f"{path}: expected a folder seed-<number>: rename or remove it") from None

@@ -1,0 +1,1 @@
+"""Stale stages rebuilt several at a time, on this machine or on others."""

@@ -1,0 +1,243 @@
+"""Rebuild the stale stages, several at a time, on dask workers: `rontgen scale --jobs 2`.
+
+Each worker has a clone of its own (workers.py), where DVC rebuilds one stage after the other from what earlier stages
+wrote: through a cache that all share by path, or through a DVC remote. What it wrote comes back the same way, by its
+entry for dvc.lock. `dvc repro` stays the authority: run afterwards, it finds everything done.
+"""
+
+import io
+import logging
+import os
+import shutil
+import subprocess
+import tarfile
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dask
+from distributed import Client, KilledWorker, Nanny, Scheduler, SpecCluster, as_completed
+from dvc.exceptions import DvcException
+from dvc.repo import Repo, lock_repo
+from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+from dvc.stage.loader import StageLoader
+from dvc.stage.serialize import to_single_stage_lockfile
+from tqdm import tqdm
+
+from rontgen.core.errors import RontgenError
+from rontgen.orchestration.workers import Project, build, forget
+
+# A stage that reads from more stages than this gathers their results: it runs at the end, in the workspace
+MOST_PARENTS = 8
+
+# Seconds that the workers of a given scheduler may take to appear
+PATIENCE = 60
+
+
+@dataclass(frozen=True)
+class Task:
+    """A stale stage. parents: the stale stages it reads from. unchanged: the others', by their entries in dvc.lock.
+    resources: what a worker must have free for it, such as {"GPU": 1}, where any worker has some."""
+
+    name: str
+    parents: list[str]
+    unchanged: dict[str, dict]
+    resources: dict[str, float]
+
+
+def plan(repo: Repo, targets: list[str], remote: str | None) -> tuple[list[Task], Project]:
+    """The stale stages that workers can rebuild, parents first, and what the clones for them are made from."""
+    with lock_repo(repo):
+        graph = get_active_graph(repo.index.graph)
+        tasks, stale, at_home, inputs = [], set(), set(), set()
+        for stage in plan_repro(graph, collect_stages(repo, targets)):
+            parents = list(graph.successors(stage))
+            if stale.isdisjoint(parents) and not stage.changed():
+                continue
+            stale.add(stage)
+            if len(parents) > MOST_PARENTS or not at_home.isdisjoint(parents):
+                at_home.add(stage)
+                continue
+            unchanged = [parent for parent in parents if parent not in stale]
+            inputs.update(unchanged)
+            tasks.append(
+                Task(
+                    stage.addressing,
+                    [parent.addressing for parent in parents if parent in stale],
+                    {parent.addressing: to_single_stage_lockfile(parent) for parent in unchanged},
+                    (stage.meta or {}).get("resources", {}),
+                )
+            )
+        if remote and inputs:
+            repo.push(targets=[stage.addressing for stage in inputs])
+        return tasks, Project(
+            name=f"rontgen-{uuid.uuid4().hex[:8]}",
+            files=_pack(repo, kept={out.def_path for stage in inputs for out in stage.outs}),
+            config=_config(repo, remote),
+            data=Path(repo.root_dir, "data"),
+        )
+
+
+def rebuild(client: Client, project: Project, tasks: list[Task]) -> dict[str, dict]:
+    """Rebuild all tasks on the workers of a client, showing progress. The entry in dvc.lock of each, by its name.
+
+    Raises RontgenError where a stage fails or its worker dies again and again; what was finished stays in the cache.
+    """
+    offered = {
+        name for worker in client.scheduler_info(n_workers=-1)["workers"].values() for name in worker["resources"]
+    }
+    given = client.submit(lambda: project, key=project.name)
+    futures = {}
+    for task in tasks:
+        kind = task.name.rpartition(":")[2].partition("@")[0]
+        futures[task.name] = client.submit(
+            build, given, task.name, task.unchanged, *(futures[parent] for parent in task.parents),
+            key=f"{kind}-{uuid.uuid4()}",
+            resources={name: amount for name, amount in task.resources.items() if name in offered},
+        )  # fmt: skip
+    entries = {}
+    try:
+        with tqdm(total=len(tasks), desc="rebuild", unit="stage") as bar:
+            for future in as_completed(futures.values()):
+                built = future.result()
+                entries[built.stage] = built.entry
+                bar.write(f"{built.stage}: {built.seconds:.0f} s on {built.worker}")
+                bar.update()
+    except KilledWorker as error:
+        name = next(name for name, future in futures.items() if future.key == error.task)
+        raise RontgenError(
+            f"stage {name}: expected a worker that finishes it, lost {error.allowed_failures + 1} in a row: give the "
+            f"workers more memory, or run `dvc repro {name}` to see it alone"
+        ) from None
+    finally:
+        client.cancel(list(futures.values()))
+        client.run(forget, project.name, on_error="ignore")
+    return entries
+
+
+def bring_home(repo: Repo, targets: list[str], built: dict[str, dict], *, pull: bool) -> None:
+    """`dvc repro` in the workspace, which takes from the cache what workers built and runs what gathers it.
+
+    built: of rebuild. DVC would write the whole of dvc.lock after each stage; here it is written once. pull: from the
+    remote.
+    """
+    done = []
+
+    def reproduce(stage, **options):
+        bar.set_postfix_str(stage.addressing)
+        if stage.addressing in built:
+            # where the entry in dvc.lock fits, DVC looks for its outputs alone, and a measured time is never the same
+            StageLoader.fill_from_lock(stage, built[stage.addressing])
+        result = stage.reproduce(**options)
+        if result is not None:
+            done.append(result)
+        bar.update()
+        return result
+
+    with lock_repo(repo), tqdm(desc="bring home", unit="stage") as bar:
+        try:
+            repo.reproduce(targets, repro_fn=reproduce, pull=pull)
+        finally:
+            for dvcfile in {stage.dvcfile.path: stage.dvcfile for stage in done}.values():
+                stages = [stage for stage in done if stage.dvcfile.path == dvcfile.path]
+                dvcfile.dump_stages(stages, update_pipeline=False)
+
+
+@contextmanager
+def workers(jobs: int, scratch: Path) -> Iterator[Client]:
+    """A client of `jobs` workers on this machine, of which each that gets a GPU has it for itself."""
+    gpus = _gpus()
+    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}}
+    specification = {}
+    for number in range(max(jobs, gpus)):
+        options = {"nthreads": 1, "memory_limit": 0, "local_directory": str(scratch), "name": f"worker {number + 1}"}
+        if gpus:
+            options["env"] = {"CUDA_VISIBLE_DEVICES": str(number) if number < gpus else ""}
+            options["resources"] = {"GPU": 1} if number < gpus else {}
+        specification[number] = {"cls": Nanny, "options": options}
+    scratch.mkdir(parents=True, exist_ok=True)
+    quiet = {"distributed.nanny.pre-spawn-environ": {"DASK_LOGGING__DISTRIBUTED": "error"}}
+    try:
+        with (
+            dask.config.set(quiet),
+            SpecCluster(specification, scheduler, silence_logs=logging.ERROR) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def scheduler_at(address: str) -> Iterator[Client]:
+    """A client of a scheduler that has workers. Raises RontgenError where there is none, or it has none."""
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(Client(address, timeout=PATIENCE))
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except (OSError, TimeoutError) as error:
+            raise RontgenError(
+                f"--scheduler: expected a dask scheduler with workers at {address}, waited {PATIENCE} seconds: "
+                f"{error}: start them with `dask scheduler` and `dask worker {address}`"
+            ) from None
+        yield client
+
+
+def _pack(repo: Repo, kept: set[str]) -> bytes:
+    """The files of the project as a tar: what git tracks or would, of the stages' outputs those in `kept` alone."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=repo.root_dir, check=True, capture_output=True, text=True,
+    ).stdout.split("\0")  # fmt: skip
+    outputs = {Path(out.fs_path).relative_to(repo.root_dir) for out in repo.index.outs if out.def_path not in kept}
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path in map(Path, sorted(filter(None, listed))):
+            is_output = path in outputs or not outputs.isdisjoint(path.parents)
+            if not is_output and path.name != "dvc.lock" and Path(repo.root_dir, path).exists():
+                archive.add(Path(repo.root_dir, path), path)
+    return packed.getvalue()
+
+
+def _config(repo: Repo, remote: str | None) -> dict:
+    if remote:
+        return {"core": {"remote": remote}, "remote": {remote: dict(repo.config["remote"][remote])}}
+    Path(repo.cache.local_cache_dir).mkdir(parents=True, exist_ok=True)  # DVC makes it with the first output
+    return {"cache": {"dir": repo.cache.local_cache_dir, "type": ["reflink", "hardlink", "copy"]}}
+
+
+def _gpus() -> int:
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    listed = subprocess.run(["nvidia-smi", "--list-gpus"], check=False, capture_output=True, text=True)
+    return listed.stdout.count("GPU ") if listed.returncode == 0 else 0
+
+
+def rebuild_stale(targets: list[str], jobs: int, scheduler: str | None, remote: str | None) -> None:
+    """Rebuild the stale ones of the stages and of those that they are made from.
+
+    targets: as of `dvc repro`. jobs: workers on this machine. scheduler: address of a dask scheduler whose workers are
+    used instead. remote: the DVC remote to share, where they cannot reach this project's cache. Raises RontgenError.
+    """
+    try:
+        _rebuild_stale(targets, jobs, scheduler, remote)
+    except DvcException as error:
+        raise RontgenError(str(error)) from error
+
+
+def _rebuild_stale(targets: list[str], jobs: int, scheduler: str | None, remote: str | None) -> None:
+    os.chdir(Repo.find_root())
+    repo = Repo(config={"core": {"remote": remote}} if remote else None)
+    if remote and remote not in repo.config["remote"]:
+        known = ", ".join(repo.config["remote"]) or "none, for there is none"
+        raise RontgenError(f"--remote: expected one of {known}, received {remote!r}: add it with `dvc remote add`")
+    tasks, project = plan(repo, targets, remote)
+    built = {}
+    if tasks:
+        local = workers(jobs, Path(repo.tmp_dir, "scale"))
+        with scheduler_at(scheduler) if scheduler else local as client:
+            print(f"{len(tasks)} stale stages; dashboard: {client.dashboard_link}")
+            built = rebuild(client, project, tasks)
+    bring_home(repo, targets, built, pull=bool(remote))

@@ -1,0 +1,228 @@
+"""A model card for each run, from the files that the other stages wrote: nothing in it is typed by hand.
+
+The headings are those of Mitchell et al. (2019), "Model Cards for Model Reporting", Section 4; the text is in
+templates/model_card.md.j2. A card holds nothing that differs between two runs of one commit on one machine.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from pydantic import BaseModel
+
+from rontgen.core import params, runs
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import read_json, replacing, require
+from rontgen.core.params import SUBSETS, Params
+from rontgen.core.runs import ACTIVE, Run
+
+FOLDER = Path("cards")
+CLAIMS = Path("metrics/claims.csv")
+ENDPOINTS = Path("metrics/endpoints.csv")
+LEAKAGE = Path("metrics/leakage.json")
+LEAKAGE_GAP = Path("metrics/leakage_gap.json")
+REQUIREMENTS = Path("requirements.txt")
+
+PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "imbalanced-learn", "pillow", "dvc")
+
+# The works behind the studies, as the head of each part of papers.yaml names them
+PAPERS = {
+    "smatika": "Classification of pneumonia with ResNet50V2 and transfer learning, SMATIKA Jurnal 2025",
+    "jitet": "Classification of pneumonia with MobileNetV2, JITET 2026",
+    "lungcare": "Detection of lung diseases in radiographs by deep learning, Primakara University",
+    "covid_hybrid": "Hybrid CNN-RNN model for the diagnosis of COVID-19",
+    "pirngadi": "Classification of pneumonia with a recurrent network and SMOTE, thesis, RSUD Dr Pirngadi",
+}
+
+
+def write_cards(folder: Path = FOLDER) -> None:
+    """Write a card for the active run and each reported one, and a README.md that lists them; other cards go.
+
+    Raises RontgenError, before anything is written, naming the command that makes a missing file.
+    """
+    values = params.load()
+    evidence = read_evidence()
+    cards = [gather(name, values, evidence) for name in [ACTIVE, *values.reported]]
+    texts = {f"{card['run'].name}.md": _render("model_card.md.j2", **card) for card in cards}
+    texts["README.md"] = _render("cards_readme.md.j2", cards=cards, is_demo=values.profile == "demo")
+
+    for name, text in texts.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    for path in folder.glob("*.md"):
+        if path.name not in texts:
+            path.unlink()
+
+
+def read_evidence() -> dict[str, Any]:
+    """What the cards share: leakage and leakage_gap (dicts), claims and endpoints (tables of text), and versions, by
+    package."""
+    return {
+        "leakage": read_json(LEAKAGE, "dvc repro leakage"),
+        "leakage_gap": read_json(LEAKAGE_GAP, "dvc repro leakage_gap"),
+        "claims": read_table(CLAIMS, "dvc repro compare"),
+        "endpoints": read_table(ENDPOINTS, "dvc repro compare"),
+        "versions": _versions(REQUIREMENTS),
+    }
+
+
+def gather(name: str, values: Params, evidence: dict[str, Any]) -> dict[str, Any]:
+    """All that the card of the run `name` says, by the names that its template uses.
+
+    Raises RontgenError for a file that is missing, naming the command that makes it.
+    """
+    run = runs.load_run(name)
+    study, evaluate = run.view.study, runs.stage_command("evaluate", name)
+    claims, endpoints, dataset = evidence["claims"], evidence["endpoints"], study.dataset_name
+    endpoints = endpoints[endpoints["trained"] == name]
+    others, rows = claims[claims["metric"] != "test.accuracy"], list(endpoints["run"].unique())
+    return evidence | {
+        "run": run,
+        "study": study,
+        "paper": PAPERS.get(study.name),
+        "is_demo": values.profile == "demo",
+        "settings": list(_settings(run, values)),
+        "metrics": read_json(run.metrics, evaluate),
+        "intervals": read_json(run.intervals, evaluate),
+        "train": read_json(run.train_metrics, run.command),
+        "time": read_json(run.time_metrics, run.command),
+        "audit": read_json(study.audit, study.command),
+        "preprocess": read_json(run.view.preprocess_metrics, run.view.command),
+        "shortcuts": read_json(Path("metrics/shortcuts", f"{dataset}.json"), f"dvc repro shortcuts@{dataset}"),
+        "endpoints": shown(endpoints),
+        "findings": [_counts(others[others["run"].isin(part)]["finding"]) for part in (rows, [study.name])],
+        "contradictions": contradictions(claims[claims["run"].isin([*rows, study.name])]),
+        "subsets": SUBSETS,
+    }
+
+
+def read_table(path: Path, command: str) -> pd.DataFrame:
+    """A table of the ledger, CLAIMS or ENDPOINTS, every cell as the text that stands there.
+
+    Raises RontgenError where it is missing, naming the command that makes it.
+    """
+    return pd.read_csv(require(path, command), dtype=str, keep_default_na=False)
+
+
+def shown(endpoints: pd.DataFrame) -> list[dict[str, str]]:
+    """The rows of ENDPOINTS that a page shows: each published row as stated, the first, and readings that were run."""
+    return endpoints[~endpoints.duplicated("run") | (endpoints["seeds"] != "0")].to_dict("records")
+
+
+def contradictions(claims: pd.DataFrame) -> list[dict[str, Any]]:
+    """Of each run, or whole study, that contradicts itself: run, rows (its contradictory claims) and sums (why)."""
+    found = claims[claims["finding"] == "contradictory"]
+    result = []
+    for run, rows in found.groupby("run", sort=False):
+        # a claim gives all its sums with a semicolon between them, and one kind of sum goes on after one
+        sums = [part for reason in rows["reason"] for part in re.split(r"; (?!with )", reason)]
+        result.append({"run": run, "rows": rows.to_dict("records"), "sums": list(dict.fromkeys(sums))})
+    return result
+
+
+def with_interval(metrics: dict, intervals: dict, *keys: str) -> str:
+    """A metric by its path of keys and its 95% interval, as `0.9700 (0.9151–0.9938)`; without one, where none is."""
+    value, interval = metrics, intervals
+    for key in keys:
+        value, interval = value[key], interval.get(key, {})
+    text = number(value) if isinstance(value, int) else rate(value)
+    if "low" not in interval:
+        return text
+    digits = 1 if isinstance(value, int) else 4
+    return f"{text} ({interval['low']:.{digits}f}–{interval['high']:.{digits}f})"
+
+
+def rate(value: float) -> str:
+    """A share or a score, with four decimals."""
+    return f"{float(value):z.4f}"  # of a number that is missing, float tells its name
+
+
+def number(value: int) -> str:
+    """A count, with commas between its thousands."""
+    return f"{int(value):,}"
+
+
+def _counts(findings: pd.Series) -> dict[str, int]:
+    return findings.value_counts(sort=False).to_dict()
+
+
+def _settings(run: Run, values: Params) -> Iterator[tuple[str, str]]:
+    """The settings that the run took, the profile applied, by their keys in params.yaml."""
+    study, profile = run.view.study, f"profiles.{values.profile}"
+    sections = {
+        "dataset": study.dataset_name,
+        "split": study.split,
+        f"{profile}.split.max_per_class": study.max_per_class,
+        "image.size": run.view.size,
+        "image": run.image,
+        "balance": run.view.balance,
+        "model": run.model_name,
+        f"models.{run.model_name}": run.model,
+        f"{profile}.train.pretrained": run.start.pretrained,
+        f"{profile}.train.batch_norm_momentum": run.batch_norm_momentum,
+        "augment": run.augment,
+        "train": run.train,
+        f"{profile}.threads": run.threads,
+    }
+    yield "profile", values.profile
+    for key, value in sections.items():
+        yield from _flat(key, value)
+
+
+def _flat(key: str, value) -> Iterator[tuple[str, str]]:
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_unset=True)
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _flat(f"{key}.{name}", inner)
+    elif isinstance(value, bool):
+        yield key, "yes" if value else "no"
+    else:
+        yield key, "none" if value is None else str(value)
+
+
+def _versions(path: Path) -> dict[str, str]:
+    """The pinned version of each of PACKAGES; of several, each with the condition it is for."""
+    text = require(path, "git checkout requirements.txt").read_text(encoding="utf-8")
+    pins = re.findall(r"^([\w.-]+)==(\S+)(?: ; ([^\\\n]*?))? *\\?$", text, re.MULTILINE)
+    versions = {}
+    for package in PACKAGES:
+        found = [(version, marker) for name, version, marker in pins if name == package]
+        if not found:
+            raise RontgenError(f"{path}: expected a version of {package}, received none: see docs/environment.md")
+        versions[package] = ", ".join(version + (f" where {marker}" if marker else "") for version, marker in found)
+    return versions
+
+
+def _render(template: str, **values) -> str:
+    try:
+        return _environment().get_template(template).render(values)
+    except (jinja2.UndefinedError, KeyError) as error:
+        raise RontgenError(
+            f"{values['run'].name}: expected every number of its model card, {error}: run `dvc repro cards`"
+        ) from error
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rontgen.reporting"),
+        autoescape=False,  # Markdown has its own escapes, see _text
+        finalize=_text,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"rate": rate, "number": number}
+    environment.globals["with_interval"] = with_interval
+    return environment
+
+
+def _text(value) -> str:
+    """Any value on one line, with what would be Markdown or HTML in it escaped."""
+    return re.sub(r"([\\`*\[|]|<(?=[A-Za-z/!?]))", r"\\\1", str(value).replace("\n", " "))

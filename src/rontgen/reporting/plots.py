@@ -1,0 +1,204 @@
+"""The pictures of a run: how it learnt, how well it tells the classes apart, how sure it is, and where it looked.
+
+A class has one colour and one marker everywhere. Every function writes the same PNG for the same input.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from rontgen.core.io import replacing
+
+# Okabe and Ito's palette, told apart by the colour-blind and in gray print
+CLASS_COLORS = {
+    "NORMAL": "#0072B2",
+    "PNEUMONIA": "#D55E00",
+    "PNEUMOTHORAX": "#009E73",
+    "TUBERCULOSIS": "#CC79A7",
+    "COVID": "#E69F00",
+}
+# The second cue, where a colour is lost
+CLASS_MARKERS = {"NORMAL": "o", "PNEUMONIA": "s", "PNEUMOTHORAX": "^", "TUBERCULOSIS": "D", "COVID": "v"}
+TRAIN_COLOR, VALIDATION_COLOR = "#56B4E9", "#000000"
+MUTED = "0.45"
+
+STYLE = {"dpi": 150, "layout": "constrained"}
+
+# Inferno, the clearer the hotter: where there is no heat the X-ray itself is seen
+_COLORS = colormaps["inferno"](np.linspace(0, 1, 256))
+_COLORS[:, 3] = np.linspace(0, 0.75, 256)
+HEAT = ListedColormap(_COLORS, name="heat")
+
+
+def confusion_matrix(confusion: dict[str, dict[str, int]], title: str, path: Path) -> None:
+    """Draw counts by true and predicted class as a PNG; the shade is the share of the true class."""
+    classes = list(confusion)
+    counts = np.array([[confusion[row][column] for column in classes] for row in classes])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 2.2 + 0.9 * len(classes)
+    figure = Figure(figsize=(side + 0.6, side), **STYLE)
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        color = "white" if shares[row, column] > 0.6 else "black"
+        text = f"{count}\n{shares[row, column]:.0%}"
+        axes.text(column, row, text, ha="center", va="center", color=color, fontsize=11)
+    axes.set_xticks(range(len(classes)), classes, rotation=20 if len(classes) > 2 else 0)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(title)
+    save(figure, path)
+
+
+def roc(
+    table: pd.DataFrame, band: pd.DataFrame, auc: float, interval: dict[str, float] | None, title: str, path: Path
+) -> None:
+    """Draw ROC curves, a table of evaluation.roc_table, as a PNG, in the band of intervals.roc_band.
+
+    interval: low and high, of the ROC-AUC; None where there is none.
+    """
+    figure, axes = _square(f"{title}\nROC-AUC {_with_interval(auc, interval)}")
+    axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1, label="chance")
+    _curves(axes, table, band, "false_positive_rate", "true_positive_rate", "default")
+    axes.set_xlabel("false positive rate (1 − specificity)")
+    axes.set_ylabel("true positive rate (sensitivity)")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+    save(figure, path)
+
+
+def precision_recall(
+    table: pd.DataFrame,
+    band: pd.DataFrame,
+    average_precision: float,
+    interval: dict[str, float] | None,
+    prevalence: dict[str, float],
+    title: str,
+    path: Path,
+) -> None:
+    """Draw precision-recall curves, a table of evaluation.precision_recall_table, as a PNG, in the band of
+    intervals.precision_recall_band.
+
+    interval: low and high, of the average precision; None where there is none. prevalence: each class's share of the
+    images, the precision of chance, as a dotted line.
+    """
+    figure, axes = _square(f"{title}\naverage precision {_with_interval(average_precision, interval)}")
+    for name in table["class"].unique():
+        axes.axhline(prevalence[name], color=CLASS_COLORS.get(name), linestyle=":", linewidth=1)
+    _curves(axes, table, band, "recall", "precision", "steps-pre")
+    axes.plot([], [], color=MUTED, linestyle=":", linewidth=1, label="chance: the class's share")
+    axes.set_xlabel("recall (sensitivity)")
+    axes.set_ylabel("precision")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+    save(figure, path)
+
+
+def calibration(
+    table: pd.DataFrame, brier_score: float, expected_calibration_error: float, title: str, path: Path
+) -> None:
+    """Draw a reliability diagram, a table of evaluation.calibration_table, as a PNG, over the bins' numbers of images.
+
+    Accuracy with its interval against mean confidence: under the diagonal the model is surer than it is right.
+    """
+    figure = Figure(figsize=(5.2, 6.2), **STYLE)
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    top.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1.5, label="as sure as right; below, too sure")
+    errors = table["accuracy"] - table["accuracy_low"], table["accuracy_high"] - table["accuracy"]
+    style = {"color": "black", "ecolor": TRAIN_COLOR, "elinewidth": 2, "capsize": 3, "marker": "o", "markersize": 5}
+    top.errorbar(
+        table["confidence"], table["accuracy"], yerr=errors, linewidth=1, label="images of a bin, 95% interval", **style
+    )
+    top.set_ylim(-0.02, 1.02)
+    top.set_ylabel("accuracy")
+    top.set_title(f"{title}\nBrier score {brier_score:.3f}, ECE {expected_calibration_error:.3f}")
+    width = table["high"] - table["low"]
+    bottom.bar(table["low"], table["images"], width, align="edge", color=TRAIN_COLOR, edgecolor="black")
+    bottom.set_xlim(table["low"].min() - 0.01, 1.01)
+    bottom.set_xlabel("confidence: probability of the predicted class")
+    bottom.set_ylabel("images")
+    bottom.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    figure.legend(loc="outside lower center")
+    save(figure, path)
+
+
+def history(table: pd.DataFrame, best_epoch: int, title: str, path: Path) -> None:
+    """Draw loss and accuracy by epoch as a PNG, the epoch kept marked by a line."""
+    figure = Figure(figsize=(7.2, 3.5), **STYLE)
+    lines = {"train": (TRAIN_COLOR, "o-"), "validation": (VALIDATION_COLOR, "s--")}
+    for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for subset, (color, line) in lines.items():
+            axes.plot(table["epoch"], table[f"{subset}_{measure}"], line, color=color, markersize=4, label=subset)
+        axes.axvline(best_epoch, color=MUTED, linestyle=":", linewidth=1.5, label="kept")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(measure)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.suptitle(f"{title}: epoch {best_epoch} kept")
+    save(figure, path)
+
+
+def heatmaps(images: np.ndarray, heatmaps: np.ndarray, captions: list[str], kind: str, title: str, path: Path) -> None:
+    """Draw each image beside itself under its heatmap as a PNG, two of these pairs in a row.
+
+    images: uint8 (N, H, W). heatmaps: float32 (N, H, W) in [0, 1], of gradcam.heatmaps. captions: one for each image.
+    kind: of gradcam.kind.
+    """
+    count, height, width = images.shape
+    rows = -(-count // 2)
+    figure = Figure(figsize=(7.2, 0.7 + rows * (0.35 + 1.6 * height / width)), **STYLE)
+    grid = figure.subplots(rows, 2, squeeze=False)
+    for axes, image, heat, caption in zip(grid.flat, images, heatmaps, captions, strict=False):
+        for offset in (0, 1.03 * width):
+            extent = (offset, offset + width, height, 0)
+            axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent)
+        axes.imshow(heat, cmap=HEAT, vmin=0, vmax=1, extent=extent)
+        if not heat.any():
+            box = {"facecolor": "white", "linewidth": 0}
+            axes.text(1.53 * width, height / 2, "zero everywhere", ha="center", va="center", fontsize=9, bbox=box)
+        axes.set_xlim(0, 2.03 * width)
+        axes.set_title(caption, fontsize=8)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    scale = ScalarMappable(Normalize(0, 1), HEAT)
+    colors = figure.colorbar(scale, ax=grid, aspect=15 * rows, pad=0.02)
+    colors.set_label(f"{kind}\nshare of its maximum")
+    figure.suptitle(title)
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG that names no version of matplotlib."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _square(title: str):
+    """A figure and axes of two rates, each from 0 to 1."""
+    figure = Figure(figsize=(5.2, 6.2), **STYLE)
+    axes = figure.add_subplot()
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_aspect("equal")
+    axes.set_title(title)
+    return figure, axes
+
+
+def _curves(axes, table: pd.DataFrame, band: pd.DataFrame, x: str, y: str, drawstyle: str) -> None:
+    """A curve for each class from x = 0 on, over its band."""
+    for name, curve in table.groupby("class", sort=False):
+        color = CLASS_COLORS.get(name)
+        within = band[band["class"] == name]
+        axes.fill_between(within[x], within["low"], within["high"], color=color, alpha=0.18, linewidth=0)
+        points = np.append(0, curve[x]), np.append(curve[y].iloc[0], curve[y])
+        style = {"color": color, "marker": CLASS_MARKERS.get(name), "markersize": 5, "markevery": 0.12}
+        axes.plot(*points, drawstyle=drawstyle, label=name, **style)
+
+
+def _with_interval(value: float, interval: dict[str, float] | None) -> str:
+    return f"{value:.3f} ({interval['low']:.3f}–{interval['high']:.3f})" if interval else f"{value:.3f}"

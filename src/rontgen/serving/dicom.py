@@ -1,0 +1,224 @@
+"""DICOM files as the pictures that a radiologist sees, for the page; nothing of a patient's data leaves here."""
+
+import io
+import logging
+import struct
+import warnings
+from itertools import pairwise
+
+import numpy as np
+from PIL import Image
+from pydicom import Dataset, uid
+from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import get_frame
+from pydicom.filereader import read_dataset
+from pydicom.pixels import pixel_array
+from pydicom.tag import Tag
+
+from rontgen.core.errors import RontgenError
+from rontgen.data.decoding import MAX_PIXELS
+
+NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
+# Their decoders in Pillow
+JPEGS = {uid.JPEGBaseline8Bit: "JPEG", uid.JPEG2000Lossless: "JPEG2000", uid.JPEG2000: "JPEG2000"}
+SYNTAXES = (*NATIVE, uid.RLELossless, *JPEGS)
+GRAYS = ("MONOCHROME1", "MONOCHROME2")
+COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+
+# In bytes, without the pixels and what is skipped
+MAX_HEADER = 2**19
+# What each read counts for besides: pydicom makes an object of a kilobyte from an empty item of eight bytes
+READ = 32
+
+# All that is read of a file; patients' names and numbers are not among it
+_PIXELS = Tag("PixelData")
+_TAGS = [Tag(f"{name}Sequence") for name in ("ModalityLUT", "VOILUT")]
+_TAGS += [Tag(name) for name in ("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration")]
+_TAGS += [Tag(name) for name in ("NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored")]
+_TAGS += [Tag(name) for name in ("PixelRepresentation", "RescaleIntercept", "RescaleSlope")]
+_TAGS += [Tag(name) for name in ("WindowCenter", "WindowWidth", "VOILUTFunction")]
+_TAGS += [_PIXELS]
+
+# pydicom warns of what breaks the standard, logs it, and quotes it
+warnings.filterwarnings("ignore", module="pydicom")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+
+
+def is_dicom(data: bytes) -> bool:
+    """Whether the bytes begin as a DICOM file does: a preamble of 128 bytes, then DICM."""
+    return data[128:132] == b"DICM"
+
+
+def to_png(data: bytes) -> bytes:
+    """Turn a DICOM file of one picture into a 16-bit grayscale PNG, for `images.decode`.
+
+    As on a radiologist's screen: the modality LUT or rescale, then the first VOI LUT or else the first window, then
+    MONOCHROME1 inverted. Without a VOI LUT and a window, 8-bit values stay as they are; of 16-bit ones, the lowest in
+    the picture is black and the highest white. Color (COLORS, of 8 bits) becomes its luminance.
+    Returns a PNG of values from 0 to 65535. Raises RontgenError, which quotes no text of the file, where the bytes are
+    no such file, its transfer syntax is not in SYNTAXES, or it claims more than MAX_PIXELS (a third of them in color).
+    """
+    try:
+        header = _read(data)
+        _check(header)
+        pixels = pixel_array(header, index=0)
+        gray = _luminance(pixels) if pixels.ndim == 3 else _as_seen(pixels, header)
+        png = io.BytesIO()
+        Image.fromarray(gray).save(png, "PNG", compress_level=1)
+    except RontgenError:
+        raise
+    except Exception as error:  # pydicom raises anything on damaged files, with words from them in its messages
+        reason = f"{len(data)} bytes that do not decode ({type(error).__name__})"
+        raise _error("a DICOM file of one picture", reason) from None
+    return png.getvalue()
+
+
+def _error(expected: str, received: str) -> RontgenError:
+    remedy = "save the picture uncompressed (`gdcmconv --raw in.dcm out.dcm`), or as PNG or JPEG"
+    return RontgenError(f"expected {expected}, received {received}; {remedy}")
+
+
+class _Bounded(io.BytesIO):
+    """A file of which MAX_HEADER bytes may be read besides the pixels, in few reads, and nothing after them."""
+
+    left = MAX_HEADER
+    at_pixels = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = super().read(size)
+        self.left -= READ + (0 if self.at_pixels else len(content))
+        if self.left < 0:
+            raise _error(f"a DICOM header of at most {MAX_HEADER} bytes and a picture in few fragments", "more")
+        return content
+
+    def stop(self, tag: int, *_) -> bool:
+        past = self.at_pixels
+        self.at_pixels = past or tag == _PIXELS
+        return past
+
+
+def _read(data: bytes) -> Dataset:
+    """Read the elements of _TAGS. Unlike `pydicom.dcmread`, never inflates: a small file may inflate to gigabytes."""
+    if not is_dicom(data):
+        raise _error("a DICOM file", f"{len(data)} bytes of something else")
+    file = _Bounded(data)
+    file.seek(132)
+    meta = read_dataset(file, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
+    syntax = uid.UID(str(meta.get("TransferSyntaxUID", "")))
+    if syntax not in SYNTAXES:
+        received = f"{syntax.name} ({syntax})" if syntax and syntax.is_valid else "none or an invalid one"
+        raise _error(f"a transfer syntax of {', '.join(known.name for known in SYNTAXES)}", received)
+    header = read_dataset(
+        file, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=file.stop, specific_tags=_TAGS
+    )
+    header.file_meta = FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = syntax
+    return header
+
+
+def _check(header: Dataset) -> None:
+    """Refuse, before pixels are decoded, what is not read or would take more memory than the picture."""
+    rows, columns, bits, samples = (
+        int(header[name].value) for name in ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel")
+    )
+    if rows * columns * samples > MAX_PIXELS:
+        raise _error(f"at most {MAX_PIXELS} values", f"{columns}×{rows} pixels of {samples}")
+    if (frames := int(header.get("NumberOfFrames") or 1)) != 1:
+        raise _error("one picture", f"{frames} frames")
+    kind = header.PhotometricInterpretation
+    if kind not in GRAYS + COLORS:
+        received = kind if kind == "PALETTE COLOR" else "another"
+        raise _error(f"a photometric interpretation of {', '.join(GRAYS + COLORS)}", received)
+    if (samples, bits) not in ([(1, 8), (1, 16)] if kind in GRAYS else [(3, 8)]):
+        expected = "1 × 8 or 1 × 16" if kind in GRAYS else "3 × 8"
+        raise _error(f"{expected} bits allocated to a pixel of {kind}", f"{samples} × {bits}")
+    if not header.get("PixelData"):
+        raise _error("a DICOM file of one picture", "one without pixel data")
+
+    syntax = header.file_meta.TransferSyntaxUID
+    if syntax in NATIVE:
+        size = rows * columns * samples * bits // 8
+        size = size * 2 // 3 if kind == "YBR_FULL_422" else size  # two pixels share their color
+        if len(header.PixelData) < size:
+            raise _error(f"{size} bytes of pixel data", f"{len(header.PixelData)}, as of a file cut short")
+        return
+    frame = get_frame(header.PixelData, 0, number_of_frames=1)
+    if syntax == uid.RLELossless:
+        _check_rle(frame, rows * columns)
+        return
+    with Image.open(io.BytesIO(frame), formats=[JPEGS[syntax]]) as image:
+        if image.size != (columns, rows):
+            raise _error(
+                f"{columns}×{rows} pixels in the {image.format}, as in the header", f"{image.width}×{image.height}"
+            )
+        if image.format == "JPEG2000" and not frame.startswith(b"\xff\x4f"):
+            raise _error("a bare JPEG 2000 codestream", "one in a JP2 container, which states its size twice")
+
+
+def _check_rle(frame: bytes, pixels: int) -> None:
+    """Refuse segments of over twice the pixels, which leaves room for padding: any two bytes may become 128."""
+    count, *starts = struct.unpack_from("<16I", frame)
+    for start, end in pairwise([*starts[:count], len(frame)]):
+        length = 0
+        while start < min(end, len(frame)):
+            code = frame[start]  # up to 127: so many bytes and one follow as they are; 128: nothing; above: a run
+            length += code + 1 if code < 128 else (257 - code) % 129
+            start += code + 2 if code < 128 else 1 + (code > 128)
+            if length > 2 * pixels:
+                raise _error(f"RLE segments of {pixels} bytes", "a longer one")
+
+
+def _luminance(pixels: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(pixels).convert("L")).astype(np.uint16) * 257
+
+
+@np.errstate(all="ignore")
+def _as_seen(pixels: np.ndarray, header: Dataset) -> np.ndarray:
+    """Gray values from 0 to 65535: computed for each of the 256 or 65536 possible values, then looked up."""
+    patterns = np.arange(256**pixels.itemsize, dtype=f"u{pixels.itemsize}")
+    stored = patterns.view(pixels.dtype)
+    if header.get("ModalityLUTSequence"):
+        values, _ = _look_up(stored, header.ModalityLUTSequence[0], header)
+    else:
+        values = stored * float(header.get("RescaleSlope") or 1) + float(header.get("RescaleIntercept") or 0)
+
+    if header.get("VOILUTSequence"):
+        values, high = _look_up(values, header.VOILUTSequence[0], header)
+        low = 0
+    elif header.get("WindowCenter") is not None and header.get("WindowWidth") is not None:
+        values, low, high = _window(values, header), 0, 1
+    else:
+        within = (stored >= pixels.min()) & (stored <= pixels.max()) | (pixels.itemsize == 1)
+        low, high = values[within].min(), values[within].max()
+    gray = ((values - low) / ((high - low) or 1)).clip(0, 1)
+    if np.isnan(gray).any():
+        raise _error("a rescale and a window of finite numbers", "others")
+    if header.PhotometricInterpretation == "MONOCHROME1":
+        gray = 1 - gray
+    return np.round(gray * 65535).astype(np.uint16)[pixels.view(patterns.dtype)]
+
+
+def _look_up(values: np.ndarray, item: Dataset, header: Dataset) -> tuple[np.ndarray, int]:
+    """The values in a LUT, and the highest that its depth allows; pydicom's own wraps around in 8-bit LUTs."""
+    entries, first, depth = item.LUTDescriptor
+    entries = entries or 65536
+    table = item.LUTData
+    if isinstance(table, bytes):
+        table = np.frombuffer(table, "<u2" if header.file_meta.TransferSyntaxUID.is_little_endian else ">u2")
+    if len(table) < entries or not 8 <= depth <= 16:
+        raise _error(f"a LUT of {entries} values of 8 to 16 bits", f"{len(table)} of {depth}")
+    index = np.round(values.astype(np.float64) - first).clip(0, entries - 1).astype(np.int64)
+    return np.asarray(table, np.float64)[index], 2**depth - 1
+
+
+def _window(values: np.ndarray, header: Dataset) -> np.ndarray:
+    """From 0 below the first window to 1 above it, by the formulas of DICOM PS3.3 C.11.2.1."""
+    center, width = (float(np.ravel(value)[0]) for value in (header.WindowCenter, header.WindowWidth))
+    if not width >= 1:
+        raise _error("a window at least 1 wide", f"{width}")
+    function = header.get("VOILUTFunction") or "LINEAR"
+    if function == "SIGMOID":
+        return 1 / (1 + np.exp(-4 * (values - center) / width))
+    if function != "LINEAR_EXACT":  # LINEAR: half a value lower and one narrower; 1 wide is a threshold
+        center, width = center - 0.5, max(width - 1, 1e-9)
+    return (values - center) / width + 0.5

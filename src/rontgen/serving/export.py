@@ -1,0 +1,263 @@
+"""Exported models: a run's model as ONNX, LiteRT and int8 LiteRT.
+
+Each is asked of the whole test subset and set beside what `evaluate` wrote of the Keras model. With them goes
+model.json: what a predictor of X-rays must know besides the weights. The stages are in exports/dvc.yaml; the page
+and `rontgen predict` read from here.
+"""
+
+import hashlib
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from rontgen.core import errors, runs
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import read_json, replacing, require, write_json
+from rontgen.core.runs import ACTIVE, Run
+from rontgen.data import arrays
+from rontgen.evaluation.metrics import predict, read_predictions
+from rontgen.serving import ood, ood_probes
+
+FOLDER = Path("exports")
+METRICS = Path("metrics/exports")
+DESCRIPTION = "model.json"
+FILES = {"onnx": "model.onnx", "litert": "model.tflite", "litert_int8": "model_int8.tflite"}
+
+# Of two classes, the probability from which evaluation.prediction_table decides for the second; the metrics are at it
+THRESHOLD = 0.5
+# Of probabilities, from another order of float32 sums: ResNet50 in the demo is 1.5e-5 away, the deepest of the twelve.
+# int8 is another model, and is measured instead
+TOLERANCE = 1e-4
+# Training images from which int8 takes the range of each activation
+CALIBRATION_IMAGES = 100
+LATENCY_IMAGES = 50
+
+
+def stage(run: str) -> str:
+    """The DVC stage that exports a run."""
+    return f"{FOLDER}/dvc.yaml:" + ("export" if run == ACTIVE else f"paper_export@{run}")
+
+
+def command(run: str) -> str:
+    """The command that exports a run."""
+    return f"rontgen export {run}"
+
+
+def load_run(name: str) -> Run:
+    """The run of that name. Raises RontgenError for one that params.yaml lacks, and for a leak-free run."""
+    run = runs.load_run(name)
+    if run.view.study.is_leakfree:
+        base = name.removesuffix(runs.LEAKFREE)
+        raise RontgenError(
+            f"--run: expected {ACTIVE} or a reported run, received the leak-free run {name!r}: use {base}"
+        )
+    return run
+
+
+def export(run: Run) -> None:
+    """Write the model files, model.json and the metrics of a run.
+
+    Raises RontgenError, and writes neither that file nor metrics, where the model cannot be converted or where ONNX or
+    LiteRT (not int8) gives a probability that is further than TOLERANCE from Keras's.
+    """
+    require(run.model_file, run.command)
+    predictions = predictions_of(run)
+    subsets = arrays.read_subsets(run.view)
+
+    from rontgen.models import files
+    from rontgen.training import determinism
+
+    determinism.prepare(seed=0, threads=run.threads)
+    model = files.load(run.model_file, run.command)
+    known = reference(run)
+    folder, threshold = FOLDER / run.name, _threshold(run)
+    write_json(describe(run, model, known), folder / DESCRIPTION)
+
+    expected, names = predictions[run.classes].to_numpy(), predictions["class"].to_numpy(dtype=object)
+    metrics = {
+        "test_images": len(names),
+        "keras": {"megabytes": _megabytes(run.model_file), "accuracy": _accuracy(expected, names, run)},
+    }
+    seconds = {"keras": latency(model, subsets["test"])}
+    for kind, name in tqdm(FILES.items(), desc=f"export {run.name}", unit="file"):
+        with replacing(folder / name) as temporary:
+            convert(model, kind, subsets["train"], temporary)
+            travelled = open_file(kind, temporary, run.threads)
+            found = predict(travelled, subsets["test"])
+            difference = float(np.abs(found - expected).max())
+            if kind != "litert_int8" and difference > TOLERANCE:
+                raise RontgenError(
+                    f"{folder / name}: expected Keras's probabilities to within {TOLERANCE}, received some that are "
+                    f"{difference:.2g} away: report it with the run's model card, and use the Keras model"
+                )
+        metrics[kind] = {
+            "megabytes": _megabytes(folder / name),
+            "accuracy": _accuracy(found, names, run),
+            "max_difference": float(f"{difference:.1g}"),  # its second digit depends on the processor
+            "same_decisions": float(np.mean(decide(found, threshold) == decide(expected, threshold))),
+        }
+        seconds[kind] = latency(travelled, subsets["test"])
+    metrics["ood"] = ood_probes.measure(known, subsets["test"], subsets["test"].shape[1])
+
+    write_json(metrics, METRICS / f"{run.name}.json")
+    write_json(
+        {"single_image_milliseconds": {kind: value * 1000 for kind, value in seconds.items()}},
+        METRICS / run.name / "time.json",
+    )
+
+
+def predictions_of(run: Run) -> pd.DataFrame:
+    """What the Keras model said of each test image: a table of evaluation.prediction_table."""
+    evaluate = runs.stage_command("evaluate", run.name)
+    with require(run.predictions, evaluate).open() as file:
+        return read_predictions(file, str(run.predictions), evaluate)
+
+
+def reproduce(names: list[str]) -> None:
+    """Export runs by DVC, which makes what they need first. Raises RontgenError where a stage fails."""
+    for name in names:
+        load_run(name)
+    with errors.needs_extra("app"):
+        import onnx  # noqa: F401
+    command = [sys.executable, "-m", "dvc", "repro", *(stage(name) for name in names)]
+    if subprocess.run(command, check=False).returncode != 0:
+        raise RontgenError("a stage failed, see above: mend it and run the same command again")
+
+
+def read(run: Run) -> tuple[dict | None, dict | None]:
+    """model.json and the metrics of a run's export: None where there is none of the Keras model that is there."""
+    folder = FOLDER / run.name
+    if not (folder / DESCRIPTION).exists():
+        return None, None
+    description = read_json(folder / DESCRIPTION, command(run.name))
+    if run.model_file.exists() and _sha256(run.model_file) != description["model_sha256"]:
+        return None, None
+    return description, read_json(METRICS / f"{run.name}.json", command(run.name))
+
+
+def reference(run: Run) -> ood.Reference:
+    """What the X-rays that a run was trained on look like."""
+    subsets = arrays.read_subsets(run.view)
+    return ood.fit(subsets["train"], subsets["validation"])
+
+
+def describe(run: Run, model, reference: ood.Reference) -> dict:
+    """What model.json holds: what a predictor needs besides the weights, and the layers for who wants to see them.
+
+    threshold: of the second of two classes; None for several, of which the most probable is decided for.
+    """
+    return {
+        "run": run.name,
+        "model": run.model_name,
+        "dataset": run.view.study.dataset_name,
+        "classes": run.classes,
+        "size": int(model.input_shape[1]),
+        "model_sha256": _sha256(run.model_file),
+        "threshold": _threshold(run),
+        "threads": run.threads,
+        "parameters": model.count_params(),
+        "layers": [
+            {
+                "name": layer.name,
+                "type": type(layer).__name__,
+                "output": list(layer.output.shape[1:]),
+                "parameters": layer.count_params(),
+                "layers": len(getattr(layer, "layers", [])),
+            }
+            for layer in model.layers
+        ],
+        "ood": reference.to_dict(),
+    }
+
+
+def convert(model, kind: str, training_images: np.ndarray, path: Path) -> None:
+    """Write a Keras model that was called before as `kind` of FILES. Raises RontgenError where that is refused."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of NumPy's names, in the converter
+            if kind == "onnx":
+                model.export(path, format="onnx", verbose=False)
+            else:
+                _convert_to_litert(model, kind, training_images, path)
+    except Exception as error:  # converters raise whatever the graph makes them
+        said = (str(error).strip() or type(error).__name__).split("\n")[0][:200]
+        raise RontgenError(
+            f"{path.name}: expected a model that {kind} can hold, received {said}: use another"
+        ) from error
+
+
+def _convert_to_litert(model, kind: str, training_images: np.ndarray, path: Path) -> None:
+    import tensorflow as tf
+
+    options = {}
+    if kind == "litert_int8":
+        step = max(1, len(training_images) // CALIBRATION_IMAGES)
+        chosen = training_images[::step][:CALIBRATION_IMAGES].astype(np.float32)
+        options = {
+            "optimizations": [tf.lite.Optimize.DEFAULT],
+            "representative_dataset": lambda: ([chosen[index : index + 1]] for index in range(len(chosen))),
+        }
+    # LiteRT's own operations alone: others need a runtime that phones have not got
+    options["target_spec"] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    _unrolled(model).export(path, format="litert", verbose=False, **options)
+
+
+def _unrolled(model):
+    """The same model with the steps of recurrent layers laid out: LiteRT has no loop over a list of tensors."""
+    import keras
+
+    def unroll(layer):
+        if not isinstance(layer, keras.layers.LSTM | keras.layers.SimpleRNN):
+            return layer
+        return type(layer).from_config(layer.get_config() | {"unroll": True})
+
+    copy = keras.models.clone_model(model, clone_function=unroll)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def open_file(kind: str, path: Path, threads: int):
+    """The exported file, to ask as a Keras model is asked. Raises RontgenError where it is damaged."""
+    from rontgen.serving import backends
+
+    return (backends.Onnx if kind == "onnx" else backends.LiteRt)(path, threads)
+
+
+def latency(model, images: np.ndarray) -> float:
+    """The median seconds that a model takes for one image, after one to warm up."""
+    predict(model, images[:1])
+    seconds = []
+    for index in range(LATENCY_IMAGES):
+        image = images[index % len(images)][None]
+        begin = time.perf_counter()
+        predict(model, image)
+        seconds.append(time.perf_counter() - begin)
+    return float(np.median(seconds))
+
+
+def decide(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
+    """The class decided for, as its number: int (N,). probabilities: float (N, classes). threshold: of model.json."""
+    return probabilities.argmax(axis=1) if threshold is None else (probabilities[:, 1] >= threshold).astype(int)
+
+
+def _accuracy(probabilities: np.ndarray, names: np.ndarray, run: Run) -> float:
+    decided = decide(probabilities, _threshold(run))
+    return float(np.mean(np.array(run.classes, dtype=object)[decided] == names))
+
+
+def _threshold(run: Run) -> float | None:
+    return THRESHOLD if len(run.classes) == 2 else None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _megabytes(path: Path) -> float:
+    return round(path.stat().st_size / 1e6, 2)  # tf2onnx names its nodes otherwise each time: bytes more or less

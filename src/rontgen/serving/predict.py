@@ -1,0 +1,87 @@
+"""X-rays read from files: a CSV with a row for each."""
+
+import csv
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from tqdm import tqdm
+
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import replacing
+from rontgen.serving.predictor import MAX_BYTES, Predictor, open_predictors
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
+
+
+def find(names: list[str]) -> list[Path]:
+    """The files that names stand for: themselves, a folder's pictures at any depth (SUFFIXES), or a pattern's matches.
+
+    Sorted within each name. Raises RontgenError for a name that stands for none.
+    """
+    found = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            matches = [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()]
+        elif path.exists():
+            matches = [path]
+        else:
+            try:
+                matches = [match for match in Path(path.anchor).glob(name.removeprefix(path.anchor)) if match.is_file()]
+            except ValueError as error:
+                raise RontgenError(f"{name}: expected a pattern, received one where {str(error).lower()}") from None
+        if not matches:
+            raise RontgenError(
+                f"{name}: expected a file, a pattern, or a folder with {', '.join(SUFFIXES)}, received none: "
+                "check its name"
+            )
+        found += sorted(matches)
+    return list(dict.fromkeys(found))
+
+
+def rows(predictor: Predictor, files: list[Path]) -> Iterator[dict]:
+    """A row for each file, by the columns of `columns`; where one cannot be read, with the error alone."""
+    for file in tqdm(files, desc="predict", unit="image", disable=None):
+        try:
+            with file.open("rb") as opened:
+                prediction = predictor.read(opened.read(MAX_BYTES + 1))
+        except (OSError, RontgenError) as error:
+            yield {"file": file, "error": str(error)}
+            continue
+        yield {
+            "file": file,
+            "is_xray": prediction.is_xray,
+            "decision": prediction.decision,
+            "confidence": prediction.confidence,
+            **(prediction.probabilities or {}),
+            "error": "",
+        }
+
+
+def columns(predictor: Predictor) -> list[str]:
+    """The columns of the CSV; a picture that is not read, or not diagnosed, leaves those it has nothing for empty."""
+    return ["file", "is_xray", "decision", "confidence", *predictor.classes, "error"]
+
+
+def write(files: list[Path], run: str, kind: str, output: Path | None) -> int:
+    """Read the files by the model of a run and write the CSV, to standard output where `output` is None.
+
+    Returns how many could not be read. Raises RontgenError where `output` is a folder, or the model is missing.
+    """
+    if output and output.is_dir():
+        raise RontgenError(f"--output: expected a file to write, received the folder {output}: name a file")
+    predictor = open_predictors([run], kind)[run]
+    failed = 0
+    with ExitStack() as stack:
+        file = sys.stdout
+        if output:
+            path = stack.enter_context(replacing(output))
+            file = stack.enter_context(path.open("w", newline="", encoding="utf-8", errors="surrogateescape"))
+        writer = csv.DictWriter(file, columns(predictor))
+        writer.writeheader()
+        for row in rows(predictor, files):
+            writer.writerow(row)
+            failed += bool(row["error"])
+    return failed

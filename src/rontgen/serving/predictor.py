@@ -1,0 +1,128 @@
+"""A picture read by the model of one run: from the bytes of a file to probabilities, a decision, and where it looked.
+
+The page and `rontgen predict` both read here. Decoding and prediction are the pipeline's own functions, so that a test
+image gets the probability that `evaluate` wrote, to the last bit.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from rontgen.core import runs
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import commit, read_json, require
+from rontgen.data import arrays, decoding
+from rontgen.evaluation import metrics
+from rontgen.serving import dicom, export, ood, ood_probes
+from rontgen.serving.ood import Reference
+
+KINDS = ("keras", "onnx")
+# Bytes of one file: an uncompressed radiograph of 16 bits and 9 megapixels has 18 MB
+MAX_BYTES = 25_000_000
+# Of a picture on the page, in pixels
+SHOWN = 448
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one picture. is_xray: whether it looks like those the model was trained on; what does not
+    has no probabilities (by class), decision and confidence. reason: why not, a key of the page's texts. For the page:
+    image, uint8 (SHOWN, SHOWN), and heatmap, float32 (H, W) in [0, 1], of gradcam.heatmaps for the class decided for;
+    None elsewhere, and where the model's kind has no heatmap."""
+
+    is_xray: bool
+    reason: str | None
+    probabilities: dict[str, float] | None
+    decision: str | None
+    confidence: float | None
+    image: np.ndarray | None
+    heatmap: np.ndarray | None
+
+
+class Predictor:
+    """The model of one run, and what is known of it.
+
+    description: of export.describe. metrics, intervals: of the run's evaluation. kind: of KINDS. explains: the method
+    of the heatmaps (gradcam.kind), None where there are none. export_metrics: of the exported files, None where this
+    model has none. Raises RontgenError, naming the command that mends it, where a file is missing, or where the ONNX
+    file is of another model than the Keras file that is there.
+    """
+
+    def __init__(self, name: str, kind: str = "keras"):
+        run = export.load_run(name)
+        self.name, self.kind, self.classes = name, kind, run.classes
+        evaluate = runs.stage_command("evaluate", name)
+        self.metrics = read_json(run.metrics, evaluate)
+        self.intervals = read_json(run.intervals, evaluate)
+        self.commit = commit()
+        self.explains = None
+        description, self.export_metrics = export.read(run)
+        if kind == "onnx":
+            file = require(export.FOLDER / name / export.FILES["onnx"], export.command(name))
+            if description is None:
+                raise RontgenError(
+                    f"{file}: expected an export of {run.model_file}, received that of another model: run "
+                    f"`{export.command(name)}`"
+                )
+            self._model = export.open_file("onnx", file, run.threads)
+        else:
+            from rontgen.evaluation import gradcam
+            from rontgen.models import files
+
+            self._model = files.load(require(run.model_file, run.command), run.command)
+            self.explains = gradcam.kind(self._model)
+            description = description or export.describe(run, self._model, export.reference(run))
+        self.description, self._run = description, run
+        self._reference = Reference.from_dict(description["ood"])
+        size = self.description["size"]
+        metrics.predict(self._model, np.zeros((2, size, size, 1), np.uint8))  # the first takes seconds
+
+    @cached_property
+    def ood_rates(self) -> dict:
+        """How often X-rays of the test subset and other pictures are turned away, see ood_probes.measure."""
+        if self.export_metrics:
+            return self.export_metrics["ood"]
+        test = arrays.read_subsets(self._run.view)["test"]
+        return ood_probes.measure(self._reference, test, test.shape[1])
+
+    def read(self, data: bytes, *, for_page: bool = False) -> Prediction:
+        """Read the bytes of a JPEG, PNG or DICOM file. Raises RontgenError where they are none, or too large."""
+        if len(data) > MAX_BYTES:
+            raise RontgenError(
+                f"expected a file of at most {MAX_BYTES / 1e6:.0f} MB, received {len(data) / 1e6:.1f} MB"
+            )
+        if dicom.is_dicom(data):
+            data = dicom.to_png(data)
+        image = decoding.decode(data, self.description["size"])[..., None]
+        shown = decoding.decode(data, SHOWN) if for_page else None
+        reason = self._unfamiliar(data, image)
+        if reason:
+            return Prediction(False, reason, None, None, None, shown, None)
+        # as two of a batch: for one alone TensorFlow takes other kernels, whose last bit may differ from evaluate's
+        (probabilities, _) = metrics.predict(self._model, np.stack([image, image]))
+        (decided,) = export.decide(probabilities[None], self.description["threshold"])
+        heatmap = self._heatmap(image, decided) if for_page and self.explains else None
+        named = dict(zip(self.classes, map(float, probabilities), strict=True))
+        return Prediction(True, None, named, self.classes[decided], float(probabilities[decided]), shown, heatmap)
+
+    def _unfamiliar(self, data: bytes, image: np.ndarray) -> str | None:
+        if ood.colourfulness(data) > ood.COLOUR:
+            return "in_colour"
+        (score,) = self._reference.score(image[None])
+        return "unlike_xrays" if score > self._reference.threshold else None
+
+    def _heatmap(self, image: np.ndarray, decided: int) -> np.ndarray:
+        from rontgen.evaluation import gradcam
+
+        (heatmap,) = gradcam.heatmaps(self._model, image[None], np.array([decided]))
+        return heatmap
+
+
+def open_predictors(names: list[str], kind: str = "keras") -> dict[str, Predictor]:
+    """The predictor of each run, the backend prepared as `evaluate` prepares it."""
+    if kind == "keras":
+        from rontgen.training import determinism
+
+        determinism.prepare(seed=0, threads=export.load_run(names[0]).threads)
+    return {name: Predictor(name, kind) for name in names}

@@ -1,0 +1,52 @@
+"""Batches for training, read from the memory-mapped arrays that preprocess and balance wrote."""
+
+import keras
+import numpy as np
+
+from rontgen.core.params import Augment
+from rontgen.data.arrays import Subset
+from rontgen.training.augmentation import draw, identity
+from rontgen.training.data_parallel import ALONE, Share
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of a subset for `fit`: shuffled and augmented anew each epoch from (seed, epoch), or in order.
+
+    Yields images uint8 (B, H, W, 1), with `amounts` also their augmentation's amounts, the identity where
+    `augmentation` is None, and labels: float32 (B, 1) for one sigmoid unit, else int32 (B,). Of a batch that several
+    processes share, this one's part.
+    """
+
+    def __init__(
+        self, subset: Subset, batch_size: int, *, sigmoid: bool, seed: int | None = None,
+        augmentation: Augment | None = None, amounts: bool = False, share: Share = ALONE,
+    ):  # fmt: skip
+        super().__init__()
+        self.subset, self.batch_size, self.sigmoid = subset, batch_size, sigmoid
+        self.seed, self.augmentation, self.with_amounts = seed, augmentation, amounts
+        self.share = share
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Draw the order and the augmentation of that epoch, zero-based."""
+        variants = self.augmentation.variants if self.augmentation else 1
+        self.order = np.tile(np.arange(len(self.subset)), variants)
+        self.amounts = identity(len(self.order)) if self.with_amounts else None
+        if self.seed is None:
+            return
+        random = np.random.default_rng([self.seed, epoch])
+        random.shuffle(self.order)
+        if self.augmentation:
+            height, width = self.subset.images.shape[1:3]
+            self.amounts = draw(random, len(self.order), self.augmentation, height, width)
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.batch_size)
+
+    def __getitem__(self, index: int):
+        end = min((index + 1) * self.batch_size, len(self.order))
+        batch = self.share.of(np.arange(index * self.batch_size, end), self.batch_size)
+        positions = self.order[batch]
+        images, labels = self.subset.read(positions), self.subset.labels[positions]
+        labels = labels.astype(np.float32)[:, None] if self.sigmoid else labels.astype(np.int32)
+        return ((images, self.amounts[batch]), labels) if self.with_amounts else (images, labels)

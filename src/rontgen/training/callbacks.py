@@ -1,0 +1,228 @@
+"""What happens at the end of each epoch: the best weights are kept, the history grows, and all of it is saved."""
+
+import json
+import math
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import keras
+import numpy as np
+from dvclive import Live
+from scmrepo.exceptions import SCMError
+
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import replacing
+from rontgen.training import data_parallel
+
+# Keras's names of what it measures each epoch, and ours
+HISTORY_COLUMNS = {
+    "loss": "train_loss",
+    "accuracy": "train_accuracy",
+    "val_loss": "validation_loss",
+    "val_accuracy": "validation_accuracy",
+    "learning_rate": "learning_rate",
+}
+
+# What Keras's ReduceLROnPlateau and EarlyStopping remember from one epoch to the next
+SCHEDULE_STATE = ("best", "best_epoch", "cooldown_counter", "stopped_epoch", "wait")
+
+
+def open_live(folder: Path) -> Live:
+    """DVCLive, writing to `folder`. Raises RontgenError outside of a git repository with a commit, which it needs."""
+    try:
+        return Live(str(folder), dvcyaml=None, save_dvc_exp=False)
+    except SCMError as error:
+        raise RontgenError(f"expected a git repository with a commit: {error}: run `git commit` first") from None
+
+
+class Finite(keras.callbacks.Callback):
+    """Ends the training at the first loss that is not finite, before anything of that epoch is kept or saved."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.name, self.epoch = name, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch + 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._check(logs["loss"], "training")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._check(logs["val_loss"], "validation")
+
+    def _check(self, loss, kind: str) -> None:
+        if not math.isfinite(loss):
+            raise RontgenError(
+                f"{self.name}, epoch {self.epoch}: expected a finite {kind} loss, received {float(loss)}: lower "
+                "train.learning_rate, or turn train.mixed_precision off, and run it again"
+            )
+
+
+class TimeLeft(keras.callbacks.Callback):
+    """Prints, after each epoch, how much time is left of `total` epochs at the mean pace so far."""
+
+    def __init__(self, total: int):
+        super().__init__()
+        self.total, self.seconds, self.trained = total, 0.0, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds += time.perf_counter() - self.begun
+        self.trained += 1
+        left = self.seconds / self.trained * (self.total - epoch - 1)
+        if left and data_parallel.is_first():
+            left = timedelta(seconds=round(left))
+            print(f"epoch {epoch + 1} of {self.total} done, at most {left} left", file=sys.stderr)
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Keeps the weights of the best epoch over all phases.
+
+    val_accuracy: the highest, and of several the one with the lowest val_loss (covid_hybrid); val_loss: the lowest;
+    last: the last.
+    """
+
+    def __init__(self, kept: keras.Model, monitor: str):
+        super().__init__()
+        self.kept, self.monitor = kept, monitor
+        self.score, self.epoch, self.weights = None, 0, []
+
+    def on_epoch_end(self, epoch, logs=None):
+        scores = {
+            "val_accuracy": [logs["val_accuracy"], -logs["val_loss"]],
+            "val_loss": [-logs["val_loss"]],
+            "last": [epoch],
+        }
+        score = scores[self.monitor]
+        if self.score is None or score > self.score:
+            self.score, self.epoch, self.weights = score, epoch + 1, self.kept.get_weights()
+
+    def restore(self) -> None:
+        self.kept.set_weights(self.weights)
+
+
+class Record(keras.callbacks.Callback):
+    """Collects the history, and logs it to DVCLive as it grows, so that DVC and its editors follow a run.
+
+    live: None in a process that does not write.
+    """
+
+    def __init__(self, live: Live | None):
+        super().__init__()
+        self.live, self.rows = live, []
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = {ours: float(logs[name]) for name, ours in HISTORY_COLUMNS.items() if name in logs}
+        values.setdefault("learning_rate", float(np.asarray(self.model.optimizer.learning_rate)))
+        self.add({"epoch": epoch + 1, **values})
+
+    def add(self, row: dict) -> None:
+        self.rows.append(row)
+        if self.live is None:
+            return
+        for name, value in row.items():
+            if name != "epoch":
+                self.live.log_metric(name, value)
+        self.live.next_step()
+
+
+# How many times as long as a save took must be trained before the next: 280 MB, as of a ResNet50, take a second
+SAVE_EVERY = 20
+
+
+class Progress(keras.callbacks.Callback):
+    """Saves after an epoch, in one file, all that the next one depends on; a killed run goes on from there.
+
+    That is: the phase, weights, optimizer and random state, the schedules, the history, and the best weights so far.
+    Epochs that are short beside the saving are skipped, so that a twentieth of the time goes into it at most.
+    A file of another fingerprint is not read. Of several processes the first saves, and all read. The callback must
+    be the last of its list.
+    """
+
+    def __init__(self, path: Path, fingerprint: str, keep: KeepBest, record: Record):
+        super().__init__()
+        self.path, self.fingerprint, self.keep, self.record = path, fingerprint, keep, record
+        self.phase, self.begin, self.schedules, self.seconds = 0, 0, [], 0.0
+        self.next_save = 0.0
+        self.saved = self._load()
+
+    def start_phase(self, phase: int, schedules: list[keras.callbacks.Callback]) -> int | None:
+        """The epoch at which this phase began, or None where a saved run has it behind it."""
+        if self.saved is not None and phase < self.saved["phase"]:
+            return None
+        resumes = self.saved is not None and phase == self.saved["phase"]
+        self.phase, self.schedules = phase, schedules
+        self.begin = self.saved["begin"] if resumes else len(self.record.rows)
+        return self.begin
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether early stopping had ended the saved phase."""
+        return self.saved is not None and self.saved["stopped"]
+
+    def on_train_begin(self, logs=None):
+        self.clock = time.perf_counter() - self.seconds
+        if self.saved is None:
+            return
+        for variable, value in zip(self._variables(), self.saved["variables"], strict=True):
+            variable.assign(value)
+        for schedule, state in zip(self.schedules, self.saved["schedules"], strict=True):
+            vars(schedule).update(state)
+        self.saved = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds = time.perf_counter() - self.clock
+        if data_parallel.is_first() and self.seconds >= self.next_save:
+            self._save()
+            took = time.perf_counter() - self.clock - self.seconds
+            self.next_save = self.seconds + (1 + SAVE_EVERY) * took
+
+    def _variables(self) -> list:
+        optimizer = self.model.optimizer
+        if not optimizer.built:
+            optimizer.build(self.model.trainable_variables)
+        return [*self.model.variables, *optimizer.variables]
+
+    def _save(self) -> None:
+        state = {
+            "fingerprint": self.fingerprint,
+            "phase": self.phase,
+            "begin": self.begin,
+            "seconds": self.seconds,
+            "stopped": bool(self.model.stop_training),
+            "rows": self.record.rows,
+            "score": [float(value) for value in self.keep.score],
+            "best_epoch": self.keep.epoch,
+            "schedules": [_state(schedule) for schedule in self.schedules],
+        }
+        arrays = {f"variable_{n:05}": np.asarray(v.value) for n, v in enumerate(self._variables())}
+        arrays |= {f"kept_{n:05}": value for n, value in enumerate(self.keep.weights)}
+        with replacing(self.path) as temporary, temporary.open("wb") as file:
+            np.savez(file, state=json.dumps(state), **arrays)
+
+    def _load(self) -> dict | None:
+        if not self.path.exists():
+            return None
+        with np.load(self.path, allow_pickle=False) as file:
+            state = json.loads(str(file["state"]))
+            if state["fingerprint"] != self.fingerprint:
+                return None
+            state["variables"] = [file[name] for name in file.files if name.startswith("variable_")]
+            self.keep.weights = [file[name] for name in file.files if name.startswith("kept_")]
+        self.keep.score, self.keep.epoch = state["score"], state["best_epoch"]
+        self.seconds = state["seconds"]
+        for row in state["rows"]:
+            self.record.add(row)
+        print(f"resuming after epoch {len(self.record.rows)}")
+        return state
+
+
+def _state(schedule: keras.callbacks.Callback) -> dict:
+    """What a schedule remembers, ready for JSON, which also has numbers like infinity as Python writes them."""
+    values = {name: vars(schedule)[name] for name in SCHEDULE_STATE if name in vars(schedule)}
+    return {name: value if value is None else float(value) for name, value in values.items()}

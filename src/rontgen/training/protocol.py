@@ -1,0 +1,268 @@
+"""The protocols of the five papers: phases, schedules, early stopping, and the epoch that is kept."""
+
+import hashlib
+import json
+import re
+import sys
+import tempfile
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from dvclive import Live
+
+from rontgen.core.io import replacing
+from rontgen.core.params import Augment, Train
+from rontgen.core.runs import Run
+from rontgen.data.arrays import Subset
+from rontgen.training import data_parallel
+from rontgen.training.augmentation import COLUMNS, Augmentation
+from rontgen.training.batches import Batches
+from rontgen.training.callbacks import Finite, KeepBest, Progress, Record, TimeLeft
+
+OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of epochs with one learning rate to begin with. whole: the whole backbone is trained."""
+
+    epochs: int
+    learning_rate: float
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """history: a row per epoch (epoch, one-based, and callbacks.HISTORY_COLUMNS' values). best_epoch: the one kept."""
+
+    history: pd.DataFrame
+    best_epoch: int
+    seconds: float
+    images_per_second: float
+
+
+def set_batch_norm_momentum(model: keras.Model, momentum: float) -> None:
+    """How slowly batch statistics are averaged, in every BatchNormalization of the model and its backbone."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            set_batch_norm_momentum(layer, momentum)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = momentum
+
+
+def fingerprint(run: Run, files: list[Path]) -> str:
+    """What a run depends on, as one SHA-256: its settings, the bytes of its input files, this code, its versions
+    and the number of devices, in whose parts a gradient is summed."""
+    versions = (keras.__version__, keras.backend.backend(), sys.version)
+    digest = hashlib.sha256(repr((run, *versions, data_parallel.share().devices)).encode())
+    for path in sorted(files) + sorted(Path(__file__).parents[1].rglob("*.py")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def fit(
+    model: keras.Model,
+    train_set: Subset,
+    validation_set: Subset,
+    train: Train,
+    augmentation: Augment | None,
+    *,
+    unfrozen_layers: int | None,
+    name: str,
+    live: Live | None,
+    progress_file: Path,
+    fingerprint: str,
+) -> Result:
+    """Train a model by a protocol and leave it with the weights of the epoch that is kept.
+
+    Where a backbone is frozen whole and nothing is augmented, one device sends an image through it once, not in every
+    epoch.
+    unfrozen_layers: how many of a pretrained backbone's last layers are trained; None where there is no backbone or
+    it has no pretrained weights: then everything is trained, for frozen random features mean nothing.
+    name: of the run, for messages. progress_file: where each epoch is saved; a run of the same fingerprint, killed
+    earlier, goes on from there. live: None in a process that does not write. Raises RontgenError where a loss is not
+    finite, and where several processes go on from another epoch.
+    """
+    trainer = _trainer(model, augmentation is not None)
+    share = data_parallel.share()
+    options = {"sigmoid": model.output_shape[-1] == 1, "amounts": augmentation is not None, "share": share}
+    keep, record = KeepBest(model, train.checkpoint), Record(live)
+    progress = Progress(progress_file, fingerprint, keep, record)
+    phases = _phases(train)
+    watch = [Finite(name), TimeLeft(sum(phase.epochs for phase in phases))]
+    data_parallel.agree(f"{len(record.rows):08}")
+    variants = augmentation.variants if augmentation else 1
+    data_parallel.without_padding(trainer, train.batch_size, variants * len(train_set), len(validation_set))
+
+    for number, phase in enumerate(phases):
+        schedules = _schedules(train)
+        begin = progress.start_phase(number, schedules)
+        if begin is None:
+            continue
+        if phase.whole and progress.saved is None and train.fine_tune.start == "best":
+            keep.restore()
+        _set_trainable(model, None if phase.whole else unfrozen_layers, pretrained=unfrozen_layers is not None)
+        fitted, subsets = trainer, (train_set, validation_set)
+        if unfrozen_layers == 0 and augmentation is None and not phase.whole and share.devices == 1:
+            begun = time.perf_counter()
+            constant, fitted = split_at_backbone(model)
+            subsets = [_features(constant, subset, train.batch_size, progress_file.parent) for subset in subsets]
+            progress.seconds += time.perf_counter() - begun
+        _compile(fitted, OPTIMIZERS[train.optimizer](phase.learning_rate), sigmoid=options["sigmoid"])
+        train_batches = Batches(subsets[0], train.batch_size, seed=train.seed, augmentation=augmentation, **options)
+        validation_batches = Batches(subsets[1], train.batch_size, **options)
+        next_order = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs, batches=train_batches: batches.start_epoch(epoch)
+        )
+        done = len(record.rows)
+        fitted.fit(
+            train_batches,
+            validation_data=validation_batches,
+            initial_epoch=done,
+            epochs=done if progress.is_stopped else begin + phase.epochs,
+            callbacks=[next_order, *watch, keep, *schedules, record, progress],
+            shuffle=False,  # Keras would shuffle the batches once more, by Python's own random numbers
+            verbose=0 if not data_parallel.is_first() else 1 if sys.stdout.isatty() else 2,
+        )
+    keep.restore()
+    seen = len(train_batches.order) * len(record.rows)
+    return Result(pd.DataFrame(record.rows), keep.epoch, progress.seconds, seen / progress.seconds)
+
+
+def summary(result: Result, train_images: int, validation_images: int) -> dict:
+    """The training metrics of a run, ready for JSON; times are not among them."""
+    history = result.history.drop(columns=["epoch", "learning_rate"])
+    best = {name: float(history[name].agg("min" if name.endswith("loss") else "max")) for name in history}
+    return {
+        "epochs": len(history),
+        "best_epoch": result.best_epoch,
+        "train_images": train_images,
+        "validation_images": validation_images,
+        "kept": history.iloc[result.best_epoch - 1].astype(float).to_dict(),
+        "best": best,
+        "final": history.iloc[-1].astype(float).to_dict(),
+    }
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Save a model as one .keras file whose bytes depend on neither the time nor the place in memory."""
+    with replacing(path) as temporary:
+        dated = temporary.with_name("dated.keras")
+        model.save(dated)
+        with zipfile.ZipFile(dated) as source, zipfile.ZipFile(temporary, "w") as target:
+            for name in sorted(source.namelist()):
+                data = source.read(name)
+                if name == "metadata.json":
+                    data = json.dumps({**json.loads(data), "date_saved": ""}).encode()
+                elif name == "config.json":
+                    data = _number_shared_objects(data.decode()).encode()
+                target.writestr(zipfile.ZipInfo(name), data)
+
+
+def _number_shared_objects(config: str) -> str:
+    """Keras marks an object that two layers share by its address in memory; a running number says the same."""
+    numbers = {}
+    return re.sub(
+        r'("shared_object_id": )(\d+)', lambda match: match[1] + str(numbers.setdefault(match[2], len(numbers))), config
+    )
+
+
+def device() -> str:
+    """The device that trains, as the backend names it: `cpu`, or the name of the GPU; `2 × cpu` where several do."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+        return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu") if gpus else "cpu"
+    if keras.backend.backend() == "jax":
+        import jax
+
+        name, devices = jax.devices()[0].device_kind, data_parallel.share().devices
+        return name if devices == 1 else f"{devices} × {name}"
+    return keras.distribution.list_devices()[0].split(":")[0]
+
+
+def _trainer(model: keras.Model, augmented: bool) -> keras.Model:
+    """The model that is fitted: the same layers, behind the augmentation. `model` itself stays uncompiled, and so is
+    saved without the optimizer."""
+    if not augmented:
+        return keras.Model(model.inputs, model.outputs)
+    image = keras.Input(model.input_shape[1:], dtype="uint8", name="raw_image")
+    amounts = keras.Input((COLUMNS,), name="amounts")
+    return keras.Model([image, amounts], model(Augmentation(name="augmentation")([image, amounts])))
+
+
+def split_at_backbone(model: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """A model in two that share its layers: from images to features, and from these to probabilities.
+
+    The first ends before the first layer behind the backbone that has variables: weights, or random numbers as
+    Dropout has them. With a frozen backbone it is a constant function.
+    """
+    backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    behind = model.layers[model.layers.index(backbone) + 1 :]
+    features = next(layer for layer in behind if layer.variables).input
+    return keras.Model(model.inputs, features), keras.Model(features, model.outputs)
+
+
+def _features(constant: keras.Model, subset: Subset, batch_size: int, folder: Path) -> Subset:
+    """A subset of features, float32, in place of the images: memory-mapped, for those of 5,000 images may take 2 GB.
+    The file in `folder` has no name, so that not even a killed process leaves it behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for start in range(0, len(subset), batch_size):
+            images = subset.read(np.arange(start, min(start + batch_size, len(subset))))
+            file.write(constant.predict_on_batch(images).astype(np.float32).tobytes())
+        file.flush()
+        shape = (len(subset), *constant.output_shape[1:])
+        return Subset(np.memmap(file, np.float32, "r", shape=shape), np.arange(len(subset)), subset.labels)
+
+
+def _compile(trainer: keras.Model, optimizer: keras.optimizers.Optimizer, *, sigmoid: bool) -> None:
+    """Compile with all variables made beforehand: TensorFlow traces a step twice that makes some, and ResNet50V2's
+    first step then takes 13 seconds instead of 7."""
+    metric = keras.metrics.BinaryAccuracy if sigmoid else keras.metrics.SparseCategoricalAccuracy
+    loss = "binary_crossentropy" if sigmoid else "sparse_categorical_crossentropy"
+    optimizer.build(trainer.trainable_variables)
+    trainer.compile(optimizer, loss, metrics=[metric(name="accuracy")])
+
+
+def _phases(train: Train) -> list[Phase]:
+    """Feature extraction, then fine-tuning where the protocol has it (jitet)."""
+    phases = [Phase(train.epochs, train.learning_rate, whole=False)]
+    if train.fine_tune is not None:
+        phases.append(Phase(train.fine_tune.epochs, train.fine_tune.learning_rate, whole=True))
+    return phases
+
+
+def _set_trainable(model: keras.Model, unfrozen_layers: int | None, *, pretrained: bool) -> None:
+    """Freeze a pretrained backbone but for its last layers; None unfreezes it whole, save its batch statistics, which
+    small batches of another kind of image would wreck (Keras guide "Transfer learning & fine-tuning")."""
+    if not pretrained:
+        return
+    backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    # Layer by layer: `backbone.trainable = True` does nothing, with TensorFlow, where only its layers had been frozen
+    for position, layer in enumerate(reversed(backbone.layers)):
+        layer.trainable = unfrozen_layers is None or position < unfrozen_layers
+        if unfrozen_layers is None and isinstance(layer, keras.layers.BatchNormalization):
+            # Frozen, the layer takes its moving statistics, and its gamma and beta can be trained all the same. The
+            # guide's `backbone(x, training=False)` does not hold: `fit` runs the whole model with training=True
+            layer.trainable = False
+            layer.gamma.trainable = layer.beta.trainable = True
+
+
+def _schedules(train: Train) -> list[keras.callbacks.Callback]:
+    callbacks = []
+    if train.reduce_lr_on_plateau is not None:
+        plateau = train.reduce_lr_on_plateau
+        callbacks.append(
+            keras.callbacks.ReduceLROnPlateau("val_loss", factor=plateau.factor, patience=plateau.patience)
+        )
+    if train.early_stopping is not None:
+        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=train.early_stopping.patience))
+    return callbacks
