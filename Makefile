@@ -63,10 +63,12 @@ chaos: setup
 bench: setup
 	python -m benchmarks.run $(if $(ORIGINALS),--originals $(ORIGINALS))
 
-## make lint: style and formatting
+## make lint: style, formatting, which package may import which, and types
 lint: setup
 	ruff check .
 	ruff format --check .
+	lint-imports --no-logo
+	mypy
 
 ## make clean: what the stages wrote, and the caches; the environment and data/archives stay
 clean:
