@@ -26,10 +26,10 @@ setup: .venv/installed $(EXTRAS:%=.venv/installed-%)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
-## make repro: every stage of both pipelines, JOBS at a time, then the table of paper, real evidence and verdict
+## make repro: every stage, JOBS at a time, then the table of paper, real evidence and verdict
 repro: setup
 	@# dvc writes these in place, and a killed one may leave them empty (docs/reliability.md)
-	@find dvc.lock leakfree/dvc.lock .dvc/tmp/rwlock -maxdepth 0 -empty -delete 2>/dev/null || true
+	@find dvc.lock .dvc/tmp/rwlock -maxdepth 0 -empty -delete 2>/dev/null || true
 	$(if $(filter-out 1,$(JOBS)),rontgen scale --jobs $(JOBS))
 	dvc repro
 	python stages/compare.py --show
@@ -41,7 +41,6 @@ report: repro
 ## make serve: the page where an X-ray is read, on this machine alone (RUN=lungcare_cnn4, KIND=onnx, PORT=8080)
 RUN ?= active
 serve: .venv/installed-app
-	dvc repro exports/dvc.yaml:$(if $(filter active,$(RUN)),export,paper_export@$(RUN))
 	rontgen serve $(RUN) $(if $(KIND),--kind $(KIND)) $(if $(PORT),--port $(PORT))
 
 # A browser for the tests of the page; where none can be had they are skipped, and say so
@@ -72,5 +71,5 @@ lint: setup
 
 ## make clean: what the stages wrote, and the caches; the environment and data/archives stay
 clean:
-	rm -rf data/inputs data/raw data/weights data/split data/preprocessed data/balanced data/predictions data/fingerprints data/leakage models dvclive .dvc/cache .dvc/tmp
+	rm -rf data/checked data/inputs data/raw data/weights data/split data/preprocessed data/balanced data/predictions data/near_duplicates data/leakage metrics/runs plots/runs models dvclive cards .dvc/cache .dvc/tmp
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

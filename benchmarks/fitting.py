@@ -52,7 +52,7 @@ def epoch() -> Measured:
     """Seconds of an epoch of cnn4 on 64-px images, the median of those after the first, which compiles."""
     import keras
 
-    from rontgen.models import build_model
+    from rontgen.models.build import build_model
     from rontgen.training import determinism
 
     determinism.prepare(1, threads())
@@ -91,7 +91,7 @@ def head() -> Measured:
     """
     import keras
 
-    from rontgen.models import build_model
+    from rontgen.models.build import build_model
     from rontgen.training import determinism
 
     determinism.prepare(1, threads())
@@ -155,7 +155,7 @@ def save_weights(path: Path, images: np.ndarray) -> None:
 def predicted() -> Measured:
     """Images per second of a forward pass of MobileNetV2 over 300 images of 224 px."""
     from rontgen.evaluation import metrics
-    from rontgen.models import build_model
+    from rontgen.models.build import build_model
     from rontgen.training import determinism
 
     determinism.prepare(1, threads())
@@ -200,7 +200,7 @@ def option_epochs(name, images, labels, batch, epochs, dtype="float32", **option
     """When the training began and when each of its epochs ended."""
     import keras
 
-    from rontgen.models import build_model
+    from rontgen.models.build import build_model
 
     keras.config.set_dtype_policy(dtype)
     keras.utils.set_random_seed(1)

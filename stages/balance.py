@@ -22,8 +22,7 @@ def main() -> None:
         classes, ids = parents["class"].to_numpy(), parents["id"].to_numpy()
         synthetic = smote.smote(pixels[parents.index], classes, ids, view.study.split.seed)
     smote.write(synthetic, view.balanced)
-    if not view.study.is_leakfree:  # a twin is for its metrics
-        draw(view, manifest, pixels, synthetic)
+    draw(view, manifest, pixels, synthetic)
     test = manifest.loc[manifest["subset"] == "test", "id"]
     from_test = synthetic.rows[["first", "second"]].isin(test.tolist()).any(axis=1).sum()
     print(f"{len(synthetic.rows)} synthetic images, {from_test} of them with a parent in the test subset")

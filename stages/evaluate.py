@@ -17,6 +17,7 @@ from rontgen.evaluation.metrics import (
     predict,
     prediction_table,
     roc_table,
+    summary,
 )
 
 
@@ -47,9 +48,13 @@ def main() -> None:
     write_csv(predictions, run.predictions)
     write_json(metrics, run.metrics)
     write_json(bounds, run.intervals)
-    if not run.view.study.is_leakfree:  # a twin is for its metrics
-        draw(run, model, pixels, predictions, metrics, bounds)
-    print(f"{run.name}: accuracy {metrics['accuracy']:.4f} on {metrics['test_images']} test images")
+    if run.name == runs.ACTIVE:
+        write_json(summary(metrics), runs.SUMMARY)
+    draw(run, model, pixels, predictions, metrics, bounds)
+    print(
+        f"{run.name}: accuracy {metrics['accuracy']:.4f} on {metrics['test_images']} test images; naming the largest "
+        f"class alone would give {metrics['majority_accuracy']:.4f}"
+    )
 
 
 def draw(run, model, pixels, predictions, metrics, bounds) -> None:

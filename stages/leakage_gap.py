@@ -7,6 +7,7 @@ import pandas as pd
 
 from rontgen.core import errors, params, runs
 from rontgen.core.io import require, write_json
+from rontgen.core.params import LEAKFREE
 from rontgen.evaluation import metrics
 from rontgen.evidence import leakage_gap, records
 from rontgen.reporting import audit_plots
@@ -16,9 +17,10 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     values = params.load()
 
-    workspace = {name: [(_read(name), _read(name + runs.LEAKFREE))] for name in values.reported}
+    names = [name for name in values.reported if name + LEAKFREE in values.reported]
+    workspace = {name: [(_read(name), _read(name + LEAKFREE))] for name in names}
     everything = records.read_all()
-    recorded = {name: leakage_gap.pair(everything, name) for name in values.reported}
+    recorded = {name: leakage_gap.pair(everything, name) for name in names}
     measured = {
         source: {name: leakage_gap.measure(pairs) for name, pairs in found.items() if pairs}
         for source, found in (("records", recorded), ("workspace", workspace))

@@ -20,7 +20,7 @@ def main() -> None:
     # Keras takes seconds to import: --help and missing inputs need not wait for it. A quarter of them would go into
     # looking for garbage among what is there to stay
     gc.disable()
-    from rontgen.models import build_model
+    from rontgen.models.build import build_model
     from rontgen.training import callbacks, data_parallel, determinism, protocol
 
     gc.freeze()

@@ -3,8 +3,7 @@
 import argparse
 
 from rontgen.core import errors, runs
-from rontgen.data import by_hand
-from rontgen.training import pretrained
+from rontgen.data import by_hand, pretrained
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 ROOT = Path(__file__).parents[1]
 # What stages wrote and git keeps
-RESULTS = ("metrics/", "plots/", "cards/", "dvc.lock", "leakfree/dvc.lock")
+RESULTS = ("metrics/", "plots/", "dvc.lock", "data/predictions/")
 STAGES = ("download", "preprocess", "balance", "train", "evaluate")
 # What is killed: the stage's process; it and dvc; dvc, when the stage has ended and dvc takes its outputs
 KINDS = ("stage", "both", "dvc")

@@ -32,11 +32,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path not in slow)
 
 
+# What stages wrote and git keeps, and what is only read
+WRITTEN = ("results/", "metrics/", "plots/", "docs/", "data/predictions/")
+
+
 def copy_repository(folder):
     """The files that git tracks, without results, as a project of its own; returns its folder."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in filter(None, listed.split("\0")):
-        if not name.startswith(("results/", "metrics/", "plots/", "cards/", "docs/")) and (ROOT / name).exists():
+        if not name.startswith(WRITTEN) and (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     return folder

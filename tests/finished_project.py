@@ -77,7 +77,7 @@ def write_results() -> None:
     for name in [runs.ACTIVE, *values.views]:
         view = runs.load_view(name)
         write_json(view.preprocess_metrics, {"images": 30, "size": view.size, "unreadable": 1})
-    for name in [runs.ACTIVE, *values.studies]:
+    for name in [runs.ACTIVE, *values.studies, *(study + params.LEAKFREE for study in values.leakfree)]:
         study = runs.load_study(name)
         write_json(study.audit, audit(study.dataset))
     for name in values.datasets:
@@ -160,7 +160,7 @@ def leakage(values) -> dict:
     dataset = {"images": 5856, "exact_duplicates": 32, "near_duplicates": 9, "label_conflicts": 2}
     kinds = {"images": 24, "exact": 0, "near": 3, "patient": 5, "any": 7, "unknown_patient": 2}
     split = {f"{subset}_{kind}": count for subset in ("test", "validation") for kind, count in kinds.items()}
-    names = [runs.ACTIVE, *values.studies, *(name + runs.LEAKFREE for name in values.studies)]
+    names = [runs.ACTIVE, *values.studies, *(name + params.LEAKFREE for name in values.leakfree)]
     return {
         "datasets": dict.fromkeys(values.datasets, dataset),
         "splits": dict.fromkeys(names, split | {"share": 7 / 24}),

@@ -57,7 +57,7 @@ def test_a_card_has_the_headings_of_the_model_card_paper(project):
 @pytest.mark.parametrize("name", ["active", "smatika_vgg16", "lungcare_cnn4"])
 def test_every_interval_is_shown(project, name):
     card = written(name)
-    bounds = json.loads(Path("metrics", name, "intervals.json").read_text())
+    bounds = json.loads(Path("metrics/runs", name, "test/intervals.json").read_text())
 
     def leaves(values):
         if "low" in values:
@@ -75,10 +75,14 @@ def test_every_interval_is_shown(project, name):
 @pytest.mark.parametrize(
     ("path", "values", "text"),
     [
-        ("metrics/smatika_vgg16.json", {"accuracy": 0.123456}, "| accuracy | 0.1235 ("),
-        ("metrics/smatika_vgg16.json", {"parameters": 7654321}, "7,654,321 parameters"),
-        ("metrics/smatika_vgg16/train.json", {"best_epoch": 3}, "epoch 3 kept"),
-        ("metrics/smatika_vgg16/time.json", {"device": "NVIDIA H100"}, "Trained on: NVIDIA H100, with 1 thread"),
+        ("metrics/runs/smatika_vgg16/test/metrics.json", {"accuracy": 0.123456}, "| accuracy | 0.1235 ("),
+        ("metrics/runs/smatika_vgg16/test/metrics.json", {"parameters": 7654321}, "7,654,321 parameters"),
+        ("metrics/runs/smatika_vgg16/train/metrics.json", {"best_epoch": 3}, "epoch 3 kept"),
+        (
+            "metrics/runs/smatika_vgg16/train/time.json",
+            {"device": "NVIDIA H100"},
+            "Trained on: NVIDIA H100, with 1 thread",
+        ),
         ("metrics/preprocess/smatika_224.json", {"unreadable": 5}, "Unreadable images left out: 5"),
         ("metrics/split/smatika.json", {"dropped": {"duplicates": 77}}, "duplicates: 77 images"),
         ("metrics/shortcuts/pneumonia.json", {"images": 4321}, "on all 4,321 images"),
@@ -182,7 +186,7 @@ def test_a_card_of_the_demo_profile_warns_at_its_top(project, change_params):
 
 def test_a_model_no_better_than_the_largest_class_is_called_so(project):
     assert "not shown to be better" not in written()
-    change("metrics/smatika_vgg16.json", majority_accuracy=0.99)
+    change("metrics/runs/smatika_vgg16/test/metrics.json", majority_accuracy=0.99)
     assert "not shown to be better than naming the largest class" in written()
 
 
@@ -194,14 +198,14 @@ def test_what_the_validation_images_were_for(project, name, text):
 
 
 def test_images_made_by_smote_are_counted(project):
-    change("metrics/pirngadi_simple_rnn/train.json", train_images=31)
+    change("metrics/runs/pirngadi_simple_rnn/train/metrics.json", train_images=31)
     assert "saw 31 training\nimages, 7 of them made by SMOTE from training images" in written("pirngadi_simple_rnn")
     assert "made by SMOTE" not in written("smatika_vgg16")
 
 
 def test_what_time_it_took_changes_nothing(project):
     before = {path.name: (model_cards.write_cards(), path.read_bytes()) for path in sorted(Path("cards").glob("*"))}
-    change("metrics/smatika_vgg16/time.json", seconds=99.9, images_per_second=0.1)
+    change("metrics/runs/smatika_vgg16/train/time.json", seconds=99.9, images_per_second=0.1)
     assert before == {
         path.name: (model_cards.write_cards(), path.read_bytes()) for path in sorted(Path("cards").glob("*"))
     }
@@ -226,9 +230,9 @@ def test_tables_have_as_many_cells_in_each_row(project):
 @pytest.mark.parametrize(
     ("path", "command"),
     [
-        ("metrics/smatika_vgg16.json", "dvc repro paper_evaluate@smatika_vgg16"),
-        ("metrics/smatika_vgg16/intervals.json", "dvc repro paper_evaluate@smatika_vgg16"),
-        ("metrics/active/train.json", "dvc repro train"),
+        ("metrics/runs/smatika_vgg16/test/metrics.json", "dvc repro reported_evaluate@smatika_vgg16"),
+        ("metrics/runs/smatika_vgg16/test/intervals.json", "dvc repro reported_evaluate@smatika_vgg16"),
+        ("metrics/runs/active/train/metrics.json", "dvc repro train"),
         ("metrics/leakage.json", "dvc repro leakage"),
         ("metrics/claims.csv", "dvc repro compare"),
         ("metrics/endpoints.csv", "dvc repro compare"),
@@ -244,7 +248,7 @@ def test_a_missing_file_is_named_with_its_command(project, path, command):
 
 @pytest.mark.parametrize("number", ["brier_score", "parameters"])
 def test_a_missing_number_is_named_with_its_run(project, number):
-    path = Path("metrics/smatika_vgg16.json")
+    path = Path("metrics/runs/smatika_vgg16/test/metrics.json")
     values = json.loads(path.read_text())
     del values[number]
     path.write_text(json.dumps(values))

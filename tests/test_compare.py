@@ -183,12 +183,15 @@ def test_a_run_learns_where_chance_alone_would_hardly_be_as_right(right, learns)
     assert verdicts.compare(papers(), PAPER, [], [own]).demo.empty
 
 
+TEST, TRAIN = f"metrics/runs/{RUN}/test/metrics.json", f"metrics/runs/{RUN}/train/metrics.json"
+
+
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
     """A working directory with what the stages wrote of RUN alone; the parameters that go with it."""
     monkeypatch.chdir(tmp_path)
     (own,) = seeds(90)
-    for path, values in ((f"metrics/{RUN}.json", "test"), (f"metrics/{RUN}/train.json", "train")):
+    for path, values in ((TEST, "test"), (TRAIN, "train")):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(json.dumps(own.metrics[values]))
     Path("data/predictions").mkdir(parents=True)
@@ -203,16 +206,16 @@ def test_the_workspace_is_a_record_as_stated_with_the_seed_of_params(workspace):
     pd.testing.assert_frame_equal(found.predictions, expected.predictions)
 
 
-@pytest.mark.parametrize("file", [f"metrics/{RUN}.json", f"metrics/{RUN}/train.json", f"data/predictions/{RUN}.csv"])
+@pytest.mark.parametrize("file", [TEST, TRAIN, f"data/predictions/{RUN}.csv"])
 def test_a_missing_file_of_the_workspace_is_named_with_the_command(workspace, file):
     Path(file).unlink()
-    with pytest.raises(RontgenError, match=f"^{file} not found: run `dvc repro paper_evaluate@{RUN}` first$"):
+    with pytest.raises(RontgenError, match=f"^{file} not found: run `dvc repro reported_evaluate@{RUN}` first$"):
         verdicts.workspace(workspace)
 
 
 def test_a_damaged_file_of_the_workspace_is_named(workspace):
-    Path(f"metrics/{RUN}.json").write_text("{")
-    with pytest.raises(RontgenError, match=f"^metrics/{RUN}.json: expected JSON"):
+    Path(TEST).write_text("{")
+    with pytest.raises(RontgenError, match=f"^{TEST}: expected JSON"):
         verdicts.workspace(workspace)
 
 

@@ -97,15 +97,15 @@ def test_a_manifest_is_text_as_written(tmp_path, monkeypatch):
     [
         (
             lambda: arrays.read_split(STUDY),
-            r"data/split/jitet\.csv not found: run `dvc repro paper_split@jitet` fi",
+            r"data/split/jitet\.csv not found: run `dvc repro reported_split@jitet` fi",
         ),
         (
             lambda: arrays.read_images(VIEW),
-            r"preprocessed/jitet_224/images\.npy not found: run `dvc repro paper_preprocess@jitet_224` fi",
+            r"preprocessed/jitet_224/images\.npy not found: run `dvc repro reported_preprocess@jitet_224` fi",
         ),
         (
             lambda: arrays.read_synthetic(VIEW),
-            r"balanced/jitet_224/rows\.csv not found: run `dvc repro paper_balance@jitet_224` ",
+            r"balanced/jitet_224/rows\.csv not found: run `dvc repro reported_balance@jitet_224` ",
         ),
     ],
 )

@@ -45,28 +45,28 @@ AUDITED = [
     "balance",
     "train",
     "evaluate",
-    "paper_split@smatika",
-    "paper_preprocess@smatika_224",
-    "paper_balance@smatika_224",
-    "paper_train@smatika_vgg16",
-    "paper_split@lungcare",
-    "paper_preprocess@lungcare_240",
-    "paper_balance@lungcare_240",
-    "paper_train@lungcare_b8_s240",
-    "paper_split@pirngadi",
-    "paper_preprocess@pirngadi_150",
-    "paper_balance@pirngadi_150",
-    "paper_train@pirngadi_simple_rnn",
-    "paper_evaluate@pirngadi_simple_rnn",
-    "fingerprint@pneumonia",
+    "reported_split@smatika",
+    "reported_preprocess@smatika_224",
+    "reported_balance@smatika_224",
+    "reported_train@smatika_vgg16",
+    "reported_split@lungcare",
+    "reported_preprocess@lungcare_240",
+    "reported_balance@lungcare_240",
+    "reported_train@lungcare_b8_s240",
+    "reported_split@pirngadi",
+    "reported_preprocess@pirngadi_150",
+    "reported_balance@pirngadi_150",
+    "reported_train@pirngadi_simple_rnn",
+    "reported_evaluate@pirngadi_simple_rnn",
+    "near_duplicates@pneumonia",
     "shortcuts@pneumonia",
-    "leakfree/dvc.yaml:split@smatika",
-    "leakfree/dvc.yaml:preprocess@smatika_224",
-    "leakfree/dvc.yaml:balance@smatika_224",
-    "leakfree/dvc.yaml:train@smatika_vgg16",
-    "leakfree/dvc.yaml:evaluate@smatika_vgg16",
+    "leakfree_split@smatika",
+    "reported_preprocess@smatika_224_leakfree",
+    "reported_balance@smatika_224_leakfree",
+    "reported_train@smatika_vgg16_leakfree",
+    "reported_evaluate@smatika_vgg16_leakfree",
     "exports/dvc.yaml:export",
-    "exports/dvc.yaml:paper_export@pirngadi_simple_rnn",
+    "exports/dvc.yaml:reported_export@pirngadi_simple_rnn",
     "leakage",
     "leakage_gap",  # from here on predictions and metrics are made up
     "compare",
@@ -238,7 +238,7 @@ def run(folder, arguments):
 
 
 def kind(stage):
-    """`train` of train, paper_train@smatika_vgg16, …"""
+    """`train` of train, reported_train@smatika_vgg16, …"""
     return re.sub(r"^(leakfree/dvc\.yaml:|exports/dvc\.yaml:)?(paper_)?", "", stage).partition("@")[0]
 
 

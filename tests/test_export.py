@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from rontgen.core.errors import RontgenError
 from rontgen.evaluation.metrics import predict, prediction_table
-from rontgen.models import build_model
+from rontgen.models.build import build_model
 from rontgen.serving import export
 
 ROOT = Path(__file__).parents[1]

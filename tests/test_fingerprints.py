@@ -187,7 +187,7 @@ def test_a_dataset_of_which_nothing_decodes_is_refused(take):
 def test_what_is_written_is_read(take, tmp_path, monkeypatch):
     written = take({"a.png": b"no picture", "NORMAL2-IM-1-1.png": encode(picture(1)), "c.png": encode(picture(2))}, 1)
     monkeypatch.chdir(tmp_path)
-    near_duplicates.write(written, tmp_path / "data/fingerprints/pneumonia")
+    near_duplicates.write(written, tmp_path / "data/near_duplicates/pneumonia")
     read = near_duplicates.read("pneumonia")
     pd.testing.assert_frame_equal(read.images, written.images, check_dtype=False)
     assert read.images["patient"].tolist() == ["NORMAL2-IM-1", ""]
@@ -197,7 +197,7 @@ def test_what_is_written_is_read(take, tmp_path, monkeypatch):
 
 def test_missing_fingerprints_name_the_stage(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RontgenError, match="run `dvc repro fingerprint@covid` first"):
+    with pytest.raises(RontgenError, match="run `dvc repro near_duplicates@covid` first"):
         near_duplicates.read("covid")
 
 

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from rontgen.core.errors import RontgenError
 from rontgen.evaluation import gradcam
-from rontgen.models import FAMILIES, build_model
+from rontgen.models.build import FAMILIES, build_model
 from rontgen.training import protocol
 
 

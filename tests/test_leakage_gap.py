@@ -129,7 +129,7 @@ def drawn(tmp_path, monkeypatch):
 
     def draw(measured, is_demo=True, name="a.png"):
         figures = []
-        monkeypatch.setattr(leakage_gap, "Figure", lambda **options: figures.append(Figure(**options)) or figures[0])
+        monkeypatch.setattr(audit_plots, "Figure", lambda **options: figures.append(Figure(**options)) or figures[0])
         audit_plots.leakage_gap(measured, is_demo, tmp_path / name)
         return figures[0]
 

@@ -135,7 +135,7 @@ def test_a_leakfree_study_keeps_near_duplicates_together(raw):
     # four patients' images were found alike, and the last of all did not decode
     alike = images["patient"].isin(["IM-0000", "IM-0001", "person0_virus", "person1_virus"])
     near = pd.Series(range(1, len(images) + 1)).mask(alike, 0)
-    folder = Path("data/fingerprints/lungs")
+    folder = Path("data/near_duplicates/lungs")
     folder.mkdir(parents=True)
     images[["archive", "member"]].assign(near=near)[:-1].to_csv(folder / "images.csv", index=False)
     study = dataclasses.replace(lungs(group_by="patient", deduplicate=True), name="lungcare_leakfree")
@@ -147,7 +147,7 @@ def test_a_leakfree_study_keeps_near_duplicates_together(raw):
 
 def test_a_leakfree_study_names_the_fingerprints_it_lacks(raw):
     study = dataclasses.replace(lungs(), name="lungcare_leakfree")
-    with pytest.raises(RontgenError, match=r"images\.csv not found: run `dvc repro fingerprint@lungs` first$"):
+    with pytest.raises(RontgenError, match=r"images\.csv not found: run `dvc repro near_duplicates@lungs` first$"):
         manifests.build(study)
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from rontgen.core.errors import RontgenError
-from rontgen.models import FAMILIES, build_model, files
+from rontgen.models import files
+from rontgen.models.build import FAMILIES, build_model
 from rontgen.models.files import CONFIG, MEMBERS, WEIGHTS, load
 from rontgen.training import protocol
 
-COMMAND = "dvc repro paper_train@smatika_vgg16"
+COMMAND = "dvc repro reported_train@smatika_vgg16"
 
 
 def save(path):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from rontgen.core.errors import RontgenError
-from rontgen.models import FAMILIES, blocks, build_model
+from rontgen.models import blocks
+from rontgen.models.build import FAMILIES, build_model
 from rontgen.training import protocol
 
 # name, total parameters for 224-pixel grayscale images and two classes (PAPERS.md), units of the output

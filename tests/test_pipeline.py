@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # What stages wrote and git keeps
-RESULTS = ("metrics/", "plots/", "cards/", "dvc.lock", "leakfree/dvc.lock")
+RESULTS = ("metrics/", "plots/", "dvc.lock", "data/predictions/")
 SMALLER = {
     "model: resnet50v2 ": "model: simple_rnn ",
     "      max_epochs: 3\n": "      max_epochs: 2\n",
@@ -21,10 +21,10 @@ SMALLER = {
 
 TARGETS = (
     "evaluate",
-    "paper_evaluate@pirngadi_simple_rnn",
-    "leakfree/dvc.yaml:evaluate@pirngadi_simple_rnn",
-    "paper_split@jitet",
-    "leakfree/dvc.yaml:split@jitet",
+    "reported_evaluate@pirngadi_simple_rnn",
+    "reported_evaluate@lungcare_cnn4_leakfree",
+    "reported_split@jitet",
+    "leakfree_split@jitet",
 )
 
 pytestmark = pytest.mark.slow
@@ -74,7 +74,7 @@ def read(path):
 
 
 def test_the_active_run_has_metrics_of_its_test_images(project):
-    metrics = read(project / "metrics/active.json")
+    metrics = read(project / "metrics/runs/active/test/metrics.json")
     predictions = pd.read_csv(project / "data/predictions/active.csv")
     assert metrics["test_images"] == len(predictions) > 50
     assert metrics["accuracy"] == pytest.approx((predictions["class"] == predictions["predicted"]).mean())
@@ -85,14 +85,14 @@ def test_the_audit_finds_no_patient_in_two_subsets(project):
     assert set(shared["patients"].values()) == set(shared["images"].values()) == {0}
 
 
-def test_a_twin_parts_the_patients_that_its_study_shares(project):
+def test_a_leakfree_split_parts_the_patients_that_its_study_shares(project):
     shared = [read(project / f"metrics/split/{name}.json")["shared"] for name in ("jitet", "jitet_leakfree")]
     assert shared[0]["patients"]["train_test"] > 0
     assert set(shared[1]["patients"].values()) == {0}
 
 
-def test_a_twin_is_trained_and_evaluated(project):
-    assert read(project / "metrics/pirngadi_simple_rnn_leakfree.json")["test_images"] > 50
+def test_a_leakfree_run_is_trained_and_evaluated(project):
+    assert read(project / "metrics/runs/lungcare_cnn4_leakfree/test/metrics.json")["test_images"] > 50
 
 
 def test_smote_evens_the_classes_of_the_thesis(project):
@@ -106,13 +106,13 @@ def test_smote_evens_the_classes_of_the_thesis(project):
 
 def test_training_is_followed_by_dvclive(project):
     assert read(project / "dvclive/active/metrics.json")["step"] == 1
-    history = pd.read_csv(project / "plots/active/history.csv")
+    history = pd.read_csv(project / "metrics/runs/active/train/history.csv")
     assert history["epoch"].tolist() == [1, 2]
 
 
 def test_every_declared_plot_is_drawn(project):
     for name in ("confusion_matrix", "roc", "history"):
-        assert (project / f"plots/active/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (project / f"plots/runs/active/{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_second_repro_runs_nothing(project):
@@ -125,7 +125,7 @@ def test_another_model_changes_the_active_metrics_and_no_reported_run(project):
     assert "Running stage 'train'" in output and "Running stage 'split'" not in output
     changes = json.loads(dvc(project, "metrics", "diff", "--json"))
     assert "parameters" in changes["metrics/active.json"]
-    assert "Running stage" not in dvc(project, "repro", "paper_evaluate@pirngadi_simple_rnn")
+    assert "Running stage" not in dvc(project, "repro", "reported_evaluate@pirngadi_simple_rnn")
 
 
 def test_what_ran_before_comes_back_without_running(project):

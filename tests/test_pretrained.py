@@ -4,13 +4,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import pytest
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.runs import Start
-from rontgen.data import archives, arrays, by_hand
-from rontgen.models import blocks
-from rontgen.training import pretrained
+from rontgen.data import archives, arrays, by_hand, pretrained
 
 START = Start("vgg16", "vgg16", True, None)
 RANDOM = Start("vgg16", "vgg16", False, None)
@@ -28,7 +27,7 @@ def no_network(monkeypatch):
     def offline(**options):
         raise Exception("URL fetch failure on somewhere: None -- no network")
 
-    monkeypatch.setitem(blocks.BACKBONES, "vgg16", offline)
+    monkeypatch.setattr(keras.applications, "VGG16", offline)
 
 
 def put(name, content=b"weights"):
@@ -64,7 +63,7 @@ def test_a_file_that_keras_replaces_by_a_download_is_refused(monkeypatch):
     def download(**options):
         Path(os.environ["KERAS_HOME"], "models", by_hand.KERAS_FILES["vgg16"]).write_bytes(b"Keras's")
 
-    monkeypatch.setitem(blocks.BACKBONES, "vgg16", download)
+    monkeypatch.setattr(keras.applications, "VGG16", download)
     with pytest.raises(RontgenError, match="expected Keras's own file, received another one"):
         pretrained.write(START, put(by_hand.KERAS_FILES["vgg16"]))
     assert list(START.folder.parent.iterdir()) == []
@@ -95,7 +94,7 @@ def test_kerass_own_file_is_downloaded_into_a_home_of_its_own(monkeypatch):
         (homes[0] / "models").mkdir()
         (homes[0] / "models" / by_hand.KERAS_FILES["vgg16"]).write_bytes(b"Keras's")
 
-    monkeypatch.setitem(blocks.BACKBONES, "vgg16", download)
+    monkeypatch.setattr(keras.applications, "VGG16", download)
     facts = pretrained.write(replace(START, sha256="0" * 64), {})
     assert (facts.source, facts.file) == ("keras", by_hand.KERAS_FILES["vgg16"])
     assert arrays.read_weights(START).read_bytes() == b"Keras's"

@@ -109,7 +109,7 @@ def test_every_run_is_listed_and_folded_with_its_card(project):
 
 
 def test_a_figure_is_inlined_with_its_text(project):
-    draw("plots/smatika_vgg16/roc.png")
+    draw("plots/runs/smatika_vgg16/roc.png")
     (attributes,) = [attributes for tag, attributes in Page(written()).tags if tag == "img"]
     assert attributes["src"].startswith("data:image/png;base64,iVBORw0KGgo")
     assert attributes["alt"] == "smatika_vgg16: ROC curve with its 95% band"
@@ -121,8 +121,8 @@ def test_a_missing_figure_is_named_with_its_command(project):
 
     assert missing("plots/claims.png")[1] == "dvc repro compare"
     assert missing("plots/shortcuts/lungs.png")[1] == "dvc repro shortcuts@lungs"
-    assert missing("plots/balance/pirngadi_150/smote.png")[1] == "dvc repro paper_balance@pirngadi_150"
-    assert missing("plots/gradcam/active.png")[1] == "dvc repro evaluate"
+    assert missing("plots/balance/pirngadi_150/smote.png")[1] == "dvc repro reported_balance@pirngadi_150"
+    assert missing("plots/runs/active/gradcam.png")[1] == "dvc repro evaluate"
     assert missing("plots/balance/smatika_224/smote.png") is None
     draw("plots/claims.png")
     assert missing("plots/claims.png") is None
@@ -208,7 +208,7 @@ def test_the_same_files_make_the_same_bytes(project):
         "metrics/claims.json",
         "metrics/endpoints.csv",
         "metrics/leakage.json",
-        "metrics/smatika_vgg16.json",
+        "metrics/runs/smatika_vgg16/test/metrics.json",
         "cards/active.md",
     ],
 )
@@ -221,7 +221,7 @@ def test_a_missing_file_is_named(project, path):
 
 @pytest.mark.parametrize("number", ["accuracy", "test_images"])
 def test_a_missing_number_is_named(project, number):
-    path = Path("metrics/active.json")
+    path = Path("metrics/runs/active/test/metrics.json")
     path.write_text(path.read_text().replace(f'"{number}"', '"other"', 1))
     with pytest.raises(RontgenError, match=f"a number of the page is missing, .*{number}.*: run `make repro`"):
         html_report.write(Path("report.html"))

@@ -63,9 +63,9 @@ def test_every_reading_of_every_run_can_be_set(project):
 
 
 def test_a_leakfree_run_is_reproduced_as_stated_alone(project):
-    assert reproduce.plan([f"{RUN}_leakfree"], [1], "as_stated", {})[0].run == f"{RUN}_leakfree"
+    assert reproduce.plan(["jitet_mobilenetv2_leakfree"], [1], "as_stated", {})[0].run == "jitet_mobilenetv2_leakfree"
     with pytest.raises(RontgenError, match="--reading: expected one of as_stated for"):
-        reproduce.plan([f"{RUN}_leakfree"], [1], "smote_train_test", {})
+        reproduce.plan(["jitet_mobilenetv2_leakfree"], [1], "last_weights", {})
 
 
 def record_of(project, job):
@@ -73,12 +73,23 @@ def record_of(project, job):
     record = recorded(job.run, job.reading, job.seed, ("NORMAL", "PNEUMONIA"), 80, 100)
     stage = {
         "cmd": "python stages/train.py",
-        "deps": {CODE: reproduce._md5(Path(CODE)), "data/split/pirngadi.csv": "md5 of an output"},
+        "deps": {CODE: "md5 of code", "data/split/pirngadi.csv": "md5 of an output"},
         "outs": {},
         "params": {f"{STUDY}.train": train_of(job), "profile": "paper", "datasets": "a whole section"},
     }
-    record.provenance.update(stages={"train": stage}, by_hand={"archives": put_by_hand(b"archive"), "weights": {}})
+    commit = committed("start")
+    record.provenance.update(
+        commit=commit, stages={"train": stage}, by_hand={"archives": put_by_hand(b"archive"), "weights": {}}
+    )
     records.write(record)
+    return commit
+
+
+def committed(message):
+    """Commit all there is; the commit."""
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", message, "--allow-empty"]):
+        subprocess.run(["git", *command], check=True)
+    return subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def train_of(job):
@@ -88,26 +99,36 @@ def train_of(job):
 
 
 def test_a_record_of_the_same_code_data_and_settings_is_the_jobs(project):
-    record_of(project, job())
-    assert reproduce._recorded(job(), project).seed == 3
-    assert reproduce._recorded(job(seed=4), project) is None
+    commit = record_of(project, job())
+    assert reproduce._recorded(job(), commit).seed == 3
+    assert reproduce._recorded(job(seed=4), commit) is None
+    Path("README.md").write_text("no code")
+    assert reproduce._recorded(job(), committed("no code")).seed == 3
 
 
 def test_a_record_of_other_code_is_not(project):
     record_of(project, job())
     Path(CODE).write_text("a = 2\n")
-    assert reproduce._recorded(job(), project) is None
+    assert reproduce._recorded(job(), committed("other code")) is None
+
+
+def test_a_record_of_a_commit_that_is_not_there_is_not(project):
+    commit = record_of(project, job())
+    record = reproduce._recorded(job(), commit)
+    record.provenance["commit"] = "0" * 40
+    records.write(record)
+    assert reproduce._recorded(job(), commit) is None
 
 
 def test_a_record_of_other_settings_is_not(project):
-    record_of(project, job())
-    assert reproduce._recorded(job(extra=PARTIAL | {f"{STUDY}.train.epochs": "3"}), project) is None
+    commit = record_of(project, job())
+    assert reproduce._recorded(job(extra=PARTIAL | {f"{STUDY}.train.epochs": "3"}), commit) is None
 
 
 def test_a_record_of_another_archive_is_not(project):
-    record_of(project, job())
+    commit = record_of(project, job())
     put_by_hand(b"another archive")
-    assert reproduce._recorded(job(), project) is None
+    assert reproduce._recorded(job(), commit) is None
 
 
 def test_code_that_is_not_committed_is_refused(project, without_identity):

@@ -119,7 +119,7 @@ def test_every_reported_run_resolves(profile, shipped, name):
     for key, row in shipped.reported.items():
         run = runs.load_run(key)
         assert run.view == runs.load_view(row.view)
-        assert run.view.study == runs.load_study(row.study)
+        assert run.view.study == runs.load_study(row.split)
         assert run.classes == shipped.datasets[row.dataset].classes
 
 
@@ -131,12 +131,15 @@ def test_paths_of_the_active_run(profile):
     assert study.audit == Path("metrics/split/active.json")
     assert (view.preprocessed, view.balanced) == (Path("data/preprocessed/active"), Path("data/balanced/active"))
     assert (run.model_file, run.predictions) == (Path("models/active.keras"), Path("data/predictions/active.csv"))
-    assert (run.metrics, run.train_metrics) == (Path("metrics/active.json"), Path("metrics/active/train.json"))
-    assert run.time_metrics == Path("metrics/active/time.json")
+    assert (run.metrics, run.train_metrics) == (
+        Path("metrics/runs/active/test/metrics.json"),
+        Path("metrics/runs/active/train/metrics.json"),
+    )
+    assert run.time_metrics == Path("metrics/runs/active/train/time.json")
     assert (run.live, run.plots, run.history) == (
         Path("dvclive/active"),
-        Path("plots/active"),
-        Path("plots/active/history.csv"),
+        Path("plots/runs/active"),
+        Path("metrics/runs/active/train/history.csv"),
     )
     assert (study.command, view.command) == ("dvc repro split", "dvc repro preprocess")
     assert (view.balance_command, run.command) == ("dvc repro balance", "dvc repro train")
@@ -148,14 +151,14 @@ def test_paths_of_a_reported_run_are_those_of_its_parts(profile):
     assert run.view.study.manifest == Path("data/split/lungcare.csv")
     assert run.view.preprocessed == Path("data/preprocessed/lungcare_640")
     assert run.model_file == Path("models/lungcare_b8_s640.keras")
-    assert run.view.study.command == "dvc repro paper_split@lungcare"
-    assert run.view.command == "dvc repro paper_preprocess@lungcare_640"
-    assert run.view.balance_command == "dvc repro paper_balance@lungcare_640"
-    assert run.command == "dvc repro paper_train@lungcare_b8_s640"
+    assert run.view.study.command == "dvc repro reported_split@lungcare"
+    assert run.view.command == "dvc repro reported_preprocess@lungcare_640"
+    assert run.view.balance_command == "dvc repro reported_balance@lungcare_640"
+    assert run.command == "dvc repro reported_train@lungcare_b8_s640"
 
 
-@pytest.mark.parametrize("study", ["smatika", "jitet", "lungcare", "covid_hybrid", "pirngadi"])
-def test_the_twin_of_a_study_parts_no_patient_and_keeps_no_copy(profile, shipped, study):
+@pytest.mark.parametrize("study", ["smatika", "jitet", "lungcare"])
+def test_a_leakfree_split_parts_no_patient_and_keeps_no_copy(profile, shipped, study):
     profile("paper")
     own, twin = runs.load_study(study), runs.load_study(f"{study}_leakfree")
     assert (own.is_leakfree, twin.is_leakfree) == (False, True)
@@ -164,33 +167,56 @@ def test_the_twin_of_a_study_parts_no_patient_and_keeps_no_copy(profile, shipped
     assert (twin.dataset, twin.max_per_class, twin.check_counts) == (own.dataset, own.max_per_class, own.check_counts)
 
 
-def test_the_twin_of_a_run_differs_in_its_split_alone(profile):
+@pytest.mark.parametrize("name", ["smatika_vgg16", "jitet_mobilenetv2", "lungcare_cnn4"])
+def test_a_leakfree_run_differs_in_its_split_alone(profile, name):
     profile("demo")
-    run, twin = runs.load_run("lungcare_b8_s640"), runs.load_run("lungcare_b8_s640_leakfree")
-    assert twin.view.study == runs.load_study("lungcare_leakfree")
-    assert (twin.view.size, twin.view.balance) == (run.view.size, run.view.balance)
-    changes = {"name": run.name, "view": run.view}
-    assert dataclasses.replace(twin, **changes) == run
+    run, leakfree = runs.load_run(name), runs.load_run(f"{name}_leakfree")
+    assert leakfree.view.study.is_leakfree
+    assert (leakfree.view.size, leakfree.view.balance) == (run.view.size, run.view.balance)
+    assert dataclasses.replace(leakfree, name=run.name, view=run.view) == run
 
 
-def test_paths_and_commands_of_a_twin(profile):
+def test_paths_and_commands_of_a_leakfree_run(profile):
     profile("demo")
-    run = runs.load_run("lungcare_b8_s640_leakfree")
-    assert run.model_file == Path("models/lungcare_b8_s640_leakfree.keras")
-    assert run.view.preprocessed == Path("data/preprocessed/lungcare_640_leakfree")
+    run = runs.load_run("lungcare_cnn4_leakfree")
+    assert run.model_file == Path("models/lungcare_cnn4_leakfree.keras")
+    assert run.view.preprocessed == Path("data/preprocessed/lungcare_240_leakfree")
     assert run.view.study.manifest == Path("data/split/lungcare_leakfree.csv")
-    assert run.view.study.fingerprints == Path("data/fingerprints/lungs")
-    assert run.view.study.command == "dvc repro leakfree/dvc.yaml:split@lungcare"
-    assert run.command == "dvc repro leakfree/dvc.yaml:train@lungcare_b8_s640"
+    assert run.view.study.fingerprints == Path("data/near_duplicates/lungs")
+    assert run.view.study.command == "dvc repro leakfree_split@lungcare"
+    assert run.command == "dvc repro reported_train@lungcare_cnn4_leakfree"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image.size": 10}, r"image.size: expected at least 221 for resnet50v2 in the profile demo, .*received 10"),
+        ({"profile": "paper", "image.size": 31}, r"image.size: expected at least 32 for resnet50v2 .*, received 31"),
+        ({"views.jitet_224.size": 20}, r"views.jitet_224.size: expected at least 221 for mobilenetv2 .*, received 20"),
+        ({"image.channels": 1}, r"^image.channels: expected 3 for resnet50v2, received 1"),
+        ({"studies.jitet.image.channels": 1}, r"studies.jitet.image.channels: expected 3 for mobilenetv2, received 1"),
+        ({"model": "cnn1", "image.normalize": "backbone"}, r"^image.normalize: .* cnn1, which has no backbone"),
+    ],
+)
+def test_a_run_that_cannot_be_built_is_named_before_anything_runs(change_params, changes, message):
+    change_params(changes)
+    with pytest.raises(RontgenError, match=message):
+        runs.check(params.load())
+
+
+@pytest.mark.parametrize("name", ["demo", "paper"])
+def test_every_run_as_shipped_can_be_built(profile, name):
+    profile(name)
+    runs.check(params.load())
 
 
 @pytest.mark.parametrize(
     ("load", "name", "message"),
     [
         (runs.load_dataset, "xray", "--dataset: expected one of pneumonia, covid, lungs, received 'xray'"),
-        (runs.load_study, "lungs", "--study: expected active, one of smatika, jitet, lungcare, covid_hybrid, "),
-        (runs.load_view, "lungcare", "--view: expected active, one of smatika_224, jitet_224, lungcare_240, "),
-        (runs.load_run, "cnn4", "--run: expected active, one of smatika_resnet50v2, smatika_vgg16, "),
+        (runs.load_study, "lungs", "--study: expected one of active, smatika, jitet, lungcare, covid_hybrid, "),
+        (runs.load_view, "lungcare", "--view: expected one of active, smatika_224, jitet_224, lungcare_240, "),
+        (runs.load_run, "cnn4", "--run: expected one of active, smatika_resnet50v2, smatika_vgg16, "),
     ],
 )
 def test_an_unknown_name_lists_the_known_ones(profile, load, name, message):
@@ -228,9 +254,9 @@ def test_what_a_model_begins_with_follows_profile_and_model(change_params):
 
 
 def test_a_leakfree_run_makes_no_synthetic_image_from_test_images(change_params):
-    change_params({"studies.pirngadi.balance": "smote_train_test"})
-    assert runs.load_view("pirngadi_150").balance == "smote_train_test"
-    assert runs.load_view("pirngadi_150_leakfree").balance == "smote"
+    change_params({"studies.jitet.balance": "smote_train_test"})
+    assert runs.load_view("jitet_224").balance == "smote_train_test"
+    assert runs.load_view("jitet_224_leakfree").balance == "smote"
 
 
 def test_a_leakfree_split_keeps_no_copies(change_params):

@@ -381,4 +381,4 @@ def test_each_gpu_runs_one_stage_at_a_time(tmp_path, monkeypatch):
 def test_training_and_evaluation_ask_for_a_gpu():
     with chdir(Path(__file__).parents[1]), Repo() as repo:
         asking = {stage.name.partition("@")[0] for stage in repo.index.stages if (stage.meta or {}).get("resources")}
-    assert asking == {"train", "evaluate", "paper_train", "paper_evaluate"}
+    assert asking == {"train", "evaluate", "reported_train", "reported_evaluate"}

@@ -13,19 +13,20 @@ ROOT = Path(__file__).parents[1]
 
 # script, arguments, and the command that its error names when the input is missing (None: it needs none)
 STAGES = [
+    ("check", [], None),
     ("inputs", [], None),
     ("weights", ["--model", "vgg16"], "dvc repro inputs"),
     ("download", ["--dataset", "pneumonia"], "dvc repro inputs"),
     ("split", ["--study", "active"], "dvc repro download@pneumonia"),
-    ("preprocess", ["--view", "smatika_224"], "dvc repro paper_split@smatika"),
+    ("preprocess", ["--view", "smatika_224"], "dvc repro reported_split@smatika"),
     ("balance", ["--view", "active"], "dvc repro split"),
-    ("train", ["--run", "lungcare_b8_s240"], "dvc repro paper_split@lungcare"),
-    ("evaluate", ["--run", "smatika_vgg16"], "dvc repro paper_train@smatika_vgg16"),
-    ("compare", [], "dvc repro paper_evaluate@smatika_resnet50v2"),
-    ("fingerprint", ["--dataset", "covid"], "dvc repro download@covid"),
-    ("shortcuts", ["--dataset", "covid"], "dvc repro fingerprint@covid"),
-    ("leakage", [], "dvc repro fingerprint@pneumonia"),
-    ("leakage_gap", [], "dvc repro paper_evaluate@smatika_resnet50v2"),
+    ("train", ["--run", "lungcare_b8_s240"], "dvc repro reported_split@lungcare"),
+    ("evaluate", ["--run", "smatika_vgg16"], "dvc repro reported_train@smatika_vgg16"),
+    ("compare", [], "dvc repro reported_evaluate@smatika_resnet50v2"),
+    ("near_duplicates", ["--dataset", "covid"], "dvc repro download@covid"),
+    ("shortcuts", ["--dataset", "covid"], "dvc repro near_duplicates@covid"),
+    ("leakage", [], "dvc repro near_duplicates@pneumonia"),
+    ("leakage_gap", [], "dvc repro reported_evaluate@smatika_vgg16"),
     ("cards", [], "dvc repro leakage"),
 ]
 
@@ -78,7 +79,7 @@ def test_a_misspelt_key_is_named(project, script, arguments, command):
 
 
 def test_an_unknown_run_is_named(project):
-    assert_one_line(run(project, "train", "--run", "smatika_vgg19"), "expected active, one of smatika_resnet50v2")
+    assert_one_line(run(project, "train", "--run", "smatika_vgg19"), "expected one of active, smatika_resnet50v2")
 
 
 def test_an_archive_put_there_by_hand_is_used(project):

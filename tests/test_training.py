@@ -11,7 +11,7 @@ import pytest
 from rontgen.core.errors import RontgenError
 from rontgen.core.params import Augment, EarlyStopping, FineTune, ReduceLrOnPlateau, Train
 from rontgen.data.arrays import Subset
-from rontgen.models import build_model, files
+from rontgen.models.build import build_model, files
 from rontgen.training import callbacks, protocol
 from rontgen.training.batches import Batches
 

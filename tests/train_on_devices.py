@@ -14,7 +14,7 @@ import numpy as np
 from rontgen.core import errors
 from rontgen.core.params import Augment, Train
 from rontgen.data.arrays import Subset
-from rontgen.models import build_model
+from rontgen.models.build import build_model
 from rontgen.training import callbacks, data_parallel, determinism, protocol
 
 AUGMENT = Augment(

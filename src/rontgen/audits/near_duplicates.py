@@ -136,7 +136,7 @@ def write(fingerprints: Fingerprints, folder: Path) -> None:
 
 def read(dataset_name: str) -> Fingerprints:
     """The fingerprints of a dataset as its stage wrote them. Raises RontgenError where they are missing."""
-    folder, command = Path("data/fingerprints", dataset_name), f"dvc repro fingerprint@{dataset_name}"
+    folder, command = Path("data/near_duplicates", dataset_name), f"dvc repro near_duplicates@{dataset_name}"
     images = pd.read_csv(require(folder / "images.csv", command), dtype=str, keep_default_na=False)
     thumbnails = np.load(require(folder / "thumbnails.npy", command))
     unreadable = pd.read_csv(require(folder / "unreadable.csv", command), dtype=str)

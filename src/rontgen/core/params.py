@@ -1,7 +1,8 @@
 """params.yaml as validated, frozen objects: an unknown key, a wrong type or an impossible combination stops here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,12 +13,24 @@ from rontgen.core.errors import RontgenError
 
 SUBSETS = ("train", "validation", "test")
 
+# Pixels, height and width: below it the five halvings of a backbone leave nothing, and keras.applications refuses it
+SMALLEST_BACKBONE_IMAGE = 32
+
+# After the name of a study or a run: the same on a split in which no patient, copy or near copy is in two subsets
+LEAKFREE = "_leakfree"
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Units = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Balance = Literal["none", "smote", "smote_train_test"]
+
+
+def _nearest(name: str, choices: Iterable[str]) -> str:
+    """What to add to an error about a name that is none of the choices: the nearest of them, if one is near."""
+    near = get_close_matches(name, choices, 1)
+    return f": did you mean {near[0]}?" if near else ""
 
 
 class Section(BaseModel):
@@ -28,7 +41,8 @@ class Section(BaseModel):
     def _no_unknown_key(cls, values):
         for key in values if isinstance(values, dict) else ():
             if key not in cls.model_fields:
-                raise ValueError(f"unknown key {key!r}, expected one of {', '.join(cls.model_fields)}")
+                hint = _nearest(key, cls.model_fields)
+                raise ValueError(f"unknown key {key!r}, expected one of {', '.join(cls.model_fields)}{hint}")
         return values
 
 
@@ -185,9 +199,14 @@ class Study(Section):
     train: Train
 
 
+class Leakfree(Section):
+    dataset: str
+
+
 class View(Section):
     study: str
     dataset: str
+    split: str
     size: Annotated[int, Field(ge=8, le=4096)]
 
 
@@ -198,6 +217,7 @@ class TrainChanges(Section):
 class Reported(Section):
     study: str
     dataset: str
+    split: str
     view: str
     model: str
     family: Literal["cnn", "transfer", "recurrent"]
@@ -248,6 +268,7 @@ class Params(Section):
     backbones: dict[str, Backbone]
     models: dict[str, Model]
     studies: dict[str, Study]
+    leakfree: dict[str, Leakfree]
     views: dict[str, View]
     reported: dict[str, Reported]
 
@@ -255,7 +276,8 @@ class Params(Section):
     def _names_exist(self):
         def known(key, name, choices):
             if name not in choices:
-                raise ValueError(f"{key}: expected one of {', '.join(choices)}, received {name!r}")
+                hint = _nearest(name, choices)
+                raise ValueError(f"{key}: expected one of {', '.join(choices)}, received {name!r}{hint}")
 
         known("profile", self.profile, self.profiles)
         known("dataset", self.dataset, self.datasets)
@@ -265,14 +287,24 @@ class Params(Section):
                 known(f"models.{key}.backbone", model.backbone, self.backbones)
         for key, study in self.studies.items():
             known(f"studies.{key}.dataset", study.dataset, self.datasets)
+        for key, split in self.leakfree.items():
+            known(f"leakfree.{key}", key, self.studies)
+            known(f"leakfree.{key}.dataset", split.dataset, [self.studies[key].dataset])
         for key, view in self.views.items():
             known(f"views.{key}.study", view.study, self.studies)
             known(f"views.{key}.dataset", view.dataset, [self.studies[view.study].dataset])
+            leakfree = [view.study + LEAKFREE] if view.study in self.leakfree else []
+            known(f"views.{key}.split", view.split, [view.study, *leakfree])
         for key, run in self.reported.items():
             known(f"reported.{key}.view", run.view, self.views)
             view = self.views[run.view]
             known(f"reported.{key}.study", run.study, [view.study])
             known(f"reported.{key}.dataset", run.dataset, [view.dataset])
+            known(f"reported.{key}.split", run.split, [view.split])
+            if key.endswith(LEAKFREE) != run.split.endswith(LEAKFREE):
+                raise ValueError(
+                    f"reported.{key}: expected {LEAKFREE} at the end of both its name and its split, or neither"
+                )
             known(f"reported.{key}.model", run.model, self.models)
         return self
 

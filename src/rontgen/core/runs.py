@@ -1,18 +1,33 @@
 """What a stage works on: a study, a view of it, or a run, with the profile applied, and where their files lie.
 
 `active` names the one described by the top-level keys of params.yaml; any other name is an entry of `studies`,
-`views` or `reported`, or one with `_leakfree` after it: its twin, the same but for a split that leaks nothing.
+`views` or `reported`. `<study>_leakfree` is a study of `leakfree` with the split that leaks nothing.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
-from rontgen.core.params import Augment, Counts, Dataset, DownloadProfile, Model, Params, Split, StudyImage, Train
+from rontgen.core.params import (
+    LEAKFREE,
+    SMALLEST_BACKBONE_IMAGE,
+    Augment,
+    Counts,
+    Dataset,
+    DownloadProfile,
+    Model,
+    Params,
+    Split,
+    StudyImage,
+    Train,
+)
 
 ACTIVE = "active"
-LEAKFREE = "_leakfree"
+
+# The metrics of the active run that `dvc exp show` lists
+SUMMARY = Path("metrics/active.json")
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,7 @@ class Study:
 
     @property
     def fingerprints(self) -> Path:
-        return Path("data/fingerprints", self.dataset_name)
+        return Path("data/near_duplicates", self.dataset_name)
 
     @property
     def raw(self) -> Path:
@@ -141,31 +156,31 @@ class Run:
 
     @property
     def plots(self) -> Path:
-        return Path("plots", self.name)
+        return Path("plots/runs", self.name)
 
     @property
     def history(self) -> Path:
-        return self.plots / "history.csv"
+        return Path("metrics/runs", self.name, "train/history.csv")
 
     @property
     def metrics(self) -> Path:
-        return Path("metrics", f"{self.name}.json")
+        return Path("metrics/runs", self.name, "test/metrics.json")
 
     @property
     def train_metrics(self) -> Path:
-        return Path("metrics", self.name, "train.json")
+        return Path("metrics/runs", self.name, "train/metrics.json")
 
     @property
     def time_metrics(self) -> Path:
-        return Path("metrics", self.name, "time.json")
+        return Path("metrics/runs", self.name, "train/time.json")
 
     @property
     def intervals(self) -> Path:
-        return Path("metrics", self.name, "intervals.json")
+        return Path("metrics/runs", self.name, "test/intervals.json")
 
     @property
     def gradcam(self) -> Path:
-        return Path("plots/gradcam", f"{self.name}.png")
+        return self.plots / "gradcam.png"
 
     @property
     def command(self) -> str:
@@ -196,14 +211,13 @@ def load_run(name: str, values: Params | None = None) -> Run:
     values: those of params.yaml, read where they are not given.
     """
     values = values or params.load()
-    base = name.removesuffix(LEAKFREE)
     if name == ACTIVE:
         view, image, model_name = _view(values, ACTIVE), values.image, values.model
         augment, train = values.augment, values.train
     else:
-        row = _entry(values.reported, base, "run")
+        row = _entry(values.reported, name, "run")
         study = values.studies[row.study]
-        view, image, model_name = _view(values, row.view + name.removeprefix(base)), study.image, row.model
+        view, image, model_name = _view(values, row.view), study.image, row.model
         augment, train = study.augment, study.train.model_copy(update=row.train.model_dump(exclude_none=True))
     profile = values.profiles[values.profile].train
     if augment is not None:
@@ -231,12 +245,40 @@ def load_start(model: str) -> Start:
     return _start(values, model)
 
 
+def check(values: Params) -> None:
+    """That every run can be built: its model takes its images. Raises RontgenError for the first that cannot."""
+    for name in [ACTIVE, *values.reported]:
+        run = load_run(name, values)
+        if name == ACTIVE:
+            study, view, size = "", "image", values.image.size
+        else:
+            study, view = f"studies.{values.reported[name].study}.", f"views.{run.view.name}"
+            size = values.views[run.view.name].size
+        if run.model.backbone is None:
+            if run.image.normalize == "backbone":
+                raise RontgenError(
+                    f"{study}image.normalize: expected unit or symmetric for {run.model_name}, which has no backbone, "
+                    "received backbone"
+                )
+            continue
+        if run.image.channels != 3:
+            raise RontgenError(f"{study}image.channels: expected 3 for {run.model_name}, received {run.image.channels}")
+        if run.view.size < SMALLEST_BACKBONE_IMAGE:
+            scale = values.profiles[values.profile].preprocess.scale
+            least = math.ceil((SMALLEST_BACKBONE_IMAGE - 0.5) / scale)
+            raise RontgenError(
+                f"{view}.size: expected at least {least} for {run.model_name} in the profile {values.profile}, which "
+                f"scales by {scale:g}, received {size}"
+            )
+
+
 def stage_command(stage: str, name: str) -> str:
-    """The dvc command that runs one stage of the active run, of a reported one or of its leak-free twin."""
+    """The dvc command that runs one stage of the active run or of a reported one."""
     if name == ACTIVE:
         return f"dvc repro {stage}"
-    base = name.removesuffix(LEAKFREE)
-    return f"dvc repro {'paper_' if base == name else 'leakfree/dvc.yaml:'}{stage}@{base}"
+    if stage == "split" and name.endswith(LEAKFREE):
+        return f"dvc repro leakfree_split@{name.removesuffix(LEAKFREE)}"
+    return f"dvc repro reported_{stage}@{name}"
 
 
 def _start(values: Params, name: str) -> Start:
@@ -250,11 +292,12 @@ def _start(values: Params, name: str) -> Start:
 
 
 def _study(values: Params, name: str) -> Study:
-    base = name.removesuffix(LEAKFREE)
-    study = values if name == ACTIVE else _entry(values.studies, base, "study")
+    studies = {ACTIVE: values} | values.studies
+    studies |= {key + LEAKFREE: values.studies[key] for key in values.leakfree}
+    study = _entry(studies, name, "study")
     dataset = values.datasets[study.dataset]
     split = study.split
-    if base != name:
+    if name.endswith(LEAKFREE):
         # fewer images can be had: a copy, or another image of a patient, cannot stand on two sides
         apart = {"group_by": "patient", "deduplicate": True, "keep_copies": False}
         split = split.model_copy(update={**apart, "on_shortage": "shrink"})
@@ -272,11 +315,9 @@ def _view(values: Params, name: str) -> View:
     if name == ACTIVE:
         study, size, balance = ACTIVE, values.image.size, values.balance
     else:
-        base = name.removesuffix(LEAKFREE)
-        view = _entry(values.views, base, "view")
-        study, size, balance = view.study, view.size, values.studies[view.study].balance
-        study += name.removeprefix(base)
-        if base != name and balance == "smote_train_test":  # a parent in the test subset is a leak
+        view = _entry(values.views, name, "view")
+        study, size, balance = view.split, view.size, values.studies[view.study].balance
+        if study.endswith(LEAKFREE) and balance == "smote_train_test":  # a parent in the test subset is a leak
             balance = "smote"
     profile = values.profiles[values.profile].preprocess
     return View(
@@ -290,10 +331,8 @@ def _view(values: Params, name: str) -> View:
 
 def _entry(section: dict, name: str, kind: str):
     if name not in section:
-        raise RontgenError(
-            f"--{kind}: expected {ACTIVE}, one of {', '.join(section)}, or one of these with {LEAKFREE} after it, "
-            f"received {name!r}"
-        )
+        choices = ", ".join([ACTIVE, *(key for key in section if key != ACTIVE)])
+        raise RontgenError(f"--{kind}: expected one of {choices}, received {name!r}")
     return section[name]
 
 

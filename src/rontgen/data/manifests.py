@@ -27,7 +27,7 @@ def build(study: Study) -> tuple[pd.DataFrame, dict]:
     """
     images, found, left_out = list_images(study, study.split.keep_copies)
     if study.is_leakfree:
-        command = f"dvc repro fingerprint@{study.dataset_name}"
+        command = f"dvc repro near_duplicates@{study.dataset_name}"
         fingerprints = pd.read_csv(require(study.fingerprints / "images.csv", command))
         images = images.merge(fingerprints[["archive", "member", "near"]], "left", ["archive", "member"])
         # one that did not decode has no fingerprint, and is near none

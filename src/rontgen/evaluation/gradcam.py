@@ -132,7 +132,7 @@ def _scores(last: _Step) -> keras.KerasTensor:
     if not isinstance(layer, layers.Dense) or activation not in ("sigmoid", "softmax"):
         raise RontgenError(
             f"Grad-CAM: expected a model that ends in a Dense layer with sigmoid or softmax, received {layer.name} of "
-            f"{type(layer).__name__} with {activation}: use a model of rontgen.models.build_model"
+            f"{type(layer).__name__} with {activation}: use a model of rontgen.models.build"
         )
     linear = layers.Dense(layer.units, kernel_initializer="zeros", dtype=layer.dtype_policy, name="before_activation")
     scores = linear(last.inputs[0])

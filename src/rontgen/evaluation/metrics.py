@@ -205,3 +205,23 @@ def _specificity(table: np.ndarray) -> np.ndarray:
 def _averages(precision, recall, f1, weights) -> dict[str, float]:
     values = {"precision": precision, "recall": recall, "f1": f1}
     return {name: float(np.average(value, weights=weights)) for name, value in values.items()}
+
+
+SUMMARY = (
+    "accuracy",
+    "majority_accuracy",
+    "roc_auc",
+    "average_precision",
+    "sensitivity",
+    "specificity",
+    "log_loss",
+    "brier_score",
+    "expected_calibration_error",
+    "test_images",
+    "parameters",
+)
+
+
+def summary(metrics: dict) -> dict[str, float]:
+    """The numbers of SUMMARY that a run has, and its macro F1: what two runs are compared by at a glance."""
+    return {name: metrics[name] for name in SUMMARY if name in metrics} | {"macro_f1": metrics["macro"]["f1"]}

@@ -19,7 +19,7 @@ from rontgen.data import by_hand, layouts
 from rontgen.data.archives import Archive, archive_name
 from rontgen.evidence.published import Papers
 
-LOCKS = (Path("dvc.lock"), Path("leakfree/dvc.lock"))
+LOCK = Path("dvc.lock")
 PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "imbalanced-learn", "pillow", "dvc")
 
 # Images of an archive whose size is looked at, evenly spaced
@@ -75,14 +75,9 @@ def settings(run: Run) -> dict:
 
 
 def stages(target: str) -> dict[str, dict]:
-    """The entries of the lock files for a stage and all that it was made from, by stage: cmd, and the hashes of deps
+    """The entries of dvc.lock for a stage and all that it was made from, by stage: cmd, and the hashes of deps
     and outs by path, and params."""
-    locked = {}
-    for path in LOCKS:
-        if path.exists():
-            prefix = "" if path.parent == Path() else f"{path.with_suffix('.yaml')}:"
-            entries = YAML(typ="safe").load(path.read_text(encoding="utf-8"))["stages"]
-            locked |= {prefix + name: entry for name, entry in entries.items()}
+    locked = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))["stages"]
     made = {Path(out["path"]): name for name, entry in locked.items() for out in entry.get("outs", ())}
     found, waiting = {}, [target]
     while waiting:

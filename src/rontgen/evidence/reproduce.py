@@ -5,14 +5,13 @@ its demo, and a record's code is that of a commit. A killed run goes on from its
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +21,7 @@ import pandas as pd
 
 from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
+from rontgen.core.params import LEAKFREE
 from rontgen.core.vocabulary import AS_STATED
 from rontgen.data import by_hand
 from rontgen.evaluation.metrics import read_predictions
@@ -32,7 +32,7 @@ from rontgen.evidence.records import Record
 CLONE = Path(".dvc/tmp/reproduce")
 
 # What decides what a run computes: records name a commit, so these may not differ from it
-CODE = ("src", "stages", "dvc.yaml", "leakfree/dvc.yaml", "params.yaml", "papers.yaml", "requirements.txt")
+CODE = ("src", "stages", "dvc.yaml", "params.yaml", "papers.yaml", "requirements.txt")
 
 IDENTITY = {
     f"GIT_{role}_{part}": value
@@ -66,11 +66,11 @@ def plan(names: list[str], seeds: list[int], reading: str, extra: dict[str, str]
     values = params.validate(raw)
     jobs = []
     for name in names:
-        row = values.reported.get(name.removesuffix(runs.LEAKFREE))
+        row = values.reported.get(name)
         if row is None:
             raise RontgenError(f"expected runs of {', '.join(values.reported)}, received {name!r}")
         known = {AS_STATED: {}}
-        if not name.endswith(runs.LEAKFREE):
+        if not name.endswith(LEAKFREE):
             readings = papers.studies[row.study].readings
             known |= {key: entry.set for key, entry in readings.items() if name in entry.runs}
         if reading not in known:
@@ -112,7 +112,7 @@ def _one_by_one(jobs: list[Job]) -> Iterator[tuple[Job, Record, bool]]:
     clone = _clone(commit)
     seconds = []
     for number, job in enumerate(jobs):
-        recorded = _recorded(job, clone)
+        recorded = _recorded(job, commit)
         if recorded is not None:
             print(f"{job.name}: recorded for this code, data and settings", file=sys.stderr)
             yield job, recorded, False
@@ -160,13 +160,13 @@ def _clone(commit: str) -> Path:
 
 
 def _restore(clone: Path, commit: str) -> None:
-    """The clone's tracked files as a commit has them, and no other lock file.
+    """The clone's tracked files as a commit has them, and no other dvc.lock.
 
-    `dvc exp run` leaves what it set in params.yaml, where the next job would take it for its own. DVC writes lock files
+    `dvc exp run` leaves what it set in params.yaml, where the next job would take it for its own. DVC writes dvc.lock
     in place, so that a kill may leave half of one; what was finished is in its run cache.
     """
     _git("checkout", "--quiet", "--force", "--detach", commit, cwd=clone)
-    _git("clean", "--quiet", "--force", "--", *map(str, provenance.LOCKS), cwd=clone)
+    _git("clean", "--quiet", "--force", "--", str(provenance.LOCK), cwd=clone)
 
 
 def _same(path: Path, other: Path) -> bool:
@@ -209,18 +209,17 @@ def _collect(job: Job, clone: Path, commit: str, papers: Papers) -> Record:
     return Record(job.run, job.reading, job.seed, metrics | {"time": facts["time"]}, predictions, history, facts)
 
 
-def _recorded(job: Job, clone: Path) -> Record | None:
-    """The record of a job, where it is of the same code, settings and data as the job would be."""
+def _recorded(job: Job, commit: str) -> Record | None:
+    """The record of a job, where it is of the same code, settings and data as the job at a commit would be."""
     path = records.path_of(job.run, job.reading, job.seed)
     if not path.exists():
         return None
     record, values = records.read(path), params.changed(params.read(), job.changes)
-    lists = by_hand.lists(params.validate(values))
-    for stage in record.provenance["stages"].values():
-        for name, md5 in stage["deps"].items():
-            is_code = not name.startswith(("data/", "models/", "metrics/", "plots/"))
-            if is_code and not ((clone / name).exists() and _md5(clone / name) == md5):
-                return None
+    lists, stages = by_hand.lists(params.validate(values)), record.provenance["stages"].values()
+    code = {name for stage in stages for name in stage["deps"] if name.startswith(("src/", "stages/"))}
+    if _differs(record.provenance["commit"], commit, code):
+        return None
+    for stage in stages:
         # a whole section that a stage declares holds other runs' settings too
         for key, value in stage["params"].items():
             if "." in key and _at(values, key) != value:
@@ -233,9 +232,10 @@ def _recorded(job: Job, clone: Path) -> Record | None:
     return record if record.provenance["by_hand"] == used else None
 
 
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
+def _differs(one: str, other: str, paths: Iterable[str]) -> bool:
+    """Whether files or folders differ between two commits, or one of these is not there."""
+    command = ["git", "diff", "--quiet", one, other, "--", *sorted(paths)]
+    return subprocess.run(command, check=False, capture_output=True).returncode != 0
 
 
 def _at(values: dict, key: str):

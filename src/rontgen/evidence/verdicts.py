@@ -7,15 +7,13 @@ and the public archives' counts (archive_counts.py). What the demo trains is no 
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from rontgen.core import runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, require
-from rontgen.core.params import Params
-from rontgen.core.runs import LEAKFREE
+from rontgen.core.params import LEAKFREE, Params
 from rontgen.core.vocabulary import AS_STATED, CONTRADICTORY, UNAVAILABLE
 from rontgen.evaluation.metrics import read_predictions
 from rontgen.evaluation.proportions import exact_interval
@@ -107,16 +105,13 @@ def workspace(values: Params) -> list[Record]:
     Raises RontgenError for a missing or damaged file, naming the command that makes it.
     """
     found = []
-    for run, row in values.reported.items():
-        command = runs.stage_command("evaluate", run)
-        metrics = {
-            "test": read_json(Path("metrics", f"{run}.json"), command),
-            "train": read_json(Path("metrics", run, "train.json"), command),
-        }
-        path = require(Path("data/predictions", f"{run}.csv"), command)
-        predictions = read_predictions(path, str(path), command)
-        seed = values.studies[row.study].train.seed
-        found.append(Record(run, AS_STATED, seed, metrics, predictions, pd.DataFrame(), {"deviations": []}))
+    for name in values.reported:
+        if name.endswith(LEAKFREE):  # no paper has one
+            continue
+        run, command = runs.load_run(name, values), runs.stage_command("evaluate", name)
+        metrics = {"test": read_json(run.metrics, command), "train": read_json(run.train_metrics, command)}
+        predictions = read_predictions(require(run.predictions, command), str(run.predictions), command)
+        found.append(Record(name, AS_STATED, run.train.seed, metrics, predictions, pd.DataFrame(), {"deviations": []}))
     return found
 
 
@@ -197,7 +192,7 @@ def _settings(name: str, study: PublishedStudy, values: Params) -> dict[str, dic
     if name not in values.studies:
         raise RontgenError(f"papers.yaml: expected studies of {', '.join(values.studies)}, received {name!r}")
     shared, found = values.studies[name], {}
-    reported = {run: row for run, row in values.reported.items() if row.study == name}
+    reported = {run: row for run, row in values.reported.items() if row.study == name and not run.endswith(LEAKFREE)}
     for run in study.runs:
         trained = study.trained(run)
         if trained not in reported:

@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from rontgen.core.errors import RontgenError
+from rontgen.core.params import SMALLEST_BACKBONE_IMAGE
 
 # Scale and offset; the last is of keras.applications' mode "caffe": less ImageNet's mean of each channel. It swaps red
 # and blue too, which are the same here
@@ -22,9 +23,6 @@ BACKBONES = {
     "resnet50v2": keras.applications.ResNet50V2,
     "vgg16": keras.applications.VGG16,
 }
-
-# Below it their five halvings leave nothing; keras.applications refuses it too
-SMALLEST_BACKBONE_IMAGE = 32
 
 
 def normalize(image, normalize: str, channels: int, backbone: str | None = None):

@@ -41,7 +41,7 @@ LATENCY_IMAGES = 50
 
 def stage(run: str) -> str:
     """The DVC stage that exports a run."""
-    return f"{FOLDER}/dvc.yaml:" + ("export" if run == ACTIVE else f"paper_export@{run}")
+    return f"{FOLDER}/dvc.yaml:" + ("export" if run == ACTIVE else f"reported_export@{run}")
 
 
 def command(run: str) -> str:
@@ -105,7 +105,7 @@ def export(run: Run) -> None:
         seconds[kind] = latency(travelled, subsets["test"])
     metrics["ood"] = ood_probes.measure(known, subsets["test"], subsets["test"].shape[1])
 
-    write_json(metrics, METRICS / f"{run.name}.json")
+    write_json(metrics, METRICS / run.name / "metrics.json")
     write_json(
         {"single_image_milliseconds": {kind: value * 1000 for kind, value in seconds.items()}},
         METRICS / run.name / "time.json",
@@ -138,7 +138,7 @@ def read(run: Run) -> tuple[dict | None, dict | None]:
     description = read_json(folder / DESCRIPTION, command(run.name))
     if run.model_file.exists() and _sha256(run.model_file) != description["model_sha256"]:
         return None, None
-    return description, read_json(METRICS / f"{run.name}.json", command(run.name))
+    return description, read_json(METRICS / run.name / "metrics.json", command(run.name))
 
 
 def reference(run: Run) -> ood.Reference:

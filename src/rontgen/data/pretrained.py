@@ -1,0 +1,100 @@
+"""What a model's backbone begins with: a folder with a weights file, or without one where it begins at random.
+
+rontgen.data.arrays.read_weights reads it."""
+
+import filecmp
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import replacing
+from rontgen.core.runs import Start
+from rontgen.data import archives, by_hand
+
+FACTS = "SOURCE.json"
+
+# Of its weights Keras publishes no hash: a file of them put by hand must be pinned
+UNPUBLISHED = {"mobilenetv2"}
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """source: keras (its host), keras file (its file, put by hand), other file (put by hand, pinned), none (random).
+
+    file: name of the weights file in the folder, "" where there is none. sha256: of that file.
+    """
+
+    source: str
+    file: str = ""
+    sha256: str = ""
+
+
+def write(start: Start, listed: dict[str, str]) -> Pretrained:
+    """Bring what a model begins with into its folder: its backbone's weights, checked, or nothing.
+
+    listed: the files put by hand, name to SHA-256 (by_hand.read). Such a file must have the SHA-256 that params.yaml
+    pins, or be Keras's own by the hash that Keras publishes. Without one, Keras downloads its own, over HTTPS, and
+    checks it where it publishes a hash. Raises RontgenError.
+    """
+    with replacing(start.folder) as temporary:
+        temporary.mkdir()
+        if not start.pretrained:
+            facts = Pretrained("none")
+        elif listed:
+            facts = _by_hand(start, *next(iter(listed.items())), temporary)
+        else:
+            own = by_hand.KERAS_FILES[start.backbone]
+            _from_keras(start, None, temporary / own)
+            facts = Pretrained("keras", own, archives.sha256(temporary / own))
+        text = json.dumps(asdict(facts), indent=2)
+        (temporary / FACTS).write_text(text + "\n", encoding="utf-8")
+    return facts
+
+
+def _by_hand(start: Start, name: str, sha256: str, folder: Path) -> Pretrained:
+    """Copy a file put by hand, named `name` and listed with a hash, into the folder."""
+    given = by_hand.FOLDER / name
+    by_hand.check(given, sha256)
+    if sha256 == start.sha256:
+        shutil.copyfile(given, folder / name)
+        return Pretrained("other file", name, sha256)
+    if name == by_hand.KERAS_FILES[start.backbone] and start.backbone not in UNPUBLISHED:
+        _from_keras(start, given, folder / name)
+        return Pretrained("keras file", name, sha256)
+    raise RontgenError(
+        f"{given}: expected SHA-256 {start.sha256 or '(none in params.yaml)'}, received {sha256}: if you trust "
+        f"the file, set backbones.{start.backbone}.sha256={sha256}, else remove it and run `{start.command}` again"
+    )
+
+
+def _from_keras(start: Start, given: Path | None, target: Path) -> None:
+    """Keras's own file, which it downloads unless it is `given`, and checks; in a Keras home of its own, so that no two
+    processes write one file."""
+    place = by_hand.FOLDER / target.name
+    remedy = f"put it at {place} and run `{start.command}` again, or set models.{start.model}.weights=none"
+    with tempfile.TemporaryDirectory(dir=target.parent) as home:
+        os.environ["KERAS_HOME"] = home  # Keras reads it when it is imported
+        import keras
+
+        applications = {name.lower(): value for name, value in vars(keras.applications).items()}
+        kept = Path(home, "models", target.name)
+        if given:
+            kept.parent.mkdir()
+            shutil.copyfile(given, kept)
+        try:
+            applications[start.backbone](weights="imagenet", include_top=False, input_shape=(224, 224, 3))
+        except Exception as error:  # what keras.utils.get_file raises when it has no network is a bare Exception
+            if "URL fetch failure" not in str(error) and "file hash" not in str(error):
+                raise
+            received = "another one" if given or "file hash" in str(error) else "no network"
+            raise RontgenError(
+                f"{given or f'weights of {start.backbone}'}: expected Keras's own file, received {received}: {remedy}"
+            ) from None
+        # A file of another hash Keras replaces by a download
+        if given and not filecmp.cmp(given, kept, shallow=False):
+            raise RontgenError(f"{given}: expected Keras's own file, received another one: {remedy}")
+        kept.replace(target)

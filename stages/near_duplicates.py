@@ -1,0 +1,25 @@
+"""Stage near_duplicates: one decode of every image of a dataset: size, perceptual hash, thumbnail, and copies."""
+
+import argparse
+from pathlib import Path
+
+from rontgen.audits import near_duplicates
+from rontgen.core import errors
+from rontgen.data import manifests
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True, help="a key of `datasets` in params.yaml")
+    source = near_duplicates.load_source(parser.parse_args().dataset)
+
+    images, _, _ = manifests.list_images(source)
+    found = near_duplicates.take(images, source.raw, source.max_unreadable)
+
+    near_duplicates.write(found, Path("data/near_duplicates", source.dataset_name))
+    copies = len(found.images) - found.images["near"].nunique()
+    print(f"{len(found.images)} images, {copies} of them copies; {len(found.unreadable)} unreadable")
+
+
+if __name__ == "__main__":
+    errors.run(main)
