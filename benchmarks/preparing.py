@@ -44,10 +44,10 @@ def decoded(originals: Path | None) -> Measured:
             return seconds(lambda: wholly.extend(decode_wholly(archive, members)))
 
         def ours() -> float:
-            return seconds(lambda: decode_all(manifest, Path(folder), 224, Path(folder, "view"), 0))
+            return seconds(lambda: decode_all(manifest, Path(folder), 224, Path(folder, "image_set"), 0))
 
         measured = in_turn(ours, peer, repeats=7)
-        images = np.load(Path(folder, "view", "images.npy"))[..., 0].astype(float)
+        images = np.load(Path(folder, "image_set", "images.npy"))[..., 0].astype(float)
         difference = np.abs(images - np.stack(wholly)).mean(axis=(1, 2))
     which = "drawn JPEGs of the originals' sizes" if originals is None else originals.name
     return Measured(

@@ -11,24 +11,24 @@ from rontgen.data import arrays, smote
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--view", required=True, help="active, or a key of `views` in params.yaml")
-    view = runs.load_view(parser.parse_args().view)
+    parser.add_argument("--image-set", required=True, help="active, or a key of `image_sets` in params.yaml")
+    image_set = runs.load_image_set(parser.parse_args().image_set)
 
-    manifest, pixels = arrays.read_manifest(view), arrays.read_images(view)
-    if view.balance == "none":
+    manifest, pixels = arrays.read_manifest(image_set), arrays.read_images(image_set)
+    if image_set.balance == "none":
         synthetic = smote.no_balance(pixels)
     else:
-        parents = manifest[manifest["subset"].isin(smote.PARENTS[view.balance])]
+        parents = manifest[manifest["subset"].isin(smote.PARENTS[image_set.balance])]
         classes, ids = parents["class"].to_numpy(), parents["id"].to_numpy()
-        synthetic = smote.smote(pixels[parents.index], classes, ids, view.study.split.seed)
-    smote.write(synthetic, view.balanced)
-    draw(view, manifest, pixels, synthetic)
+        synthetic = smote.smote(pixels[parents.index], classes, ids, image_set.study.split.seed)
+    smote.write(synthetic, image_set.balanced)
+    draw(image_set, manifest, pixels, synthetic)
     test = manifest.loc[manifest["subset"] == "test", "id"]
     from_test = synthetic.rows[["first", "second"]].isin(test.tolist()).any(axis=1).sum()
     print(f"{len(synthetic.rows)} synthetic images, {from_test} of them with a parent in the test subset")
 
 
-def draw(view, manifest, pixels, synthetic) -> None:
+def draw(image_set, manifest, pixels, synthetic) -> None:
     """What the images are: their numbers, some of each class and subset, and some of SMOTE's with their parents."""
     from rontgen.reporting import data_plots
 
@@ -36,10 +36,10 @@ def draw(view, manifest, pixels, synthetic) -> None:
     counts = groups.size().rename("real").reset_index()
     made = synthetic.rows["class"].value_counts()
     counts["synthetic"] = counts["class"].map(made).fillna(0).astype(int).where(counts["subset"] == "train", 0)
-    data_plots.class_counts(counts, view.name, view.balance_plots / "class_counts.png")
+    data_plots.class_counts(counts, image_set.name, image_set.balance_plots / "class_counts.png")
 
     sheet = {key: pixels[rows.index[: data_plots.SHEET_COLUMNS], :, :, 0] for key, rows in groups}
-    data_plots.contact_sheet(sheet, view.name, view.balance_plots / "contact_sheet.png")
+    data_plots.contact_sheet(sheet, image_set.name, image_set.balance_plots / "contact_sheet.png")
 
     place = pd.Series(manifest.index, manifest["id"])
     chosen = np.unique(np.linspace(0, len(synthetic.rows) - 1, 4).astype(int)) if len(synthetic.rows) else []
@@ -54,7 +54,7 @@ def draw(view, manifest, pixels, synthetic) -> None:
         for image, (_, row) in zip(synthetic.images[chosen], synthetic.rows.iloc[chosen].iterrows(), strict=True)
     ]
     if examples:
-        data_plots.smote_examples(examples, view.name, view.balance_plots / "smote.png")
+        data_plots.smote_examples(examples, image_set.name, image_set.balance_plots / "smote.png")
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ def main() -> None:
     parser.add_argument("--run", required=True, help="active, or a key of `reported` in params.yaml")
     run = runs.load_run(parser.parse_args().run)
     require(run.model_file, run.command)
-    manifest = arrays.read_manifest(run.view)
+    manifest = arrays.read_manifest(run.image_set)
     test = manifest[manifest["subset"] == "test"]
-    pixels = arrays.read_images(run.view)[test.index]
+    pixels = arrays.read_images(run.image_set)[test.index]
 
     # as in stages/train.py
     gc.disable()

@@ -9,12 +9,16 @@ from rontgen.data import arrays, decoding
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--view", required=True, help="active, or a key of `views` in params.yaml")
-    view = runs.load_view(parser.parse_args().view)
-    manifest = arrays.read_split(view.study)
+    parser.add_argument("--image-set", required=True, help="active, or a key of `image_sets` in params.yaml")
+    image_set = runs.load_image_set(parser.parse_args().image_set)
+    manifest = arrays.read_split(image_set.study)
 
-    unreadable = decoding.decode_all(manifest, view.study.raw, view.size, view.preprocessed, view.max_unreadable)
-    write_json({"images": len(manifest), "size": view.size, "unreadable": len(unreadable)}, view.preprocess_metrics)
+    unreadable = decoding.decode_all(
+        manifest, image_set.study.raw, image_set.size, image_set.preprocessed, image_set.max_unreadable
+    )
+    write_json(
+        {"images": len(manifest), "size": image_set.size, "unreadable": len(unreadable)}, image_set.preprocess_metrics
+    )
 
 
 if __name__ == "__main__":

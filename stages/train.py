@@ -13,8 +13,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", required=True, help="active, or a key of `reported` in params.yaml")
     run = runs.load_run(parser.parse_args().run)
-    manifest = arrays.read_manifest(run.view)
-    pixels, synthetic = arrays.read_images(run.view), arrays.read_synthetic(run.view)
+    manifest = arrays.read_manifest(run.image_set)
+    pixels, synthetic = arrays.read_images(run.image_set), arrays.read_synthetic(run.image_set)
     weights = arrays.read_weights(run.start)
 
     # Keras takes seconds to import: --help and missing inputs need not wait for it. A quarter of them would go into
@@ -30,7 +30,7 @@ def main() -> None:
     data_parallel.prepare(run.train.distribute, run.train.batch_size)
     if run.train.mixed_precision:
         determinism.mix_precision()
-    inputs = [run.view.study.manifest, *run.view.preprocessed.iterdir(), *run.view.balanced.iterdir()]
+    inputs = [run.image_set.study.manifest, *run.image_set.preprocessed.iterdir(), *run.image_set.balanced.iterdir()]
     fingerprint = protocol.fingerprint(run, [*inputs, *run.start.folder.iterdir()])
     data_parallel.agree(fingerprint)
     options = run.model.model_dump(exclude_unset=True, exclude={"weights"})

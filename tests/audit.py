@@ -74,7 +74,7 @@ def leaves(value, path=()):
 def changes(values):
     """For each key of params.yaml: its name, the dict that holds it, the last part, and other values to try."""
     pool = {"profile": list(values.profiles), "dataset": list(values.datasets), "model": list(values.models)}
-    pool |= {"study": list(values.studies), "view": list(values.views)}
+    pool |= {"study": list(values.studies), "image_set": list(values.image_sets)}
     tree = dict(walk(values))
     for path, value in tree.items():
         if path:
@@ -158,7 +158,7 @@ class Audit:
         module.load = recorded
 
     def patch_runs(self, module):
-        for kind in (module.Study, module.View, module.Start, module.Run):
+        for kind in (module.Study, module.ImageSet, module.Start, module.Run):
             self.record_reads(kind)
         for name in [name for name in vars(module) if name.startswith("load_")]:
             setattr(module, name, self.recorded_load(vars(module)[name]))

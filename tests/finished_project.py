@@ -33,7 +33,7 @@ RUNS = ("smatika_resnet50v2", "smatika_vgg16", "lungcare_cnn4", "lungcare_b8_s48
 INTERVAL = "the 95% prediction interval"
 A_SUM, ANOTHER = "precision | recall give 0.9703", "a sum; with 250 images the two are one"
 CLAIMS = f"""run,metric,place,paper,paper_low,paper_high,ours,low,high,difference,finding,reason
-smatika,setting.view.size,Section 3,224,,,224,,,0,as specified,our setting is the same
+smatika,setting.image_set.size,Section 3,224,,,224,,,0,as specified,our setting is the same
 smatika_vgg16,test.accuracy,Section 4,0.92,0.8484,0.9648,0.5,0.4,0.6,-0.42,not reproduced,outside {INTERVAL}
 smatika_resnet50v2,test.classes.PNEUMONIA.f1,Section 4,0.9705,,,0.9,0.8,1,-0.07,contradictory,{A_SUM}
 smatika_resnet50v2,test.accuracy,Section 4,0.97,0.9148,0.9938,0.9,,,-0.07,contradictory,{ANOTHER}; {A_SUM}
@@ -74,9 +74,9 @@ def write_results() -> None:
         write_json(run.intervals, bounds)
         write_json(run.train_metrics, {"epochs": 4, "best_epoch": 2, "train_images": 20, "validation_images": 4})
         write_json(run.time_metrics, {"seconds": 12.5, "images_per_second": 1.6, "device": "cpu"})
-    for name in [runs.ACTIVE, *values.views]:
-        view = runs.load_view(name)
-        write_json(view.preprocess_metrics, {"images": 30, "size": view.size, "unreadable": 1})
+    for name in [runs.ACTIVE, *values.image_sets]:
+        image_set = runs.load_image_set(name)
+        write_json(image_set.preprocess_metrics, {"images": 30, "size": image_set.size, "unreadable": 1})
     for name in [runs.ACTIVE, *values.studies, *(study + params.LEAKFREE for study in values.leakfree)]:
         study = runs.load_study(name)
         write_json(study.audit, audit(study.dataset))

@@ -8,7 +8,7 @@ from imblearn.over_sampling import SMOTE
 import run_stages
 from rontgen.core import runs
 from rontgen.core.errors import RontgenError
-from rontgen.core.runs import View
+from rontgen.core.runs import ImageSet
 from rontgen.data import arrays, smote
 from rontgen.reporting import data_plots
 
@@ -25,9 +25,9 @@ def training():
 
 
 @pytest.fixture
-def view(tmp_path, monkeypatch):
+def image_set(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return View("pirngadi_150", study=None, size=6, max_unreadable=0, balance="smote")
+    return ImageSet("pirngadi_150", study=None, size=6, max_unreadable=0, balance="smote")
 
 
 def test_classes_are_equal_afterwards(training):
@@ -138,18 +138,18 @@ def balanced(change_params, capsys, monkeypatch):
 
     def run(value):
         change_params({"balance": value})
-        view = runs.load_view("active")
+        image_set = runs.load_image_set("active")
         rows = [(name, key) for name, counts in SPLIT.items() for key, count in counts.items() for _ in range(count)]
         manifest = pd.DataFrame(rows, columns=["subset", "class"])
         manifest["id"] = [f"id{index}" for index in range(len(manifest))]
-        view.study.manifest.parent.mkdir(parents=True)
-        manifest.to_csv(view.study.manifest, index=False)
-        view.preprocessed.mkdir(parents=True)
+        image_set.study.manifest.parent.mkdir(parents=True)
+        manifest.to_csv(image_set.study.manifest, index=False)
+        image_set.preprocessed.mkdir(parents=True)
         pixels = np.random.default_rng(7).integers(0, 256, (len(manifest), 6, 5, 1), dtype=np.uint8)
-        np.save(view.preprocessed / "images.npy", pixels)
-        pd.DataFrame(columns=["id"]).to_csv(view.preprocessed / "unreadable.csv", index=False)
-        run_stages.run("balance --view active")
-        return manifest, *arrays.read_synthetic(view), pixels, capsys.readouterr().out, figures
+        np.save(image_set.preprocessed / "images.npy", pixels)
+        pd.DataFrame(columns=["id"]).to_csv(image_set.preprocessed / "unreadable.csv", index=False)
+        run_stages.run("balance --image-set active")
+        return manifest, *arrays.read_synthetic(image_set), pixels, capsys.readouterr().out, figures
 
     return run
 
@@ -183,23 +183,23 @@ def test_the_stage_evens_the_classes_of_the_subsets_that_parents_are_from(balanc
     assert len(figures.get("smote_examples", [])) == min(4, len(images))
 
 
-def test_what_is_written_is_read_back(training, view):
+def test_what_is_written_is_read_back(training, image_set):
     synthetic = smote.smote(*training, seed=7)
-    smote.write(synthetic, view.balanced)
-    images, rows = arrays.read_synthetic(view)
+    smote.write(synthetic, image_set.balanced)
+    images, rows = arrays.read_synthetic(image_set)
     np.testing.assert_array_equal(images, synthetic.images)
     assert rows.to_dict("list") == synthetic.rows.to_dict("list")
 
 
-def test_none_is_written_and_read_back(training, view):
-    smote.write(smote.no_balance(training[0]), view.balanced)
-    images, rows = arrays.read_synthetic(view)
+def test_none_is_written_and_read_back(training, image_set):
+    smote.write(smote.no_balance(training[0]), image_set.balanced)
+    images, rows = arrays.read_synthetic(image_set)
     assert (images.dtype, images.shape) == (np.uint8, (0, 6, 5, 1))
     assert (list(rows.columns), len(rows)) == (smote.ROW_COLUMNS, 0)
 
 
-def test_written_again_it_is_replaced(training, view):
-    smote.write(smote.smote(*training, seed=7), view.balanced)
-    smote.write(smote.no_balance(training[0]), view.balanced)
-    assert len(arrays.read_synthetic(view)[0]) == 0
-    assert sorted(path.name for path in view.balanced.iterdir()) == ["images.npy", "rows.csv"]
+def test_written_again_it_is_replaced(training, image_set):
+    smote.write(smote.smote(*training, seed=7), image_set.balanced)
+    smote.write(smote.no_balance(training[0]), image_set.balanced)
+    assert len(arrays.read_synthetic(image_set)[0]) == 0
+    assert sorted(path.name for path in image_set.balanced.iterdir()) == ["images.npy", "rows.csv"]

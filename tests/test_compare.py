@@ -372,7 +372,7 @@ def test_a_number_that_a_record_lacks_is_named(metric):
     [
         ("setting.augment.rotation", "20", "as specified"),
         ("setting.augment.rotation", "21", "not as specified"),
-        ("setting.view.size", "224", "as specified"),
+        ("setting.image_set.size", "224", "as specified"),
         ("setting.train.learning_rate", "1e-3", "as specified"),
         ("setting.train.learning_rate", "0.00101", "not as specified"),
     ],
@@ -383,7 +383,7 @@ def test_a_setting_is_that_of_params_yaml(metric, value, finding):
 
 
 def test_a_setting_of_a_run_is_its_own():
-    numbers = [("setting.train.batch_size", "8"), ("setting.view.size", "480"), ("setting.model.layers", "4")]
+    numbers = [("setting.train.batch_size", "8"), ("setting.image_set.size", "480"), ("setting.model.layers", "4")]
     cells = verdicts.compare(papers(numbers, "lungcare", "lungcare_b8_s480"), PAPER, [], []).cells
     assert list(cells.finding[:3]) == ["as specified"] * 3
 
@@ -402,7 +402,7 @@ def test_a_setting_that_params_yaml_lacks_is_named(metric):
 
 def test_a_setting_in_which_the_runs_differ_is_none_of_the_study():
     study = PAPERS.studies["lungcare"]
-    study = study.model_copy(update={"cells": [cell("setting.view.size", "240")]})
+    study = study.model_copy(update={"cells": [cell("setting.image_set.size", "240")]})
     with pytest.raises(RontgenError, match=r"setting\.view\.size: expected one value"):
         verdicts.compare(Papers(archives={}, studies={"lungcare": study}), PAPER, [], [])
 

@@ -3,12 +3,12 @@ import pandas as pd
 import pytest
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.runs import Study, View
+from rontgen.core.runs import ImageSet, Study
 from rontgen.data import arrays
 
 CLASSES = ["NORMAL", "SICK"]
 STUDY = Study("jitet", "pneumonia", dataset=None, split=None, max_per_class=None, check_counts=False)
-VIEW = View("jitet_224", STUDY, size=2, max_unreadable=0, balance="none")
+VIEW = ImageSet("jitet_224", STUDY, size=2, max_unreadable=0, balance="none")
 
 
 @pytest.fixture

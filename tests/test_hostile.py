@@ -321,7 +321,7 @@ def test_a_picture_that_does_not_decode_stops_the_run(project, fault):
     data, reason = PICTURES[fault]
     put(project, "data/raw/pneumonia", {PNEUMONIA: packed(chest_xray() | {FIRST: data})})
     assert run(project, "split", "--study", "active") == ""
-    line = refused(project, "preprocess", "--view", "active")
+    line = refused(project, "preprocess", "--image-set", "active")
     assert re.search(rf"expected at most 0 unreadable images, received 1, the first {FIRST}: .*{reason}", line)
 
 
@@ -332,7 +332,7 @@ def test_pictures_that_do_not_decode_are_counted_where_they_are_allowed(project)
     right = {"chest_xray/train/PNEUMONIA/person99_virus_1.jpeg": picture(200, "PNG")}  # a picture, whatever its name
     put(project, "data/raw/pneumonia", {PNEUMONIA: packed(members | bad | right)})
     assert run(project, "split", "--study", "active") == ""
-    assert run(project, "preprocess", "--view", "active") == ""
+    assert run(project, "preprocess", "--image-set", "active") == ""
     metrics = json.loads((project / "metrics/preprocess/active.json").read_text())
     assert (metrics["images"], metrics["unreadable"]) == (25, len(PICTURES))
     listed = (project / "data/preprocessed/active/unreadable.csv").read_text().splitlines()[1:]

@@ -246,8 +246,8 @@ def damaged(archives, write_zip):
 
 
 def test_images_are_in_the_order_of_the_manifest(archives, tmp_path):
-    decode_all(archives, tmp_path, 5, tmp_path / "view", 0)
-    images = np.load(tmp_path / "view" / "images.npy", mmap_mode="r")
+    decode_all(archives, tmp_path, 5, tmp_path / "image_set", 0)
+    images = np.load(tmp_path / "image_set" / "images.npy", mmap_mode="r")
     assert (images.dtype, images.shape) == (np.uint8, (20, 5, 5, 1))
     assert images.flags["C_CONTIGUOUS"]
     np.testing.assert_array_equal(images.min(axis=(1, 2, 3)), archives["gray"])
@@ -256,8 +256,8 @@ def test_images_are_in_the_order_of_the_manifest(archives, tmp_path):
 
 def test_more_images_than_a_chunk_keep_their_order(archives, tmp_path, monkeypatch):
     monkeypatch.setattr("rontgen.data.decoding.CHUNK", 7)
-    decode_all(pd.concat([archives, archives]), tmp_path, 5, tmp_path / "view", 0)
-    images = np.load(tmp_path / "view" / "images.npy")
+    decode_all(pd.concat([archives, archives]), tmp_path, 5, tmp_path / "image_set", 0)
+    images = np.load(tmp_path / "image_set" / "images.npy")
     np.testing.assert_array_equal(images[:, 0, 0, 0], [*archives["gray"], *archives["gray"]])
 
 
@@ -266,16 +266,16 @@ def test_an_image_that_fails_is_named_and_nothing_is_written(damaged, tmp_path):
         RontgenError,
         match=r"b\.zip: expected at most 0 unreadable images, received 1, the first 6\.png: expected a pic",
     ):
-        decode_all(damaged, tmp_path, 5, tmp_path / "view", 0)
-    assert list((tmp_path / "view").iterdir()) == []
+        decode_all(damaged, tmp_path, 5, tmp_path / "image_set", 0)
+    assert list((tmp_path / "image_set").iterdir()) == []
 
 
 def test_a_stated_number_of_images_may_fail_and_is_listed(damaged, tmp_path):
-    table = decode_all(damaged, tmp_path, 5, tmp_path / "view", 1)
-    listed = pd.read_csv(tmp_path / "view" / "unreadable.csv", dtype=str)
+    table = decode_all(damaged, tmp_path, 5, tmp_path / "image_set", 1)
+    listed = pd.read_csv(tmp_path / "image_set" / "unreadable.csv", dtype=str)
     assert listed["id"].tolist() == table["id"].tolist() == ["106"]
     assert "something else" in listed["reason"][0]
-    images = np.load(tmp_path / "view" / "images.npy")
+    images = np.load(tmp_path / "image_set" / "images.npy")
     expected = damaged["gray"].where(damaged["gray"] != 106, 0)
     np.testing.assert_array_equal(images[:, 0, 0, 0], expected)
 
@@ -283,8 +283,8 @@ def test_a_stated_number_of_images_may_fail_and_is_listed(damaged, tmp_path):
 def test_a_missing_archive_is_named(archives, tmp_path):
     (tmp_path / "b.zip").unlink()
     with pytest.raises(RontgenError, match=r"b\.zip: expected a zip, found none; run `dvc repro download@"):
-        decode_all(archives, tmp_path, 5, tmp_path / "view", 0)
-    assert not (tmp_path / "view").exists()
+        decode_all(archives, tmp_path, 5, tmp_path / "image_set", 0)
+    assert not (tmp_path / "image_set").exists()
 
 
 LARGEST = """

@@ -38,7 +38,7 @@ def test_a_run_named_by_batch_and_size_has_them(shipped):
     for name, row in shipped.reported.items():
         if name.startswith("lungcare_b"):
             batch, size = name.removeprefix("lungcare_b").split("_s")
-            assert (row.train.batch_size, shipped.views[row.view].size) == (int(batch), int(size))
+            assert (row.train.batch_size, shipped.image_sets[row.image_set].size) == (int(batch), int(size))
 
 
 def test_families_and_models_are_those_of_the_code(shipped):
@@ -99,11 +99,16 @@ DATASETS = "pneumonia, covid, lungs"
         ("model", "vgg19", f"model: expected one of {MODELS}, received 'vgg19'"),
         ("studies.jitet.dataset", "xray", f"studies.jitet.dataset: expected one of {DATASETS}, received 'xray'"),
         (
-            "views.jitet_224.study",
+            "image_sets.jitet_224.study",
             "jite",
-            "views.jitet_224.study: expected one of smatika, jitet, lungcare, covid_hybrid, pirngadi, received 'jite'",
+            "image_sets.jitet_224.study: expected one of smatika, jitet, lungcare, covid_hybrid, pirngadi, "
+            "received 'jite'",
         ),
-        ("views.jitet_224.dataset", "covid", "views.jitet_224.dataset: expected one of pneumonia, received 'covid'"),
+        (
+            "image_sets.jitet_224.dataset",
+            "covid",
+            "image_sets.jitet_224.dataset: expected one of pneumonia, received 'covid'",
+        ),
         (
             "reported.smatika_vgg16.model",
             "vgg",

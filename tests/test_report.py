@@ -104,7 +104,7 @@ def test_every_run_is_listed_and_folded_with_its_card(project):
         assert f"<h4>Model card: {name}</h4>" in text
     folded = sum(tag == "details" for tag, _ in page.tags)
     assert folded == sum(tag == "summary" for tag, _ in page.tags)
-    assert folded == 1 + 1 + len(params.load().views) + 1 + len(params.load().reported) + 1
+    assert folded == 1 + 1 + len(params.load().image_sets) + 1 + len(params.load().reported) + 1
     assert not page.attributes("details", "open")
 
 

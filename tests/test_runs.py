@@ -40,9 +40,9 @@ def test_the_active_run_follows_the_top_level_keys(change_params):
         }
     )
     run = runs.load_run("active")
-    assert (run.name, run.view.name, run.view.study.name) == ("active", "active", "active")
-    assert (run.view.size, run.view.balance, run.view.study.split.seed) == (96, "smote", 11)
-    assert (run.view.study.dataset_name, run.classes) == ("covid", ["NORMAL", "COVID"])
+    assert (run.name, run.image_set.name, run.image_set.study.name) == ("active", "active", "active")
+    assert (run.image_set.size, run.image_set.balance, run.image_set.study.split.seed) == (96, "smote", 11)
+    assert (run.image_set.study.dataset_name, run.classes) == ("covid", ["NORMAL", "COVID"])
     assert (run.model_name, run.model.layers, run.augment) == ("cnn4", 4, None)
     assert (run.image.channels, run.image.normalize) == (1, "symmetric")
     assert (run.train.batch_size, run.train.epochs) == (5, 9)
@@ -52,8 +52,12 @@ def test_the_active_run_follows_the_top_level_keys(change_params):
 def test_a_reported_run_ignores_the_active_keys(change_params):
     change_params({"profile": "paper", "dataset": "covid", "model": "cnn4", "balance": "smote", "split.seed": 11})
     run = runs.load_run("jitet_mobilenetv2")
-    assert (run.view.study.dataset_name, run.model_name, run.view.balance) == ("pneumonia", "mobilenetv2", "none")
-    assert (run.view.study.split.seed, run.view.size) == (7, 224)
+    assert (run.image_set.study.dataset_name, run.model_name, run.image_set.balance) == (
+        "pneumonia",
+        "mobilenetv2",
+        "none",
+    )
+    assert (run.image_set.study.split.seed, run.image_set.size) == (7, 224)
     assert (run.train.optimizer, run.train.epochs, run.train.fine_tune.epochs) == ("adamw", 10, 5)
 
 
@@ -62,12 +66,12 @@ def test_a_row_changes_only_what_it_names(profile):
     row, study = runs.load_run("lungcare_b8_s640"), runs.load_run("lungcare_cnn4")
     assert (row.train.batch_size, study.train.batch_size) == (8, 32)
     assert row.train.model_copy(update={"batch_size": 32}) == study.train
-    assert (row.view.name, row.view.size) == ("lungcare_640", 640)
+    assert (row.image_set.name, row.image_set.size) == ("lungcare_640", 640)
 
 
 def test_no_image_is_scaled_to_less_than_eight_pixels(change_params):
     change_params({"profiles.demo.preprocess.scale": 0.01})
-    assert runs.load_view("active").size == 8
+    assert runs.load_image_set("active").size == 8
 
 
 def test_a_profile_scales_and_caps(change_params):
@@ -80,8 +84,8 @@ def test_a_profile_scales_and_caps(change_params):
         }
     )
     run = runs.load_run("lungcare_b8_s640")
-    assert (run.view.size, run.train.epochs, run.augment.variants) == (83, 3, 2)
-    assert (run.view.study.max_per_class.test, run.view.study.check_counts) == (7, False)
+    assert (run.image_set.size, run.train.epochs, run.augment.variants) == (83, 3, 2)
+    assert (run.image_set.study.max_per_class.test, run.image_set.study.check_counts) == (7, False)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +101,8 @@ def test_the_two_phases_share_the_cap(change_params, cap, epochs, fine_tune):
 def test_the_paper_profile_changes_nothing(profile, shipped):
     profile("paper")
     run, study = runs.load_run("lungcare_b8_s640"), shipped.studies["lungcare"]
-    assert (run.view.size, run.train.epochs, run.augment) == (640, 20, study.augment)
-    assert (run.view.study.max_per_class, run.view.study.check_counts) == (None, True)
+    assert (run.image_set.size, run.train.epochs, run.augment) == (640, 20, study.augment)
+    assert (run.image_set.study.max_per_class, run.image_set.study.check_counts) == (None, True)
     assert runs.load_run("jitet_mobilenetv2").train == shipped.studies["jitet"].train
 
 
@@ -118,18 +122,21 @@ def test_every_reported_run_resolves(profile, shipped, name):
     profile(name)
     for key, row in shipped.reported.items():
         run = runs.load_run(key)
-        assert run.view == runs.load_view(row.view)
-        assert run.view.study == runs.load_study(row.split)
+        assert run.image_set == runs.load_image_set(row.image_set)
+        assert run.image_set.study == runs.load_study(row.split)
         assert run.classes == shipped.datasets[row.dataset].classes
 
 
 def test_paths_of_the_active_run(profile):
     profile("demo")
     run = runs.load_run("active")
-    study, view = run.view.study, run.view
+    study, image_set = run.image_set.study, run.image_set
     assert (study.raw, study.manifest) == (Path("data/raw/pneumonia"), Path("data/split/active.csv"))
     assert study.audit == Path("metrics/split/active.json")
-    assert (view.preprocessed, view.balanced) == (Path("data/preprocessed/active"), Path("data/balanced/active"))
+    assert (image_set.preprocessed, image_set.balanced) == (
+        Path("data/preprocessed/active"),
+        Path("data/balanced/active"),
+    )
     assert (run.model_file, run.predictions) == (Path("models/active.keras"), Path("data/predictions/active.csv"))
     assert (run.metrics, run.train_metrics) == (
         Path("metrics/runs/active/test/metrics.json"),
@@ -141,19 +148,19 @@ def test_paths_of_the_active_run(profile):
         Path("plots/runs/active"),
         Path("metrics/runs/active/train/history.csv"),
     )
-    assert (study.command, view.command) == ("dvc repro split", "dvc repro preprocess")
-    assert (view.balance_command, run.command) == ("dvc repro balance", "dvc repro train")
+    assert (study.command, image_set.command) == ("dvc repro split", "dvc repro preprocess")
+    assert (image_set.balance_command, run.command) == ("dvc repro balance", "dvc repro train")
 
 
 def test_paths_of_a_reported_run_are_those_of_its_parts(profile):
     profile("demo")
     run = runs.load_run("lungcare_b8_s640")
-    assert run.view.study.manifest == Path("data/split/lungcare.csv")
-    assert run.view.preprocessed == Path("data/preprocessed/lungcare_640")
+    assert run.image_set.study.manifest == Path("data/split/lungcare.csv")
+    assert run.image_set.preprocessed == Path("data/preprocessed/lungcare_640")
     assert run.model_file == Path("models/lungcare_b8_s640.keras")
-    assert run.view.study.command == "dvc repro reported_split@lungcare"
-    assert run.view.command == "dvc repro reported_preprocess@lungcare_640"
-    assert run.view.balance_command == "dvc repro reported_balance@lungcare_640"
+    assert run.image_set.study.command == "dvc repro reported_split@lungcare"
+    assert run.image_set.command == "dvc repro reported_preprocess@lungcare_640"
+    assert run.image_set.balance_command == "dvc repro reported_balance@lungcare_640"
     assert run.command == "dvc repro reported_train@lungcare_b8_s640"
 
 
@@ -171,19 +178,19 @@ def test_a_leakfree_split_parts_no_patient_and_keeps_no_copy(profile, shipped, s
 def test_a_leakfree_run_differs_in_its_split_alone(profile, name):
     profile("demo")
     run, leakfree = runs.load_run(name), runs.load_run(f"{name}_leakfree")
-    assert leakfree.view.study.is_leakfree
-    assert (leakfree.view.size, leakfree.view.balance) == (run.view.size, run.view.balance)
-    assert dataclasses.replace(leakfree, name=run.name, view=run.view) == run
+    assert leakfree.image_set.study.is_leakfree
+    assert (leakfree.image_set.size, leakfree.image_set.balance) == (run.image_set.size, run.image_set.balance)
+    assert dataclasses.replace(leakfree, name=run.name, image_set=run.image_set) == run
 
 
 def test_paths_and_commands_of_a_leakfree_run(profile):
     profile("demo")
     run = runs.load_run("lungcare_cnn4_leakfree")
     assert run.model_file == Path("models/lungcare_cnn4_leakfree.keras")
-    assert run.view.preprocessed == Path("data/preprocessed/lungcare_240_leakfree")
-    assert run.view.study.manifest == Path("data/split/lungcare_leakfree.csv")
-    assert run.view.study.fingerprints == Path("data/near_duplicates/lungs")
-    assert run.view.study.command == "dvc repro leakfree_split@lungcare"
+    assert run.image_set.preprocessed == Path("data/preprocessed/lungcare_240_leakfree")
+    assert run.image_set.study.manifest == Path("data/split/lungcare_leakfree.csv")
+    assert run.image_set.study.fingerprints == Path("data/near_duplicates/lungs")
+    assert run.image_set.study.command == "dvc repro leakfree_split@lungcare"
     assert run.command == "dvc repro reported_train@lungcare_cnn4_leakfree"
 
 
@@ -192,7 +199,10 @@ def test_paths_and_commands_of_a_leakfree_run(profile):
     [
         ({"image.size": 10}, r"image.size: expected at least 221 for resnet50v2 in the profile demo, .*received 10"),
         ({"profile": "paper", "image.size": 31}, r"image.size: expected at least 32 for resnet50v2 .*, received 31"),
-        ({"views.jitet_224.size": 20}, r"views.jitet_224.size: expected at least 221 for mobilenetv2 .*, received 20"),
+        (
+            {"image_sets.jitet_224.size": 20},
+            r"image_sets.jitet_224.size: expected at least 221 .*, received 20",
+        ),
         ({"image.channels": 1}, r"^image.channels: expected 3 for resnet50v2, received 1"),
         ({"studies.jitet.image.channels": 1}, r"studies.jitet.image.channels: expected 3 for mobilenetv2, received 1"),
         ({"model": "cnn1", "image.normalize": "backbone"}, r"^image.normalize: .* cnn1, which has no backbone"),
@@ -215,7 +225,11 @@ def test_every_run_as_shipped_can_be_built(profile, name):
     [
         (runs.load_dataset, "xray", "--dataset: expected one of pneumonia, covid, lungs, received 'xray'"),
         (runs.load_study, "lungs", "--study: expected one of active, smatika, jitet, lungcare, covid_hybrid, "),
-        (runs.load_view, "lungcare", "--view: expected one of active, smatika_224, jitet_224, lungcare_240, "),
+        (
+            runs.load_image_set,
+            "lungcare",
+            "--image-set: expected one of active, smatika_224, jitet_224, ",
+        ),
         (runs.load_run, "cnn4", "--run: expected one of active, smatika_resnet50v2, smatika_vgg16, "),
     ],
 )
@@ -255,8 +269,8 @@ def test_what_a_model_begins_with_follows_profile_and_model(change_params):
 
 def test_a_leakfree_run_makes_no_synthetic_image_from_test_images(change_params):
     change_params({"studies.jitet.balance": "smote_train_test"})
-    assert runs.load_view("jitet_224").balance == "smote_train_test"
-    assert runs.load_view("jitet_224_leakfree").balance == "smote"
+    assert runs.load_image_set("jitet_224").balance == "smote_train_test"
+    assert runs.load_image_set("jitet_224_leakfree").balance == "smote"
 
 
 def test_a_leakfree_split_keeps_no_copies(change_params):

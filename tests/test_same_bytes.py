@@ -21,8 +21,8 @@ SMALLER = {
 RUNS = {"active": ("active", "active", "cnn1"), "smatika_vgg16": ("smatika", "smatika_224", "vgg16")}
 RUNS["pirngadi_simple_rnn"] = ("pirngadi", "pirngadi_150", "simple_rnn")
 STAGES = ["inputs", "download --dataset pneumonia"]
-for run, (study, view, model) in RUNS.items():
-    STAGES += [f"split --study {study}", f"preprocess --view {view}", f"balance --view {view}"]
+for run, (study, image_set, model) in RUNS.items():
+    STAGES += [f"split --study {study}", f"preprocess --image-set {image_set}", f"balance --image-set {image_set}"]
     STAGES += [f"weights --model {model}", f"train --run {run}", f"evaluate --run {run}"]
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 PARAMS = YAML(typ="safe").load(ROOT / "params.yaml")
-MODELS, STUDIES, VIEWS, REPORTED = (PARAMS[name] for name in ("models", "studies", "views", "reported"))
+MODELS, STUDIES, VIEWS, REPORTED = (PARAMS[name] for name in ("models", "studies", "image_sets", "reported"))
 
 # They read all of params.yaml, or whole sections of it; each takes a second or two
 GATHER = {"check", "inputs", "leakage", "leakage_gap", "compare", "cards"}
@@ -38,10 +38,10 @@ def trains(runs):
 
 def of_study(study):
     """The stages of a study alone."""
-    views = [view for view in VIEWS if VIEWS[view]["study"] == study]
+    image_sets = [image_set for image_set in VIEWS if VIEWS[image_set]["study"] == study]
     return (
         {f"reported_split@{study}", f"leakfree_split@{study}"}
-        | {f"reported_{kind}@{view}" for kind in ("preprocess", "balance") for view in views}
+        | {f"reported_{kind}@{image_set}" for kind in ("preprocess", "balance") for image_set in image_sets}
         | {f"reported_{kind}@{run}" for kind in ("train", "evaluate") for run in runs_of("study", study)}
     )
 
@@ -143,7 +143,7 @@ def test_a_row_s_entry_touches_no_other(index, run):
 
 
 def test_a_size_makes_images_and_no_split(index):
-    assert index.stale_by_key("views.lungcare_480.size") & {s for s in index.names if "split" in s} == set()
+    assert index.stale_by_key("image_sets.lungcare_480.size") & {s for s in index.names if "split" in s} == set()
 
 
 def test_what_the_paper_profile_alone_uses_makes_nothing_stale_in_the_demo(index):
@@ -185,7 +185,7 @@ CHANGES = [
     {"train.fine_tune": {"epochs": 1, "learning_rate": 0.1}},
     {"model": "cnn1", "profiles.demo.preprocess.scale": 0.2},
     {"datasets.covid.classes": ["COVID", "NORMAL"], "studies.pirngadi.split.seed": 8},
-    {"views.lungcare_480.split": "jitet", "reported.smatika_vgg16.family": "recurrent"},
+    {"image_sets.lungcare_480.split": "jitet", "reported.smatika_vgg16.family": "recurrent"},
     {"reported.lungcare_b8_s640.view": "lungcare_480", "leakfree.jitet.dataset": "covid"},
 ]
 

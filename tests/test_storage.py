@@ -197,7 +197,7 @@ def test_a_stage_on_a_full_disk_leaves_no_output(tmp_path):
     stages = [
         ("download", "--dataset", "pneumonia"),
         ("split", "--study", "active"),
-        ("preprocess", "--view", "active"),
+        ("preprocess", "--image-set", "active"),
     ]
     for stage in stages:
         before = files()

@@ -203,7 +203,7 @@ class Leakfree(Section):
     dataset: str
 
 
-class View(Section):
+class ImageSet(Section):
     study: str
     dataset: str
     split: str
@@ -218,7 +218,7 @@ class Reported(Section):
     study: str
     dataset: str
     split: str
-    view: str
+    image_set: str
     model: str
     family: Literal["cnn", "transfer", "recurrent"]
     train: TrainChanges
@@ -269,7 +269,7 @@ class Params(Section):
     models: dict[str, Model]
     studies: dict[str, Study]
     leakfree: dict[str, Leakfree]
-    views: dict[str, View]
+    image_sets: dict[str, ImageSet]
     reported: dict[str, Reported]
 
     @model_validator(mode="after")
@@ -290,17 +290,17 @@ class Params(Section):
         for key, split in self.leakfree.items():
             known(f"leakfree.{key}", key, self.studies)
             known(f"leakfree.{key}.dataset", split.dataset, [self.studies[key].dataset])
-        for key, view in self.views.items():
-            known(f"views.{key}.study", view.study, self.studies)
-            known(f"views.{key}.dataset", view.dataset, [self.studies[view.study].dataset])
-            leakfree = [view.study + LEAKFREE] if view.study in self.leakfree else []
-            known(f"views.{key}.split", view.split, [view.study, *leakfree])
+        for key, image_set in self.image_sets.items():
+            known(f"image_sets.{key}.study", image_set.study, self.studies)
+            known(f"image_sets.{key}.dataset", image_set.dataset, [self.studies[image_set.study].dataset])
+            leakfree = [image_set.study + LEAKFREE] if image_set.study in self.leakfree else []
+            known(f"image_sets.{key}.split", image_set.split, [image_set.study, *leakfree])
         for key, run in self.reported.items():
-            known(f"reported.{key}.view", run.view, self.views)
-            view = self.views[run.view]
-            known(f"reported.{key}.study", run.study, [view.study])
-            known(f"reported.{key}.dataset", run.dataset, [view.dataset])
-            known(f"reported.{key}.split", run.split, [view.split])
+            known(f"reported.{key}.image_set", run.image_set, self.image_sets)
+            image_set = self.image_sets[run.image_set]
+            known(f"reported.{key}.study", run.study, [image_set.study])
+            known(f"reported.{key}.dataset", run.dataset, [image_set.dataset])
+            known(f"reported.{key}.split", run.split, [image_set.split])
             if key.endswith(LEAKFREE) != run.split.endswith(LEAKFREE):
                 raise ValueError(
                     f"reported.{key}: expected {LEAKFREE} at the end of both its name and its split, or neither"

@@ -1,7 +1,7 @@
-"""What a stage works on: a study, a view of it, or a run, with the profile applied, and where their files lie.
+"""What a stage works on: a study, an image set of it, or a run, with the profile applied, and where their files lie.
 
 `active` names the one described by the top-level keys of params.yaml; any other name is an entry of `studies`,
-`views` or `reported`. `<study>_leakfree` is a study of `leakfree` with the split that leaks nothing.
+`image_sets` or `reported`. `<study>_leakfree` is a study of `leakfree` with the split that leaks nothing.
 """
 
 import math
@@ -67,7 +67,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class View:
+class ImageSet:
     """A study's images at one size, in pixels, and how its classes are balanced."""
 
     name: str
@@ -121,10 +121,10 @@ class Start:
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: a view, a model and a protocol."""
+    """One training run: an image set, a model and a protocol."""
 
     name: str
-    view: View
+    image_set: ImageSet
     image: StudyImage
     model_name: str
     model: Model
@@ -136,7 +136,7 @@ class Run:
 
     @property
     def classes(self) -> list[str]:
-        return self.view.study.dataset.classes
+        return self.image_set.study.dataset.classes
 
     @property
     def model_file(self) -> Path:
@@ -200,9 +200,9 @@ def load_study(name: str) -> Study:
     return _study(params.load(), name)
 
 
-def load_view(name: str) -> View:
-    """The view of that name, or the active one. Raises RontgenError for a name that params.yaml lacks."""
-    return _view(params.load(), name)
+def load_image_set(name: str) -> ImageSet:
+    """The image set of that name, or the active one. Raises RontgenError for a name that params.yaml lacks."""
+    return _image_set(params.load(), name)
 
 
 def load_run(name: str, values: Params | None = None) -> Run:
@@ -212,12 +212,12 @@ def load_run(name: str, values: Params | None = None) -> Run:
     """
     values = values or params.load()
     if name == ACTIVE:
-        view, image, model_name = _view(values, ACTIVE), values.image, values.model
+        image_set, image, model_name = _image_set(values, ACTIVE), values.image, values.model
         augment, train = values.augment, values.train
     else:
         row = _entry(values.reported, name, "run")
         study = values.studies[row.study]
-        view, image, model_name = _view(values, row.view), study.image, row.model
+        image_set, image, model_name = _image_set(values, row.image_set), study.image, row.model
         augment, train = study.augment, study.train.model_copy(update=row.train.model_dump(exclude_none=True))
     profile = values.profiles[values.profile].train
     if augment is not None:
@@ -225,7 +225,7 @@ def load_run(name: str, values: Params | None = None) -> Run:
     train = _with_fewer_epochs(train, profile.max_epochs)
     return Run(
         name=name,
-        view=view,
+        image_set=image_set,
         image=image,
         model_name=model_name,
         model=values.models[model_name],
@@ -250,10 +250,10 @@ def check(values: Params) -> None:
     for name in [ACTIVE, *values.reported]:
         run = load_run(name, values)
         if name == ACTIVE:
-            study, view, size = "", "image", values.image.size
+            study, image_set, size = "", "image", values.image.size
         else:
-            study, view = f"studies.{values.reported[name].study}.", f"views.{run.view.name}"
-            size = values.views[run.view.name].size
+            study, image_set = f"studies.{values.reported[name].study}.", f"image_sets.{run.image_set.name}"
+            size = values.image_sets[run.image_set.name].size
         if run.model.backbone is None:
             if run.image.normalize == "backbone":
                 raise RontgenError(
@@ -263,12 +263,12 @@ def check(values: Params) -> None:
             continue
         if run.image.channels != 3:
             raise RontgenError(f"{study}image.channels: expected 3 for {run.model_name}, received {run.image.channels}")
-        if run.view.size < SMALLEST_BACKBONE_IMAGE:
+        if run.image_set.size < SMALLEST_BACKBONE_IMAGE:
             scale = values.profiles[values.profile].preprocess.scale
             least = math.ceil((SMALLEST_BACKBONE_IMAGE - 0.5) / scale)
             raise RontgenError(
-                f"{view}.size: expected at least {least} for {run.model_name} in the profile {values.profile}, which "
-                f"scales by {scale:g}, received {size}"
+                f"{image_set}.size: expected at least {least} for {run.model_name} in the profile {values.profile}, "
+                f"which scales by {scale:g}, received {size}"
             )
 
 
@@ -311,16 +311,16 @@ def _study(values: Params, name: str) -> Study:
     )
 
 
-def _view(values: Params, name: str) -> View:
+def _image_set(values: Params, name: str) -> ImageSet:
     if name == ACTIVE:
         study, size, balance = ACTIVE, values.image.size, values.balance
     else:
-        view = _entry(values.views, name, "view")
-        study, size, balance = view.split, view.size, values.studies[view.study].balance
+        image_set = _entry(values.image_sets, name, "image-set")
+        study, size, balance = image_set.split, image_set.size, values.studies[image_set.study].balance
         if study.endswith(LEAKFREE) and balance == "smote_train_test":  # a parent in the test subset is a leak
             balance = "smote"
     profile = values.profiles[values.profile].preprocess
-    return View(
+    return ImageSet(
         name=name,
         study=_study(values, study),
         size=max(8, round(size * profile.scale)),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from rontgen.core.io import read_json, require
 from rontgen.core.params import SUBSETS
-from rontgen.core.runs import Start, Study, View
+from rontgen.core.runs import ImageSet, Start, Study
 
 
 def read_split(study: Study) -> pd.DataFrame:
@@ -16,38 +16,38 @@ def read_split(study: Study) -> pd.DataFrame:
     return pd.read_csv(require(study.manifest, study.command), dtype=str, keep_default_na=False)
 
 
-def read_manifest(view: View) -> pd.DataFrame:
-    """The manifest of a view's study without the images that did not decode; its index is their row in the images.
+def read_manifest(image_set: ImageSet) -> pd.DataFrame:
+    """The manifest of an image set without the images that did not decode; its index is their row in the images.
 
     Raises RontgenError where a file is missing.
     """
-    manifest = read_split(view.study)
-    unreadable = pd.read_csv(require(view.preprocessed / "unreadable.csv", view.command), dtype=str)
+    manifest = read_split(image_set.study)
+    unreadable = pd.read_csv(require(image_set.preprocessed / "unreadable.csv", image_set.command), dtype=str)
     return manifest[~manifest["id"].isin(unreadable["id"])]
 
 
-def read_images(view: View) -> np.ndarray:
-    """The images of a view in the order of its study's manifest, memory-mapped: uint8 (N, H, W, 1).
+def read_images(image_set: ImageSet) -> np.ndarray:
+    """The images of an image set in the order of its study's manifest, memory-mapped: uint8 (N, H, W, 1).
 
     Raises RontgenError where they are missing.
     """
-    return np.load(require(view.preprocessed / "images.npy", view.command), mmap_mode="r")
+    return np.load(require(image_set.preprocessed / "images.npy", image_set.command), mmap_mode="r")
 
 
-def read_subsets(view: View) -> dict[str, np.ndarray]:
+def read_subsets(image_set: ImageSet) -> dict[str, np.ndarray]:
     """The images of train, validation and test, each uint8 (N, H, W, 1). Raises RontgenError where they are missing."""
-    manifest, images = read_manifest(view), read_images(view)
+    manifest, images = read_manifest(image_set), read_images(image_set)
     return {name: images[manifest.index[manifest["subset"] == name]] for name in SUBSETS}
 
 
-def read_synthetic(view: View) -> tuple[np.ndarray, pd.DataFrame]:
-    """The synthetic training images of a view, uint8 (M, H, W, 1), memory-mapped where there are any, and their rows.
+def read_synthetic(image_set: ImageSet) -> tuple[np.ndarray, pd.DataFrame]:
+    """The synthetic training images, uint8 (M, H, W, 1), memory-mapped where there are any, and their rows.
 
     Raises RontgenError where they are missing.
     """
-    folder = view.balanced
+    folder = image_set.balanced
     rows = pd.read_csv(
-        require(folder / "rows.csv", view.balance_command), dtype={"class": str, "first": str, "second": str}
+        require(folder / "rows.csv", image_set.balance_command), dtype={"class": str, "first": str, "second": str}
     )
     return np.load(folder / "images.npy", mmap_mode="r" if len(rows) else None), rows
 

@@ -32,9 +32,9 @@ def gather(run: Run, as_stated: Run, papers: Papers) -> dict:
     run: as its settings are. as_stated: as the reading and the profile `paper` alone would have them.
     """
     time = read_json(run.time_metrics, run.command)
-    archives = _archives(run.view.study)
+    archives = _archives(run.image_set.study)
     weights = read_json(run.start.folder / "SOURCE.json", run.start.command)
-    dataset, model = run.view.study.dataset_name, run.start.model
+    dataset, model = run.image_set.study.dataset_name, run.start.model
     return {
         "settings": settings(run),
         "archives": archives,
@@ -55,14 +55,14 @@ def gather(run: Run, as_stated: Run, papers: Papers) -> dict:
 
 def settings(run: Run) -> dict:
     """Every setting of a run, by its key, from dataset to threads; seeds among them."""
-    study = run.view.study
+    study = run.image_set.study
     parts = {
         "dataset": study.dataset_name,
         "split": study.split,
         "max_per_class": study.max_per_class,
         "image": run.image,
-        "size": run.view.size,
-        "balance": run.view.balance,
+        "size": run.image_set.size,
+        "balance": run.image_set.balance,
         "model": run.model_name,
         run.model_name: run.model,
         "pretrained": run.start.pretrained,

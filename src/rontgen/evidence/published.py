@@ -25,12 +25,12 @@ OF_A_RUN = re.compile(
        |train\.(epochs|best_epoch|train_images|validation_images
                |(kept|best|final)\.(train|validation)_(loss|accuracy))
        |time\.(seconds|images_per_second)
-       |setting\.(train|augment|model|view)\.[a-z_0-9.]+""",
+       |setting\.(train|augment|model|image_set)\.[a-z_0-9.]+""",
     re.VERBOSE,
 )
 OF_A_STUDY = re.compile(
     r"""data\.((images|selected|train|validation|test|augmented|smote)(\.[A-Z]+)?|share\.(train|validation|test))
-       |setting\.(train|augment|model|view)\.[a-z_0-9.]+""",
+       |setting\.(train|augment|model|image_set)\.[a-z_0-9.]+""",
     re.VERBOSE,
 )
 COUNT = re.compile(

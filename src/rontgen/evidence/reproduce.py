@@ -226,7 +226,7 @@ def _recorded(job: Job, commit: str) -> Record | None:
                 return None
     run = runs.load_run(job.run, params.validate(values))
     used = {
-        "archives": lists[Path("archives", f"{run.view.study.dataset_name}.json")],
+        "archives": lists[Path("archives", f"{run.image_set.study.dataset_name}.json")],
         "weights": lists[Path("weights", f"{run.start.model}.json")],
     }
     return record if record.provenance["by_hand"] == used else None

@@ -188,7 +188,7 @@ def _demo(workspace: list[Record]) -> pd.DataFrame:
 
 
 def _settings(name: str, study: PublishedStudy, values: Params) -> dict[str, dict]:
-    """Model, augment, train and view of each published row of a study, as params.yaml has them in the profile paper."""
+    """Model, augment, train and image set of each published row of a study, as params.yaml has them, unscaled."""
     if name not in values.studies:
         raise RontgenError(f"papers.yaml: expected studies of {', '.join(values.studies)}, received {name!r}")
     shared, found = values.studies[name], {}
@@ -202,6 +202,6 @@ def _settings(name: str, study: PublishedStudy, values: Params) -> dict[str, dic
             "augment": shared.augment.model_dump() if shared.augment else {},
             "model": values.models[row.model].model_dump(),
             "train": shared.train.model_dump() | row.train.model_dump(exclude_none=True),
-            "view": values.views[row.view].model_dump(),
+            "image_set": values.image_sets[row.image_set].model_dump(),
         }
     return found

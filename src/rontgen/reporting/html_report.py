@@ -17,14 +17,14 @@ from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import commit, read_json, replacing, require
 from rontgen.core.params import SUBSETS, Params
-from rontgen.core.runs import ACTIVE, Run, View
+from rontgen.core.runs import ACTIVE, ImageSet, Run
 from rontgen.reporting import model_cards
 from rontgen.reporting.model_cards import with_interval
 
 COMMAND = "make repro"  # makes all that the page needs
 CLAIMS_JSON = Path("metrics/claims.json")
 
-# What is drawn of each run and view: the file's name, and what a reader who cannot see it is told
+# What is drawn of each run and image set: the file's name, and what a reader who cannot see it is told
 RUN_FIGURES = {
     "confusion_matrix": "confusion matrix, images by true and predicted class",
     "roc": "ROC curve with its 95% band",
@@ -32,7 +32,7 @@ RUN_FIGURES = {
     "calibration": "reliability diagram, accuracy by confidence",
     "history": "loss and accuracy by epoch",
 }
-VIEW_FIGURES = {
+IMAGE_SET_FIGURES = {
     "class_counts": "images by class and subset, real and synthetic",
     "contact_sheet": "some images of each class and subset",
     "smote": "synthetic images between their two parents",
@@ -80,7 +80,7 @@ def gather(values: Params) -> dict:
         "leakage": read_json(model_cards.LEAKAGE, COMMAND),
         "leakage_gap": read_json(model_cards.LEAKAGE_GAP, COMMAND),
         "shortcuts": {name: read_json(Path("metrics/shortcuts", f"{name}.json"), COMMAND) for name in values.datasets},
-        "views": [_view(runs.load_view(name)) for name in [ACTIVE, *values.views]],
+        "image_sets": [_image_set(runs.load_image_set(name)) for name in [ACTIVE, *values.image_sets]],
         "runs": [_run(runs.load_run(name), endpoints) for name in names],
         "subsets": SUBSETS,
         "figure": {
@@ -102,13 +102,17 @@ def gather(values: Params) -> dict:
     }
 
 
-def _view(view: View) -> dict:
-    drawn = [name for name in VIEW_FIGURES if name != "smote" or view.balance != "none"]
+def _image_set(image_set: ImageSet) -> dict:
+    drawn = [name for name in IMAGE_SET_FIGURES if name != "smote" or image_set.balance != "none"]
     return {
-        "view": view,
-        "audit": read_json(view.study.audit, COMMAND),
+        "image_set": image_set,
+        "audit": read_json(image_set.study.audit, COMMAND),
         "figures": [
-            Figure(view.balance_plots / f"{name}.png", f"{view.name}: {VIEW_FIGURES[name]}", view.balance_command)
+            Figure(
+                image_set.balance_plots / f"{name}.png",
+                f"{image_set.name}: {IMAGE_SET_FIGURES[name]}",
+                image_set.balance_command,
+            )
             for name in drawn
         ],
     }

@@ -76,7 +76,7 @@ def gather(name: str, values: Params, evidence: dict[str, Any]) -> dict[str, Any
     Raises RontgenError for a file that is missing, naming the command that makes it.
     """
     run = runs.load_run(name)
-    study, evaluate = run.view.study, runs.stage_command("evaluate", name)
+    study, evaluate = run.image_set.study, runs.stage_command("evaluate", name)
     claims, endpoints, dataset = evidence["claims"], evidence["endpoints"], study.dataset_name
     endpoints = endpoints[endpoints["trained"] == name]
     others, rows = claims[claims["metric"] != "test.accuracy"], list(endpoints["run"].unique())
@@ -91,7 +91,7 @@ def gather(name: str, values: Params, evidence: dict[str, Any]) -> dict[str, Any
         "train": read_json(run.train_metrics, run.command),
         "time": read_json(run.time_metrics, run.command),
         "audit": read_json(study.audit, study.command),
-        "preprocess": read_json(run.view.preprocess_metrics, run.view.command),
+        "preprocess": read_json(run.image_set.preprocess_metrics, run.image_set.command),
         "shortcuts": read_json(Path("metrics/shortcuts", f"{dataset}.json"), f"dvc repro shortcuts@{dataset}"),
         "endpoints": shown(endpoints),
         "findings": [_counts(others[others["run"].isin(part)]["finding"]) for part in (rows, [study.name])],
@@ -152,14 +152,14 @@ def _counts(findings: pd.Series) -> dict[str, int]:
 
 def _settings(run: Run, values: Params) -> Iterator[tuple[str, str]]:
     """The settings that the run took, the profile applied, by their keys in params.yaml."""
-    study, profile = run.view.study, f"profiles.{values.profile}"
+    study, profile = run.image_set.study, f"profiles.{values.profile}"
     sections = {
         "dataset": study.dataset_name,
         "split": study.split,
         f"{profile}.split.max_per_class": study.max_per_class,
-        "image.size": run.view.size,
+        "image.size": run.image_set.size,
         "image": run.image,
-        "balance": run.view.balance,
+        "balance": run.image_set.balance,
         "model": run.model_name,
         f"models.{run.model_name}": run.model,
         f"{profile}.train.pretrained": run.start.pretrained,

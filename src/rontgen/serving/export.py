@@ -52,7 +52,7 @@ def command(run: str) -> str:
 def load_run(name: str) -> Run:
     """The run of that name. Raises RontgenError for one that params.yaml lacks, and for a leak-free run."""
     run = runs.load_run(name)
-    if run.view.study.is_leakfree:
+    if run.image_set.study.is_leakfree:
         base = name.removesuffix(runs.LEAKFREE)
         raise RontgenError(
             f"--run: expected {ACTIVE} or a reported run, received the leak-free run {name!r}: use {base}"
@@ -68,7 +68,7 @@ def export(run: Run) -> None:
     """
     require(run.model_file, run.command)
     predictions = predictions_of(run)
-    subsets = arrays.read_subsets(run.view)
+    subsets = arrays.read_subsets(run.image_set)
 
     from rontgen.models import files
     from rontgen.training import determinism
@@ -143,7 +143,7 @@ def read(run: Run) -> tuple[dict | None, dict | None]:
 
 def reference(run: Run) -> ood.Reference:
     """What the X-rays that a run was trained on look like."""
-    subsets = arrays.read_subsets(run.view)
+    subsets = arrays.read_subsets(run.image_set)
     return ood.fit(subsets["train"], subsets["validation"])
 
 
@@ -155,7 +155,7 @@ def describe(run: Run, model, reference: ood.Reference) -> dict:
     return {
         "run": run.name,
         "model": run.model_name,
-        "dataset": run.view.study.dataset_name,
+        "dataset": run.image_set.study.dataset_name,
         "classes": run.classes,
         "size": int(model.input_shape[1]),
         "model_sha256": _sha256(run.model_file),

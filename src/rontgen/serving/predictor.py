@@ -83,7 +83,7 @@ class Predictor:
         """How often X-rays of the test subset and other pictures are turned away, see ood_probes.measure."""
         if self.export_metrics:
             return self.export_metrics["ood"]
-        test = arrays.read_subsets(self._run.view)["test"]
+        test = arrays.read_subsets(self._run.image_set)["test"]
         return ood_probes.measure(self._reference, test, test.shape[1])
 
     def read(self, data: bytes, *, for_page: bool = False) -> Prediction:
