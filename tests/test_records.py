@@ -27,6 +27,14 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
     assert records.check(read) == []
 
 
+def test_a_record_takes_the_place_of_an_earlier_one(tmp_path):
+    record, path = written(tmp_path)
+    (path / "metrics.json").write_text("{}")
+    assert records.write(record, tmp_path) == path
+    assert records.read(path).metrics == record.metrics
+    assert [entry.name for entry in path.parent.iterdir()] == ["seed-1"]
+
+
 def test_records_are_in_the_order_of_their_seeds(tmp_path):
     for seed in (10, 9, 1):
         written(tmp_path, seed)

@@ -84,6 +84,8 @@ def write(record: Record, folder: Path = FOLDER) -> Path:
             (temporary / name).write_text(text + "\n", encoding="utf-8")
         record.predictions.to_csv(temporary / "predictions.csv", index=False)
         record.history.to_csv(temporary / "history.csv", index=False)
+        if path.exists():  # a folder is renamed over an empty one alone
+            path.replace(temporary.with_name("earlier"))
     return path
 
 
