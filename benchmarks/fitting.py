@@ -48,6 +48,11 @@ def fit_ours(model, train_set, validation_set, train, unfrozen_layers=None):
     return result, clock.ends
 
 
+def _sigmoid(name: str):
+    """A model's options, with one output for two classes."""
+    return settings().models[name].model_copy(update={"head": "sigmoid"})
+
+
 def epoch() -> Measured:
     """Seconds of an epoch of cnn4 on 64-px images, the median of those after the first, which compiles."""
     import keras
@@ -62,7 +67,7 @@ def epoch() -> Measured:
     held, held_labels = images[:240].copy(), labels[:240]
 
     def model():
-        return build_model("cnn4", images.shape[1:], head="sigmoid")
+        return build_model("cnn4", _sigmoid("cnn4"), images.shape[1:], 2)
 
     def ours() -> float:
         _, ends = fit_ours(model(), whole(images, labels), whole(held, held_labels), train)
@@ -107,7 +112,7 @@ def head() -> Measured:
 
         def model():
             keras.utils.set_random_seed(train.seed)
-            return build_model(run.model, images.shape[1:], weights=str(weights))
+            return build_model(run.model, settings().models[run.model], images.shape[1:], 2, weights)
 
         network = model()
         begun = time.perf_counter()
@@ -160,7 +165,7 @@ def predicted() -> Measured:
 
     determinism.prepare(1, threads())
     images, _ = chests(300, 224)
-    model = build_model("mobilenetv2", images.shape[1:])
+    model = build_model("mobilenetv2", settings().models["mobilenetv2"], images.shape[1:], 2)
     return in_turn(
         lambda: len(images) / seconds(lambda: metrics.predict(model, images)),
         lambda: len(images) / seconds(lambda: model.predict(images, verbose=0)),
@@ -204,7 +209,7 @@ def option_epochs(name, images, labels, batch, epochs, dtype="float32", **option
 
     keras.config.set_dtype_policy(dtype)
     keras.utils.set_random_seed(1)
-    model = build_model(name, images.shape[1:], head="sigmoid")
+    model = build_model(name, _sigmoid(name), images.shape[1:], 2)
     keras.config.set_dtype_policy("float32")
     model.compile("adam", "binary_crossentropy", metrics=["accuracy"], **{"jit_compile": False} | options)
     ends = []

@@ -33,10 +33,9 @@ def main() -> None:
     inputs = [run.image_set.study.manifest, *run.image_set.preprocessed.iterdir(), *run.image_set.balanced.iterdir()]
     fingerprint = protocol.fingerprint(run, [*inputs, *run.start.folder.iterdir()])
     data_parallel.agree(fingerprint)
-    options = run.model.model_dump(exclude_unset=True, exclude={"weights"})
     model = build_model(
-        run.model_name, pixels.shape[1:], len(run.classes), weights,
-        channels=run.image.channels, normalize=run.image.normalize, **options,
+        run.model_name, run.model, pixels.shape[1:], len(run.classes), weights,
+        channels=run.image.channels, normalize=run.image.normalize,
     )  # fmt: skip
     if run.batch_norm_momentum is not None:
         protocol.set_batch_norm_momentum(model, run.batch_norm_momentum)

@@ -10,13 +10,14 @@ from rontgen.core.errors import RontgenError
 from rontgen.core.io import write_json
 from rontgen.data import archives, by_hand
 
+KERAS_FILES = {name: entry.file for name, entry in params.load(ROOT / "params.yaml").backbones.items()}
 CHEST = "paultimothymooney--chest-xray-pneumonia.zip"
 RESNET50 = "resnet50.weights.h5"
 
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in (CHEST, RESNET50, by_hand.KERAS_FILES["vgg16"], "another.zip"):
+    for name in (CHEST, RESNET50, KERAS_FILES["vgg16"], "another.zip"):
         (tmp_path / name).write_bytes(name.encode())
     return tmp_path
 
@@ -35,7 +36,7 @@ def test_an_archive_is_listed_for_each_dataset_that_uses_it(folder):
 def test_weights_are_listed_for_each_model_of_the_backbone(folder):
     found = lists(folder, "paper")
     assert found["weights/resnet50.json"] == found["weights/resnet50_lstm.json"] == {RESNET50}
-    assert found["weights/vgg16.json"] == {by_hand.KERAS_FILES["vgg16"]}
+    assert found["weights/vgg16.json"] == {KERAS_FILES["vgg16"]}
     assert found["weights/cnn4.json"] == found["weights/mobilenetv2.json"] == set()
     assert lists(folder, "paper", **{"models.resnet50.weights": "none"})["weights/resnet50.json"] == set()
 
@@ -51,7 +52,7 @@ def test_a_hash_is_that_of_the_file(folder):
 
 
 def test_of_two_weights_files_the_one_that_must_be_pinned_is_listed_first(folder, monkeypatch):
-    names = ["mobilenetv2.weights.h5", by_hand.KERAS_FILES["mobilenetv2"]]
+    names = ["mobilenetv2.weights.h5", KERAS_FILES["mobilenetv2"]]
     for name in reversed(names):
         (folder / name).write_bytes(name.encode())
     values = params.validate(params.changed(params.read(ROOT / "params.yaml"), {"profile": "paper"}))

@@ -9,8 +9,8 @@ from ruamel.yaml import YAML
 
 from rontgen.core.errors import RontgenError
 from rontgen.evaluation.metrics import predict, prediction_table
-from rontgen.models.build import build_model
 from rontgen.serving import export
+from shipped_models import build_model
 
 ROOT = Path(__file__).parents[1]
 SIZE = 32

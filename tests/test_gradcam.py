@@ -9,8 +9,8 @@ from scipy.ndimage import gaussian_filter
 
 from rontgen.core.errors import RontgenError
 from rontgen.evaluation import gradcam
-from rontgen.models.build import FAMILIES, build_model
 from rontgen.training import protocol
+from shipped_models import MODELS, build_model
 
 
 def images(count, side, seed=0):
@@ -106,7 +106,7 @@ def test_without_a_convolution_it_is_the_smoothed_gradient_of_the_input():
     np.testing.assert_allclose(heat[0], expected / expected.max(), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_architecture_is_explained(name):
     keras.utils.set_random_seed(0)
     model = build_model(name, image_shape=(32, 32, 1))

@@ -13,9 +13,9 @@ import pytest
 
 from rontgen.core.errors import RontgenError
 from rontgen.models import files
-from rontgen.models.build import FAMILIES, build_model
 from rontgen.models.files import CONFIG, MEMBERS, WEIGHTS, load
 from rontgen.training import protocol
+from shipped_models import MODELS, build_model
 
 COMMAND = "dvc repro reported_train@smatika_vgg16"
 
@@ -219,6 +219,6 @@ def test_a_sound_file_is_loaded(path):
 
 @pytest.mark.parametrize("name", ["cnn1", "lstm", "simple_rnn", "mobilenetv2"])
 def test_the_architectures_hold_nothing_else(path, name):
-    assert name in FAMILIES
+    assert name in MODELS
     protocol.save(build_model(name, (32, 32, 1)), path)
     files._check(path)

@@ -1,13 +1,15 @@
 """All architectures by one table: shapes, heads, and the parameter counts that the papers print."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
 
 from rontgen.core.errors import RontgenError
 from rontgen.models import blocks
-from rontgen.models.build import FAMILIES, build_model
 from rontgen.training import protocol
+from shipped_models import MODELS, build_model
 
 # name, total parameters for 224-pixel grayscale images and two classes (PAPERS.md), units of the output
 PUBLISHED = [
@@ -30,7 +32,7 @@ def test_head_of_two_classes_is_the_papers(name, units):
     assert build_model(name, image_shape=(32, 32, 1)).output_shape == (None, units)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_architecture_gives_probabilities_of_raw_pixels(name):
     model = build_model(name, image_shape=(32, 32, 1), classes=4)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1), dtype=np.uint8)
@@ -69,14 +71,12 @@ def test_options_change_the_architecture():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "vgg"}, "expected one of cnn1"),
-        ({"name": "cnn1", "widths": 3}, "received 'widths'"),
         ({"name": "vgg16", "image_shape": (24, 24, 1)}, "at least 32 pixels"),
         ({"name": "vgg16", "image_shape": (32, 32, 1), "channels": 1}, "expected 3 for vgg16"),
         ({"name": "vgg16", "image_shape": (32, 32, 1), "weights": "no/such.weights.h5"}, "does not fit vgg16"),
         ({"name": "cnn1", "image_shape": (32, 32, 1), "normalize": "backbone"}, "received a model without a backbone"),
         (
-            {"name": "vgg16", "backbone": "vgg16", "channels": 1, "normalize": "backbone"},
+            {"name": "vgg16", "channels": 1, "normalize": "backbone"},
             "expected a backbone and three channels, received 1 channels",
         ),
     ],
@@ -101,22 +101,28 @@ def test_weights_of_another_backbone_are_refused(tmp_path):
         build_model("mobilenetv2", image_shape=(32, 32, 1), weights=path)
 
 
-# Of keras.applications, by the backbone's name: what its own preprocessing makes of pixels
-OWN = {
-    "mobilenetv2": keras.applications.mobilenet_v2.preprocess_input,
-    "resnet50": keras.applications.resnet.preprocess_input,
-    "resnet50v2": keras.applications.resnet_v2.preprocess_input,
-    "vgg16": keras.applications.vgg16.preprocess_input,
-}
-
-
-@pytest.mark.parametrize("backbone", blocks.BACKBONES)
-def test_a_backbones_own_normalisation_is_that_of_keras_on_gray_images(backbone):
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.backbone])
+def test_a_backbones_own_normalisation_is_that_of_keras_on_gray_images(name):
     image = keras.Input((8, 8, 1))
-    normalized = keras.Model(image, blocks.normalize(image, "backbone", 3, backbone))
+    normalized = keras.Model(image, blocks.normalize(image, "backbone", 3, MODELS[name].preprocessing))
     gray = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1)).astype(np.float32)
-    expected = OWN[backbone](np.repeat(gray, 3, axis=-1))
+    module = sys.modules[blocks.application(MODELS[name].backbone).__module__]
+    expected = module.preprocess_input(np.repeat(gray, 3, axis=-1))
     np.testing.assert_allclose(normalized.predict_on_batch(gray), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", blocks.PREPROCESSING)
+def test_each_mode_is_that_of_keras_on_gray_images(mode):
+    image = keras.Input((8, 8, 1))
+    normalized = keras.Model(image, blocks.normalize(image, "backbone", 3, mode))
+    gray = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1)).astype(np.float32)
+    expected = keras.applications.imagenet_utils.preprocess_input(np.repeat(gray, 3, axis=-1), mode=mode)
+    np.testing.assert_allclose(normalized.predict_on_batch(gray), expected, atol=1e-4)
+
+
+def test_a_backbone_that_keras_lacks_is_refused():
+    with pytest.raises(RontgenError, match=r"expected models of keras\.applications, in lower case, received 'vgg11'"):
+        blocks.application("vgg11")
 
 
 def test_a_feature_map_may_be_flattened():

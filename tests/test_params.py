@@ -1,5 +1,3 @@
-from importlib import import_module
-
 import pytest
 
 from conftest import ROOT
@@ -41,15 +39,23 @@ def test_a_run_named_by_batch_and_size_has_them(shipped):
             assert (row.train.batch_size, shipped.image_sets[row.image_set].size) == (int(batch), int(size))
 
 
-def test_families_and_models_are_those_of_the_code(shipped):
-    models = import_module("rontgen.models.build")
-    assert list(shipped.models) and set(shipped.models) == set(models.FAMILIES)
-    for name, model in shipped.models.items():
-        paper = import_module(f"rontgen.models.{models.FAMILIES[name]}").PAPER[name]
-        assert model.model_dump(exclude_unset=True, exclude={"backbone", "weights"}) == paper, name
-        assert (model.backbone is None) == (model.weights == "none"), name
-    for name, row in shipped.reported.items():
-        assert row.family == models.FAMILIES[row.model], name
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"models.cnn1.filters": None},
+            "models.cnn1: expected the options filters, layers of its family, received layers",
+        ),
+        ({"models.lstm.pooling": "average"}, "models.lstm: expected the options cell, recurrent_units of its family"),
+        ({"models.vgg16.preprocessing": None}, "models.vgg16: expected the options pooling, preprocessing, unfrozen"),
+        ({"models.vgg16.backbone": None}, "models.vgg16: family transfer needs a backbone"),
+        ({"reported.smatika_vgg16.family": "cnn"}, "reported.smatika_vgg16.family: expected one of transfer, received"),
+    ],
+)
+def test_a_model_has_the_options_of_its_family(change_params, changes, message):
+    change_params(changes)
+    with pytest.raises(RontgenError, match=message):
+        params.load()
 
 
 @pytest.mark.parametrize(("written", "expected"), [("1e-05", 1e-05), ("0.00002", 2e-05), ("1", 1.0)])
@@ -120,9 +126,9 @@ DATASETS = "pneumonia, covid, lungs"
             "reported.smatika_vgg16.study: expected one of smatika, received 'jitet'",
         ),
         (
-            "reported.smatika_vgg16.view",
+            "reported.smatika_vgg16.image_set",
             "smatika_225",
-            "reported.smatika_vgg16.view: expected one of smatika_224, jitet_224, lungcare_240, lungcare_480, "
+            "reported.smatika_vgg16.image_set: expected one of smatika_224, jitet_224, lungcare_240, lungcare_480, "
             "lungcare_640, covid_hybrid_224, pirngadi_150, smatika_224_leakfree, jitet_224_leakfree, "
             "lungcare_240_leakfree, received 'smatika_225'",
         ),

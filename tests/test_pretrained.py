@@ -7,12 +7,15 @@ from pathlib import Path
 import keras
 import pytest
 
+from conftest import ROOT
+from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.core.runs import Start
 from rontgen.data import archives, arrays, by_hand, pretrained
 
-START = Start("vgg16", "vgg16", True, None)
-RANDOM = Start("vgg16", "vgg16", False, None)
+KERAS_FILES = {name: entry.file for name, entry in params.load(ROOT / "params.yaml").backbones.items()}
+START = Start("vgg16", "vgg16", True, KERAS_FILES["vgg16"], None)
+RANDOM = replace(START, pretrained=False)
 
 
 @pytest.fixture(autouse=True)
@@ -55,24 +58,24 @@ def test_a_file_of_another_hash_is_refused_with_how_to_pin_it(pinned):
 
 def test_a_file_under_kerass_name_must_have_the_hash_that_keras_publishes(no_network):
     with pytest.raises(RontgenError, match="expected Keras's own file, received another one"):
-        pretrained.write(START, put(by_hand.KERAS_FILES["vgg16"]))
+        pretrained.write(START, put(KERAS_FILES["vgg16"]))
     assert list(START.folder.parent.iterdir()) == []
 
 
 def test_a_file_that_keras_replaces_by_a_download_is_refused(monkeypatch):
     def download(**options):
-        Path(os.environ["KERAS_HOME"], "models", by_hand.KERAS_FILES["vgg16"]).write_bytes(b"Keras's")
+        Path(os.environ["KERAS_HOME"], "models", KERAS_FILES["vgg16"]).write_bytes(b"Keras's")
 
     monkeypatch.setattr(keras.applications, "VGG16", download)
     with pytest.raises(RontgenError, match="expected Keras's own file, received another one"):
-        pretrained.write(START, put(by_hand.KERAS_FILES["vgg16"]))
+        pretrained.write(START, put(KERAS_FILES["vgg16"]))
     assert list(START.folder.parent.iterdir()) == []
 
 
 def test_a_file_of_a_backbone_without_a_published_hash_must_be_pinned():
     with pytest.raises(RontgenError, match=r"set backbones.mobilenetv2.sha256="):
-        listed = put(by_hand.KERAS_FILES["mobilenetv2"])
-        pretrained.write(Start("mobilenetv2", "mobilenetv2", True, None), listed)
+        listed = put(KERAS_FILES["mobilenetv2"])
+        pretrained.write(Start("mobilenetv2", "mobilenetv2", True, KERAS_FILES["mobilenetv2"], None), listed)
 
 
 def test_without_a_network_the_remedies_are_named(no_network):
@@ -82,7 +85,7 @@ def test_without_a_network_the_remedies_are_named(no_network):
     message = str(caught.value)
     assert "no network" in message and "run `dvc repro weights@vgg16_wide` again" in message
     assert "set models.vgg16_wide.weights=none" in message
-    assert str(by_hand.FOLDER / by_hand.KERAS_FILES["vgg16"]) in message and "\n" not in message
+    assert str(by_hand.FOLDER / KERAS_FILES["vgg16"]) in message and "\n" not in message
     assert list(START.folder.parent.iterdir()) == []
 
 
@@ -92,11 +95,11 @@ def test_kerass_own_file_is_downloaded_into_a_home_of_its_own(monkeypatch):
     def download(**options):
         homes.append(Path(os.environ["KERAS_HOME"]))
         (homes[0] / "models").mkdir()
-        (homes[0] / "models" / by_hand.KERAS_FILES["vgg16"]).write_bytes(b"Keras's")
+        (homes[0] / "models" / KERAS_FILES["vgg16"]).write_bytes(b"Keras's")
 
     monkeypatch.setattr(keras.applications, "VGG16", download)
     facts = pretrained.write(replace(START, sha256="0" * 64), {})
-    assert (facts.source, facts.file) == ("keras", by_hand.KERAS_FILES["vgg16"])
+    assert (facts.source, facts.file) == ("keras", KERAS_FILES["vgg16"])
     assert arrays.read_weights(START).read_bytes() == b"Keras's"
     assert not homes[0].exists()
 

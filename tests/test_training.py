@@ -11,9 +11,10 @@ import pytest
 from rontgen.core.errors import RontgenError
 from rontgen.core.params import Augment, EarlyStopping, FineTune, ReduceLrOnPlateau, Train
 from rontgen.data.arrays import Subset
-from rontgen.models.build import build_model, files
+from rontgen.models import files
 from rontgen.training import callbacks, protocol
 from rontgen.training.batches import Batches
+from shipped_models import build_model
 
 TRAIN = Train(
     epochs=2, batch_size=8, optimizer="adam", learning_rate=0.001, fine_tune=None, early_stopping=None,

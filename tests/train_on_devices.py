@@ -14,8 +14,8 @@ import numpy as np
 from rontgen.core import errors
 from rontgen.core.params import Augment, Train
 from rontgen.data.arrays import Subset
-from rontgen.models.build import build_model
 from rontgen.training import callbacks, data_parallel, determinism, protocol
+from shipped_models import build_model
 
 AUGMENT = Augment(
     rotation=20, width_shift=0.1, height_shift=0.1, zoom=0.2, shear=0, contrast=0.1, horizontal_flip=True, variants=1

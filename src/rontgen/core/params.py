@@ -174,10 +174,12 @@ class Dataset(Section):
 
 
 class Backbone(Section):
+    file: str
     sha256: Sha256 | None
 
 
 class Model(Section):
+    family: Literal["cnn", "transfer", "recurrent"]
     backbone: str | None
     weights: Literal["imagenet", "none"]
     dense_units: Units | None
@@ -186,8 +188,23 @@ class Model(Section):
     layers: Units | None = None
     filters: Units | None = None
     pooling: Literal["average", "flatten"] | None = None
-    unfrozen_layers: Annotated[int, Field(ge=0)] | None = None
+    cell: Literal["lstm", "simple_rnn"] | None = None
     recurrent_units: list[Units] | None = None
+    preprocessing: Literal["caffe", "tf", "torch"] | None = None
+    unfrozen_layers: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _has_the_options_of_its_family(self):
+        expected = {"cnn": {"layers", "filters"}, "transfer": {"pooling"}, "recurrent": {"cell", "recurrent_units"}}
+        of_family, of_backbone = expected[self.family], {"preprocessing", "unfrozen_layers"}
+        if self.family == "transfer" and self.backbone is None:
+            raise ValueError("family transfer needs a backbone")
+        needed = of_family | (of_backbone if self.backbone else set())
+        given = {name for name in of_backbone.union(*expected.values()) if getattr(self, name) is not None}
+        if given != needed:
+            received = ", ".join(sorted(given)) or "none"
+            raise ValueError(f"expected the options {', '.join(sorted(needed))} of its family, received {received}")
+        return self
 
 
 class Study(Section):
@@ -306,6 +323,7 @@ class Params(Section):
                     f"reported.{key}: expected {LEAKFREE} at the end of both its name and its split, or neither"
                 )
             known(f"reported.{key}.model", run.model, self.models)
+            known(f"reported.{key}.family", run.family, [self.models[run.model].family])
         return self
 
 

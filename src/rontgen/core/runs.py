@@ -103,11 +103,15 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Start:
-    """What a model begins with: ImageNet weights of its backbone, by hand of that SHA-256 alone, or random ones."""
+    """What a model begins with: ImageNet weights of its backbone, or random ones.
+
+    file: the name of Keras's own weights file. sha256: of the other file that is accepted, None for none.
+    """
 
     model: str
     backbone: str | None
     pretrained: bool
+    file: str | None
     sha256: str | None
 
     @property
@@ -283,11 +287,13 @@ def stage_command(stage: str, name: str) -> str:
 
 def _start(values: Params, name: str) -> Start:
     model = values.models[name]
+    backbone = values.backbones[model.backbone] if model.backbone else None
     return Start(
         model=name,
         backbone=model.backbone,
         pretrained=values.profiles[values.profile].train.pretrained and model.weights == "imagenet",
-        sha256=values.backbones[model.backbone].sha256 if model.backbone else None,
+        file=backbone.file if backbone else None,
+        sha256=backbone.sha256 if backbone else None,
     )
 
 

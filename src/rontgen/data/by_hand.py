@@ -14,14 +14,6 @@ FOLDER = Path("data/archives")
 LISTS = Path("data/inputs")
 COMMAND = "dvc repro inputs"
 
-# Names of Keras's own weights files without top, as its host has them; 1.0_224 is the width and size of MobileNetV2
-KERAS_FILES = {
-    "mobilenetv2": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
-    "resnet50": "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "resnet50v2": "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "vgg16": "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-}
-
 
 def lists(values: Params, folder: Path = FOLDER) -> dict[Path, dict[str, str]]:
     """The SHA-256 of each file put by hand, by its name, for each list: of a dataset's archives, of a model's weights.
@@ -39,13 +31,13 @@ def lists(values: Params, folder: Path = FOLDER) -> dict[Path, dict[str, str]]:
         found[Path("archives", f"{name}.json")] = hashes(wanted if profile.download.source == "kaggle" else [])
     for name, model in values.models.items():
         used = profile.train.pretrained and model.weights == "imagenet"
-        found[Path("weights", f"{name}.json")] = hashes(weights_names(model.backbone) if used else [])
+        found[Path("weights", f"{name}.json")] = hashes(weights_names(model.backbone, values) if used else [])
     return found
 
 
-def weights_names(backbone: str) -> list[str]:
+def weights_names(backbone: str, values: Params) -> list[str]:
     """The names that a backbone's weights file may have, the first found counts."""
-    return [f"{backbone}.weights.h5", KERAS_FILES[backbone]]
+    return [f"{backbone}.weights.h5", values.backbones[backbone].file]
 
 
 def read(kind: str, name: str) -> dict[str, str]:

@@ -47,9 +47,8 @@ def write(start: Start, listed: dict[str, str]) -> Pretrained:
         elif listed:
             facts = _by_hand(start, *next(iter(listed.items())), temporary)
         else:
-            own = by_hand.KERAS_FILES[start.backbone]
-            _from_keras(start, None, temporary / own)
-            facts = Pretrained("keras", own, archives.sha256(temporary / own))
+            _from_keras(start, None, temporary / start.file)
+            facts = Pretrained("keras", start.file, archives.sha256(temporary / start.file))
         text = json.dumps(asdict(facts), indent=2)
         (temporary / FACTS).write_text(text + "\n", encoding="utf-8")
     return facts
@@ -62,7 +61,7 @@ def _by_hand(start: Start, name: str, sha256: str, folder: Path) -> Pretrained:
     if sha256 == start.sha256:
         shutil.copyfile(given, folder / name)
         return Pretrained("other file", name, sha256)
-    if name == by_hand.KERAS_FILES[start.backbone] and start.backbone not in UNPUBLISHED:
+    if name == start.file and start.backbone not in UNPUBLISHED:
         _from_keras(start, given, folder / name)
         return Pretrained("keras file", name, sha256)
     raise RontgenError(

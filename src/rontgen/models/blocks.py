@@ -1,6 +1,7 @@
 """What every architecture shares: the first layers, the head, and pretrained backbones."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -9,48 +10,51 @@ from keras import layers
 from rontgen.core.errors import RontgenError
 from rontgen.core.params import SMALLEST_BACKBONE_IMAGE
 
-# Scale and offset; the last is of keras.applications' mode "caffe": less ImageNet's mean of each channel. It swaps red
-# and blue too, which are the same here
-UNIT, SYMMETRIC, CAFFE = (1 / 255, 0.0), (1 / 127.5, -1.0), (1.0, (-103.939, -116.779, -123.68))
+# Scale and offset of each channel
+UNIT, SYMMETRIC = (1 / 255, 0.0), (1 / 127.5, -1.0)
 NORMALIZE = {"unit": UNIT, "symmetric": SYMMETRIC}
 
-# What each backbone was trained with (`preprocess_input` of its module in keras.applications)
-OWN_NORMALIZE = {"mobilenetv2": SYMMETRIC, "resnet50": CAFFE, "resnet50v2": SYMMETRIC, "vgg16": CAFFE}
-
-BACKBONES = {
-    "mobilenetv2": keras.applications.MobileNetV2,
-    "resnet50": keras.applications.ResNet50,
-    "resnet50v2": keras.applications.ResNet50V2,
-    "vgg16": keras.applications.VGG16,
+# What the weights of a backbone were trained with, by the modes of keras.applications.imagenet_utils. caffe takes
+# ImageNet's mean of each channel away, and swaps red and blue too, which are the same here; torch divides by the
+# standard deviation as well
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PREPROCESSING = {
+    "caffe": (1.0, (-103.939, -116.779, -123.68)),
+    "tf": SYMMETRIC,
+    "torch": (tuple(1 / 255 / std for std in _STD), tuple(-mean / std for mean, std in zip(_MEAN, _STD, strict=True))),
 }
 
 
-def normalize(image, normalize: str, channels: int, backbone: str | None = None):
+def normalize(
+    image: keras.KerasTensor, normalize: str, channels: int, preprocessing: str | None = None
+) -> keras.KerasTensor:
     """Scale pixels (N, H, W, C), 0 to 255, and copy a gray channel to `channels`. No parameters.
 
-    normalize: unit, symmetric, or backbone: as the model's `backbone` was trained. Raises RontgenError where it has
-    none, or the backbone wants other channels.
+    normalize: unit, symmetric, or backbone: by the mode `preprocessing` of the model's backbone. Raises RontgenError
+    where it has none, or the backbone wants other channels.
     """
     if normalize == "backbone":
-        if backbone is None or channels != 3:
-            received = "a model without a backbone" if backbone is None else f"{channels} channels"
+        if preprocessing is None or channels != 3:
+            received = "a model without a backbone" if preprocessing is None else f"{channels} channels"
             raise RontgenError(
                 f"image.normalize backbone: expected a backbone and three channels, received {received}: set it to "
                 f"one of {', '.join(NORMALIZE)}"
             )
-        scale, offset = OWN_NORMALIZE[backbone]
+        scale, offset = PREPROCESSING[preprocessing]
         return layers.Rescaling(scale, offset, name="normalize")(_to_channels(image, channels))
     scale, offset = NORMALIZE[normalize]
     return _to_channels(layers.Rescaling(scale, offset, name="normalize")(image), channels)
 
 
-def _to_channels(image, channels: int):
+def _to_channels(image: keras.KerasTensor, channels: int) -> keras.KerasTensor:
     if image.shape[-1] == channels:
         return image
     return layers.Concatenate(name="gray_to_channels")([image] * channels)
 
 
-def head(features, classes: int, kind: str, *, dense_units: int | None, dropout: float):
+def head(
+    features: keras.KerasTensor, classes: int, kind: str, *, dense_units: int | None, dropout: float
+) -> keras.KerasTensor:
     """Dense (where `dense_units`), Dropout and the output: one sigmoid unit for two classes of kind `sigmoid`, else
     a softmax unit for each class. Outputs are float32 also in mixed precision."""
     if dense_units is not None:
@@ -61,7 +65,15 @@ def head(features, classes: int, kind: str, *, dense_units: int | None, dropout:
     return layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")(features)
 
 
-def backbone(name: str, pixels, weights: Path | None):
+def application(name: str) -> Callable[..., keras.Model]:
+    """The model of keras.applications with that name in lower case. Raises RontgenError where there is none."""
+    for key, value in vars(keras.applications).items():
+        if key.lower() == name and callable(value):
+            return value
+    raise RontgenError(f"backbones: expected models of keras.applications, in lower case, received {name!r}")
+
+
+def backbone(name: str, pixels: keras.KerasTensor, weights: Path | None) -> keras.KerasTensor:
     """The feature map of a Keras application without its top, for pixels (N, H, W, 3), as a layer of its own name.
 
     weights: a file that Keras's `load_weights` reads, or None for random ones. Raises RontgenError where the image is
@@ -74,7 +86,7 @@ def backbone(name: str, pixels, weights: Path | None):
         raise RontgenError(
             f"image.size: expected at least {SMALLEST_BACKBONE_IMAGE} pixels for {name}, received {min(height, width)}"
         )
-    model = BACKBONES[name](weights=None, include_top=False, input_shape=(height, width, 3), name=name)
+    model = application(name)(weights=None, include_top=False, input_shape=(height, width, 3), name=name)
     if weights is not None:
         try:
             with warnings.catch_warnings():

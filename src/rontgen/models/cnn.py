@@ -2,25 +2,21 @@
 
 from pathlib import Path
 
+import keras
 from keras import layers
 
-PAPER = {
-    f"cnn{depth}": {"layers": depth, "filters": 32, "dense_units": 128, "dropout": 0.5, "head": "softmax"}
-    for depth in range(1, 6)
-}
+from rontgen.core.params import Model
 
 
-def features(pixels, name: str, weights: Path | None, options: dict):
+def features(pixels: keras.KerasTensor, model: Model, weights: Path | None) -> keras.KerasTensor:
     """N × [Conv2D 3×3 relu, BatchNormalization, MaxPooling2D 2×2], Flatten. (N, H, W, C) to (N, features).
 
     The paper gives the first layer 32 filters and no width for the rest; each doubles the one before. Padding is
     not given either; `same` keeps five layers possible on small images.
     """
     x = pixels
-    for index in range(options["layers"]):
-        x = layers.Conv2D(options["filters"] * 2**index, 3, padding="same", activation="relu", name=f"conv{index + 1}")(
-            x
-        )
+    for index in range(model.layers):
+        x = layers.Conv2D(model.filters * 2**index, 3, padding="same", activation="relu", name=f"conv{index + 1}")(x)
         x = layers.BatchNormalization(name=f"normalization{index + 1}")(x)
         x = layers.MaxPooling2D(2, name=f"pool{index + 1}")(x)
     return layers.Flatten(name="flatten")(x)
