@@ -1,7 +1,5 @@
 """One decode of every image of a dataset, and what tells copies: bytes, perceptual hash and thumbnail."""
 
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -11,15 +9,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 from scipy.ndimage import gaussian_filter
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from tqdm import tqdm
 
 from rontgen.core import params, runs
-from rontgen.core.errors import RontgenError
-from rontgen.core.io import replacing, require
-from rontgen.data.archives import Archive, ArchiveError
-from rontgen.data.decoding import THREADS, decode
+from rontgen.core.io import replacing, require, write_csv
+from rontgen.data import decoding
+from rontgen.data.decoding import decode
+from rontgen.data.splits import connected
 
 SIDE = 80  # pixels of a thumbnail
 HASH_SIDE = 16  # of the block of low frequencies that the perceptual hash keeps: 256 bits
@@ -91,37 +86,19 @@ def take(images: pd.DataFrame, raw: Path, max_unreadable: int) -> Fingerprints:
     raw: the folder of the archives. Shows progress. Raises RontgenError where more images do not decode than
     max_unreadable.
     """
-    with ExitStack() as stack:
-        command = f"dvc repro download@{raw.name}"
-        names = images["archive"].unique()
-        archives = {name: stack.enter_context(Archive(raw / name, command=command)) for name in names}
-        pool = stack.enter_context(ThreadPoolExecutor(THREADS))
-
-        def fingerprint(row):
-            try:
-                return _fingerprint(archives[row.archive].read(row.member))
-            except ArchiveError:
-                raise  # the archive is damaged, and has to be had again
-            except RontgenError as error:
-                return str(error)
-
-        rows = list(images.itertuples())
-        results = list(tqdm(pool.map(fingerprint, rows), f"fingerprint {raw.name}", len(rows), unit="image"))
+    with decoding.opened(images, raw) as archives:
+        results = list(decoding.each(images, archives, _fingerprint, f"fingerprint {raw.name}"))
     failed = np.array([isinstance(result, str) for result in results], dtype=bool)
     unreadable = images.loc[failed, ["archive", "member"]].assign(reason=[r for r in results if isinstance(r, str)])
-    max_unreadable = min(max_unreadable, len(images) - 1)  # of none there is nothing to compare
-    if len(unreadable) > max_unreadable:
-        first = unreadable.iloc[0]
-        raise RontgenError(
-            f"{raw / first.archive}: expected at most {max_unreadable} unreadable images, received {len(unreadable)}, "
-            f"the first {first.member}: {first.reason}; run `{command}` for a sound archive, or allow them with "
-            f"profiles.<profile>.preprocess.max_unreadable={len(unreadable)}"
-        )
+    decoding.check_unreadable(
+        unreadable, raw, min(max_unreadable, len(images) - 1)
+    )  # of none there is nothing to compare
     facts, thumbnails = zip(*(r for r in results if not isinstance(r, str)), strict=True)
     images = images[~failed].reset_index(drop=True)
     images = images.join(pd.DataFrame(facts, columns=["width", "height", "bytes", "perceptual_hash"]))
     thumbnails = np.stack(thumbnails)
-    images["near"] = _components(len(images), find_exact(images), find_near(images, thumbnails))
+    pairs = pd.concat([find_exact(images), find_near(images, thumbnails)])
+    images["near"] = connected(pairs["first"], pairs["second"], len(images))
     return Fingerprints(images, thumbnails, unreadable)
 
 
@@ -129,9 +106,8 @@ def write(fingerprints: Fingerprints, folder: Path) -> None:
     """Write images.csv, thumbnails.npy and unreadable.csv into `folder`."""
     with replacing(folder / "thumbnails.npy") as path:
         np.save(path, fingerprints.thumbnails)
-    for name, table in (("images", fingerprints.images), ("unreadable", fingerprints.unreadable)):
-        with replacing(folder / f"{name}.csv") as path:
-            table.to_csv(path, index=False)
+    write_csv(fingerprints.images, folder / "images.csv")
+    write_csv(fingerprints.unreadable, folder / "unreadable.csv")
 
 
 def read(dataset_name: str) -> Fingerprints:
@@ -188,7 +164,8 @@ def groups(images: pd.DataFrame) -> np.ndarray:
     for places, keys in ((known, images["patient"].iloc[known]), (np.arange(len(images)), images["near"])):
         _, firsts, group = np.unique(keys, return_index=True, return_inverse=True)
         edges.append(pd.DataFrame({"first": places[firsts[group]], "second": places}))
-    return _components(len(images), *edges)
+    edges = pd.concat(edges)
+    return connected(edges["first"], edges["second"], len(images))
 
 
 def _fingerprint(data: bytes) -> tuple[tuple[int, int, int, str], np.ndarray]:
@@ -197,12 +174,6 @@ def _fingerprint(data: bytes) -> tuple[tuple[int, int, int, str], np.ndarray]:
         width, height = image.size
     perceptual_hash = imagehash.phash(Image.fromarray(thumbnail), hash_size=HASH_SIDE)
     return (width, height, len(data), str(perceptual_hash)), thumbnail
-
-
-def _components(number: int, *pairs: pd.DataFrame) -> np.ndarray:
-    edges = pd.concat([table[["first", "second"]] for table in pairs])
-    graph = coo_array((np.ones(len(edges)), (edges["first"], edges["second"])), shape=(number, number))
-    return connected_components(graph, directed=False)[1]
 
 
 def _detail(thumbnails: np.ndarray) -> np.ndarray:

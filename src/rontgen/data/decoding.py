@@ -3,9 +3,11 @@
 import io
 import threading
 import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,8 +15,10 @@ from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import replacing
+from rontgen.core.io import replacing, write_csv
 from rontgen.data.archives import Archive, ArchiveError
+
+Result = TypeVar("Result")
 
 # Pillow lets go of Python's lock while it decodes and resizes, so threads use all cores
 THREADS = 4
@@ -104,42 +108,66 @@ def decode_all(manifest: pd.DataFrame, raw: Path, size: int, folder: Path, max_u
     unreadable.csv and the frame returned: UNREADABLE_COLUMNS. Shows progress. Raises RontgenError, and writes nothing,
     where there are more of them than max_unreadable.
     """
-    with ExitStack() as stack:
-        command = f"dvc repro download@{raw.name}"
-        names = manifest["archive"].unique()
-        archives = {name: stack.enter_context(Archive(raw / name, command=command)) for name in names}
-        pool = stack.enter_context(ThreadPoolExecutor(THREADS))
-        bar = stack.enter_context(tqdm(desc=f"decode to {size} px", total=len(manifest), unit="image"))
-        file = stack.enter_context(stack.enter_context(replacing(folder / "images.npy")).open("wb"))
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(manifest), size, size, 1)}
-        np.lib.format.write_array_header_1_0(file, header)
-
-        def decode_row(row):
-            try:
-                return decode(archives[row.archive].read(row.member), size)
-            except ArchiveError:
-                raise  # the archive is damaged, and has to be had again
-            except RontgenError as error:
-                return str(error)
-
-        unreadable = []
-        rows = list(manifest.itertuples())
-        for start in range(0, len(rows), CHUNK):
-            chunk = rows[start : start + CHUNK]
-            for row, image in zip(chunk, pool.map(decode_row, chunk), strict=True):
+    unreadable = []
+    with opened(manifest, raw) as archives, replacing(folder / "images.npy") as temporary:
+        with temporary.open("wb") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (len(manifest), size, size, 1)}
+            np.lib.format.write_array_header_1_0(file, header)
+            images = each(manifest, archives, lambda data: decode(data, size), f"decode to {size} px")
+            for row, image in zip(manifest.itertuples(), images, strict=True):
                 if isinstance(image, str):
                     unreadable.append((row.id, row.archive, row.member, image))
                     image = np.zeros((size, size), np.uint8)
                 file.write(image.tobytes())
-                bar.update()
         table = pd.DataFrame(unreadable, columns=UNREADABLE_COLUMNS)
-        if len(table) > max_unreadable:
-            first = table.iloc[0]
-            raise RontgenError(
-                f"{raw / first.archive}: expected at most {max_unreadable} unreadable images, received {len(table)}, "
-                f"the first {first.member}: {first.reason}; run `{command}` for a sound archive, or allow them with "
-                f"profiles.<profile>.preprocess.max_unreadable={len(table)}"
-            )
-        with replacing(folder / "unreadable.csv") as temporary:
-            table.to_csv(temporary, index=False)
+        check_unreadable(table, raw, max_unreadable)
+        write_csv(table, folder / "unreadable.csv")
     return table
+
+
+@contextmanager
+def opened(images: pd.DataFrame, raw: Path) -> Iterator[dict[str, Archive]]:
+    """The archives of images, by name. images: a column archive. raw: their folder. Raises RontgenError."""
+    with ExitStack() as stack:
+        names = images["archive"].unique()
+        yield {name: stack.enter_context(Archive(raw / name, command=_download(raw))) for name in names}
+
+
+def each(
+    images: pd.DataFrame, archives: dict[str, Archive], function: Callable[[bytes], Result], label: str
+) -> Iterator[Result | str]:
+    """What a function makes of the bytes of each image, in order; where the image does not decode, why not.
+
+    images: columns archive and member. archives: of `opened`. Shows progress under `label`. Raises RontgenError where an
+    archive is damaged.
+    """
+
+    def result(row) -> Result | str:
+        try:
+            return function(archives[row.archive].read(row.member))
+        except ArchiveError:
+            raise  # the archive is damaged, and must be downloaded again
+        except RontgenError as error:
+            return str(error)
+
+    rows = list(images.itertuples())
+    with ThreadPoolExecutor(THREADS) as pool, tqdm(desc=label, total=len(images), unit="image") as bar:
+        for start in range(0, len(rows), CHUNK):
+            for found in pool.map(result, rows[start : start + CHUNK]):
+                yield found
+                bar.update()
+
+
+def check_unreadable(unreadable: pd.DataFrame, raw: Path, allowed: int) -> None:
+    """Raise RontgenError where more images do not decode than are allowed. unreadable: archive, member, reason."""
+    if len(unreadable) > allowed:
+        first = unreadable.iloc[0]
+        raise RontgenError(
+            f"{raw / first.archive}: expected at most {allowed} unreadable images, received {len(unreadable)}, the "
+            f"first {first.member}: {first.reason}; run `{_download(raw)}` for a sound archive, or allow them with "
+            f"profiles.<profile>.preprocess.max_unreadable={len(unreadable)}"
+        )
+
+
+def _download(raw: Path) -> str:
+    return f"dvc repro download@{raw.name}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -99,8 +100,13 @@ def _groups(images: pd.DataFrame, split: Split) -> np.ndarray:
         codes.append(numbers + size)
         size += len(values)
     places = np.tile(np.arange(len(images)), len(keys))
-    edges = coo_array((np.ones(len(places)), (places, np.concatenate(codes))), shape=(size, size))
-    return connected_components(edges, directed=False)[1][: len(images)]
+    return connected(places, np.concatenate(codes), size)[: len(images)]
+
+
+def connected(first: ArrayLike, second: ArrayLike, size: int) -> np.ndarray:
+    """The connected components of a graph of `size` nodes with these edges: a number for each node, int (size,)."""
+    edges = coo_array((np.ones(len(first)), (first, second)), shape=(size, size))
+    return connected_components(edges, directed=False)[1]
 
 
 def _proportional(images: pd.DataFrame, classes: list[str], split: Split, random) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from rontgen.core.errors import RontgenError
 from rontgen.evaluation.bootstrap import PERCENTILES, Key, Sample
@@ -115,8 +115,7 @@ def mcnemar(first: pd.DataFrame, second: pd.DataFrame) -> dict:
     first_right, second_right = ((run["class"] == run["predicted"]).to_numpy() for run in (first, second))
     only_first = int((first_right & ~second_right).sum())
     only_second = int((second_right & ~first_right).sum())
-    differ = only_first + only_second
-    p_value = float(binomtest(only_first, differ).pvalue) if differ else 1.0
+    p_value = float(statsmodels_mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue)
     return {"only_first_right": only_first, "only_second_right": only_second, "p_value": p_value}
 
 

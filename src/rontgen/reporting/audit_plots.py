@@ -7,14 +7,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rontgen.reporting.plots import CLASS_COLORS, CLASS_MARKERS, STYLE, save
+from rontgen.reporting.plots import BLUE, CLASS_COLORS, CLASS_MARKERS, ORANGE, STYLE, VERMILLION, save
 
-# Okabe and Ito's palette
-KIND_COLORS = {"exact": "#D55E00", "near": "#E69F00", "patient": "#0072B2"}
+KIND_COLORS = {"exact": VERMILLION, "near": ORANGE, "patient": BLUE}
 
 EXAMPLES = 6  # near pairs that are drawn
 
-SEVERAL_SEEDS = {"color": "#0072B2", "marker": "o", "label": "mean over the seeds, with its 95% interval"}
+SEVERAL_SEEDS = {"color": BLUE, "marker": "o", "label": "mean over the seeds, with its 95% interval"}
 ONE_SEED = {"color": "0.45", "marker": "o", "mfc": "white", "label": "one seed each: shows nothing about the split"}
 
 

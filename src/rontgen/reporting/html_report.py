@@ -19,7 +19,7 @@ from rontgen.core.io import commit, read_json, replacing, require
 from rontgen.core.params import SUBSETS, Params
 from rontgen.core.runs import ACTIVE, ImageSet, Run
 from rontgen.reporting import model_cards
-from rontgen.reporting.model_cards import with_interval
+from rontgen.reporting.rendering import environment
 
 COMMAND = "make repro"  # makes all that the page needs
 CLAIMS_JSON = Path("metrics/claims.json")
@@ -150,13 +150,4 @@ def _html(markdown: str) -> Markup:
 
 
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rontgen.reporting"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"rate": model_cards.rate, "number": model_cards.number}
-    environment.globals["with_interval"] = with_interval
-    return environment.get_template("report.html.j2")
+    return environment(jinja2.PackageLoader("rontgen.reporting"), autoescape=True).get_template("report.html.j2")

@@ -19,6 +19,7 @@ from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, replacing, require
 from rontgen.core.params import SUBSETS, Params
 from rontgen.core.runs import ACTIVE, Run
+from rontgen.reporting.rendering import environment
 
 FOLDER = Path("cards")
 CLAIMS = Path("metrics/claims.csv")
@@ -124,28 +125,6 @@ def contradictions(claims: pd.DataFrame) -> list[dict[str, Any]]:
     return result
 
 
-def with_interval(metrics: dict, intervals: dict, *keys: str) -> str:
-    """A metric by its path of keys and its 95% interval, as `0.9700 (0.9151–0.9938)`; without one, where none is."""
-    value, interval = metrics, intervals
-    for key in keys:
-        value, interval = value[key], interval.get(key, {})
-    text = number(value) if isinstance(value, int) else rate(value)
-    if "low" not in interval:
-        return text
-    digits = 1 if isinstance(value, int) else 4
-    return f"{text} ({interval['low']:.{digits}f}–{interval['high']:.{digits}f})"
-
-
-def rate(value: float) -> str:
-    """A share or a score, with four decimals."""
-    return f"{float(value):z.4f}"  # of a number that is missing, float tells its name
-
-
-def number(value: int) -> str:
-    """A count, with commas between its thousands."""
-    return f"{int(value):,}"
-
-
 def _counts(findings: pd.Series) -> dict[str, int]:
     return findings.value_counts(sort=False).to_dict()
 
@@ -209,18 +188,9 @@ def _render(template: str, **values) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rontgen.reporting"),
-        autoescape=False,  # Markdown has its own escapes, see _text
-        finalize=_text,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"rate": rate, "number": number}
-    environment.globals["with_interval"] = with_interval
-    return environment
+    loader = jinja2.PackageLoader("rontgen.reporting")
+    # Markdown has its own escapes, see _text
+    return environment(loader, autoescape=False, finalize=_text, keep_trailing_newline=True)
 
 
 def _text(value) -> str:

@@ -15,17 +15,20 @@ from matplotlib.ticker import MaxNLocator
 
 from rontgen.core.io import replacing
 
-# Okabe and Ito's palette, told apart by the colour-blind and in gray print
+# The palette of Okabe and Ito (2008), which the color-blind can distinguish
+BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+
 CLASS_COLORS = {
-    "NORMAL": "#0072B2",
-    "PNEUMONIA": "#D55E00",
-    "PNEUMOTHORAX": "#009E73",
-    "TUBERCULOSIS": "#CC79A7",
-    "COVID": "#E69F00",
+    "NORMAL": BLUE,
+    "PNEUMONIA": VERMILLION,
+    "PNEUMOTHORAX": GREEN,
+    "TUBERCULOSIS": PURPLE,
+    "COVID": ORANGE,
 }
 # The second cue, where a colour is lost
 CLASS_MARKERS = {"NORMAL": "o", "PNEUMONIA": "s", "PNEUMOTHORAX": "^", "TUBERCULOSIS": "D", "COVID": "v"}
-TRAIN_COLOR, VALIDATION_COLOR = "#56B4E9", "#000000"
+TRAIN_COLOR, VALIDATION_COLOR = SKY_BLUE, BLACK
 MUTED = "0.45"
 
 STYLE = {"dpi": 150, "layout": "constrained"}

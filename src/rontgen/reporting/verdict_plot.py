@@ -5,11 +5,12 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rontgen.core.io import replacing
 from rontgen.core.vocabulary import AS_STATED, CONTRADICTORY, NOT_RUN
+from rontgen.reporting import plots
+from rontgen.reporting.plots import BLACK, BLUE, VERMILLION
 
-# Okabe and Ito's palette; the shapes tell paper and ours apart without it
-PAPER_COLOR, CONTRADICTORY_COLOR, OUR_COLOR, MUTED = "#000000", "#D55E00", "#0072B2", "#595959"
+# The shapes distinguish the paper's from ours without colors
+PAPER_COLOR, CONTRADICTORY_COLOR, OUR_COLOR, MUTED = BLACK, VERMILLION, BLUE, "#595959"
 LINE = 0.21  # inches from one line of the figure to the next
 GAP = 0.3  # lines between two published rows
 
@@ -60,9 +61,7 @@ def draw(endpoints: pd.DataFrame, path: Path) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     _legend(figure, axes)
-    with replacing(path) as temporary:
-        # matplotlib would write its version into the file: no part of the result
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+    plots.save(figure, path)
 
 
 def _beside_the_paper(row: pd.Series, endpoints: pd.DataFrame) -> str:

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from rontgen.core import params
 from rontgen.data import phantom
 from rontgen.reporting import model_cards, plots
+from rontgen.reporting.rendering import environment
 from rontgen.serving.predictor import MAX_BYTES, Predictor
 from rontgen.serving.web import overlays
 
@@ -39,15 +40,7 @@ class Pages:
             "megabytes": MAX_BYTES // 1_000_000,
         }
         self._datasets = values.datasets
-        self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters |= {"rate": model_cards.rate, "number": model_cards.number}
-        self._environment.globals["with_interval"] = model_cards.with_interval
+        self._environment = environment(jinja2.FileSystemLoader(HERE / "templates"), autoescape=True)
 
     def show(self, language: str, name: str, predictor: Predictor) -> str:
         """One of `names` as HTML, about a predictor's run. Raises RontgenError where a file is missing."""
