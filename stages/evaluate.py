@@ -5,7 +5,7 @@ import gc
 
 import pandas as pd
 
-from rontgen.core import errors, runs
+from rontgen.core import errors, parts, runs
 from rontgen.core.io import read_json, require, write_csv, write_json
 from rontgen.data import arrays
 from rontgen.evaluation import intervals
@@ -48,8 +48,8 @@ def main() -> None:
     write_csv(predictions, run.predictions)
     write_json(metrics, run.metrics)
     write_json(bounds, run.intervals)
-    if run.name == runs.ACTIVE:
-        write_json(summary(metrics), runs.SUMMARY)
+    if run.name == parts.ACTIVE:
+        write_json(summary(metrics), parts.SUMMARY)
     draw(run, model, pixels, predictions, metrics, bounds)
     print(
         f"{run.name}: accuracy {metrics['accuracy']:.4f} on {metrics['test_images']} test images; naming the largest "

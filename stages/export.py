@@ -2,14 +2,14 @@
 
 import argparse
 
-from rontgen.core import errors
+from rontgen.core import errors, runs
 from rontgen.serving import export
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", required=True, help="active, or a key of `reported` in params.yaml")
-    export.export(export.load_run(parser.parse_args().run))
+    export.export(runs.load_run(parser.parse_args().run))
 
 
 if __name__ == "__main__":

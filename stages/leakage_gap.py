@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from rontgen.core import errors, params, runs
+from rontgen.core import errors, params, parts
 from rontgen.core.io import require, write_json
-from rontgen.core.params import LEAKFREE
+from rontgen.core.sections import LEAKFREE
 from rontgen.evaluation import metrics
 from rontgen.evidence import leakage_gap, records
 from rontgen.reporting import audit_plots
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _read(name: str) -> pd.DataFrame:
-    path, command = Path("data/predictions", f"{name}.csv"), runs.stage_command("evaluate", name)
+    path, command = Path("data/predictions", f"{name}.csv"), parts.stage_command("evaluate", name)
     return metrics.read_predictions(require(path, command), str(path), command)
 
 

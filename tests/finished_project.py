@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rontgen.core import params, runs
+from rontgen.core import params, parts, runs, sections
 from rontgen.evaluation import intervals
 from rontgen.evaluation.metrics import compute_metrics, prediction_table
 from rontgen.evidence.records import Record
@@ -67,17 +67,17 @@ def make(folder: Path) -> Path:
 def write_results() -> None:
     """Write what the stages write, for the params.yaml of the working directory."""
     values = params.load()
-    for number, name in enumerate([runs.ACTIVE, *values.reported]):
+    for number, name in enumerate([parts.ACTIVE, *values.reported]):
         run = runs.load_run(name)
         metrics, bounds = measured(tuple(run.classes), number % 2)
         write_json(run.metrics, metrics | {"parameters": 14846273, "model_megabytes": 59.6})
         write_json(run.intervals, bounds)
         write_json(run.train_metrics, {"epochs": 4, "best_epoch": 2, "train_images": 20, "validation_images": 4})
         write_json(run.time_metrics, {"seconds": 12.5, "images_per_second": 1.6, "device": "cpu"})
-    for name in [runs.ACTIVE, *values.image_sets]:
+    for name in [parts.ACTIVE, *values.image_sets]:
         image_set = runs.load_image_set(name)
         write_json(image_set.preprocess_metrics, {"images": 30, "size": image_set.size, "unreadable": 1})
-    for name in [runs.ACTIVE, *values.studies, *(study + params.LEAKFREE for study in values.leakfree)]:
+    for name in [parts.ACTIVE, *values.studies, *(study + sections.LEAKFREE for study in values.leakfree)]:
         study = runs.load_study(name)
         write_json(study.audit, audit(study.dataset))
     for name in values.datasets:
@@ -138,7 +138,7 @@ def recorded(run: str, reading: str, seed: int, classes: tuple[str, ...], right:
 def audit(dataset) -> dict:
     pairs = ("train_validation", "train_test", "validation_test")
     return {
-        "images": {subset: dict.fromkeys(dataset.classes, 12) for subset in params.SUBSETS},
+        "images": {subset: dict.fromkeys(dataset.classes, 12) for subset in sections.SUBSETS},
         "found": {archive: dict.fromkeys(labels, 1234) for archive, labels in dataset.labels.items()},
         "left_out": {archive: {"nested copies": 706, "masks": 0} for archive in dataset.archives},
         "dropped": {"duplicates": 31, "same image under two labels": 0},
@@ -160,7 +160,7 @@ def leakage(values) -> dict:
     dataset = {"images": 5856, "exact_duplicates": 32, "near_duplicates": 9, "label_conflicts": 2}
     kinds = {"images": 24, "exact": 0, "near": 3, "patient": 5, "any": 7, "unknown_patient": 2}
     split = {f"{subset}_{kind}": count for subset in ("test", "validation") for kind, count in kinds.items()}
-    names = [runs.ACTIVE, *values.studies, *(name + params.LEAKFREE for name in values.leakfree)]
+    names = [parts.ACTIVE, *values.studies, *(name + sections.LEAKFREE for name in values.leakfree)]
     return {
         "datasets": dict.fromkeys(values.datasets, dataset),
         "splits": dict.fromkeys(names, split | {"share": 7 / 24}),

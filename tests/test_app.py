@@ -302,8 +302,3 @@ def test_what_fails_unexpectedly_logs_nothing_of_the_upload(project, xray, tmp_p
     assert response.headers["content-security-policy"]
     logged = log.read_text()
     assert "KeyError" in logged and "SECRET" not in logged and "secret" not in logged and "boundary" not in logged
-
-
-def test_a_twin_has_no_export(project):
-    result = python(project, "serve", f"{served_project.REPORTED}_leakfree")
-    assert result.returncode == 2 and "received the leak-free run" in result.stderr.splitlines()[-1]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rontgen.core import params
 from rontgen.evidence import consistency
 from rontgen.evidence.consistency import SCORES
-from rontgen.evidence.published import Cell, Published, load_papers
+from rontgen.evidence.published import Cell, load_papers
+from rontgen.evidence.published_counts import Published
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("NORMAL", "PNEUMONIA", "PNEUMOTHORAX", "TUBERCULOSIS")

@@ -79,7 +79,7 @@ def test_every_interval_is_shown(project, name):
         ("metrics/runs/smatika_vgg16/test/metrics.json", {"parameters": 7654321}, "7,654,321 parameters"),
         ("metrics/runs/smatika_vgg16/train/metrics.json", {"best_epoch": 3}, "epoch 3 kept"),
         (
-            "metrics/runs/smatika_vgg16/train/time.json",
+            "metrics/runs/smatika_vgg16/time.json",
             {"device": "NVIDIA H100"},
             "Trained on: NVIDIA H100, with 1 thread",
         ),
@@ -205,7 +205,7 @@ def test_images_made_by_smote_are_counted(project):
 
 def test_what_time_it_took_changes_nothing(project):
     before = {path.name: (model_cards.write_cards(), path.read_bytes()) for path in sorted(Path("cards").glob("*"))}
-    change("metrics/runs/smatika_vgg16/train/time.json", seconds=99.9, images_per_second=0.1)
+    change("metrics/runs/smatika_vgg16/time.json", seconds=99.9, images_per_second=0.1)
     assert before == {
         path.name: (model_cards.write_cards(), path.read_bytes()) for path in sorted(Path("cards").glob("*"))
     }

@@ -12,7 +12,8 @@ from finished_project import recorded
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.evidence import records, replication, verdicts
-from rontgen.evidence.published import Cell, Papers, PublishedStudy, Reading, exact_interval, load_papers
+from rontgen.evidence.published import Cell, Papers, PublishedStudy, Reading, load_papers
+from rontgen.evidence.published_counts import exact_interval
 
 ROOT = Path(__file__).parents[1]
 PAPERS = load_papers(ROOT / "papers.yaml")

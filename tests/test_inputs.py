@@ -45,7 +45,7 @@ def put(path, content):
 def test_exactly_the_download_of_an_archive_that_changed_runs_again(repro):
     put(COVID, "first")
     put(CHEST, "first")
-    assert repro() == ["download@covid", "download@pneumonia", "inputs"]
+    assert repro() == ["check", "download@covid", "download@pneumonia", "inputs"]
     assert repro() == []
 
     put(COVID, "second")

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.params import SUBSETS, Dataset, Fractions, Split
-from rontgen.core.runs import Study
+from rontgen.core.parts import Study
+from rontgen.core.sections import SUBSETS, Dataset, Fractions, Split
 from rontgen.data import manifests, splits
 
 CHEST, TB = "chest--xray.zip", "tb--set.zip"

@@ -7,7 +7,9 @@ from statsmodels.stats.proportion import proportion_confint
 
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
-from rontgen.evidence.published import Published, headline, load_papers, own_interval
+from rontgen.core.sections import LEAKFREE
+from rontgen.evidence.published import load_papers
+from rontgen.evidence.published_counts import Published, headline, own_interval
 
 ROOT = Path(__file__).parents[1]
 PAPERS = load_papers(ROOT / "papers.yaml")
@@ -46,7 +48,7 @@ def test_every_reported_run_has_its_published_numbers():
     listed = {run: name for name, study in PAPERS.studies.items() for run in study.runs}
     assert len(listed) == 21
     trained = {study.trained(run): name for name, study in PAPERS.studies.items() for run in study.runs}
-    assert trained == {name: run.study for name, run in reported.items()}
+    assert trained == {name: run.study for name, run in reported.items() if not name.endswith(LEAKFREE)}
 
 
 def test_two_published_rows_are_one_training():

@@ -1,7 +1,7 @@
 import pytest
 
 from conftest import ROOT
-from rontgen.core import params
+from rontgen.core import params, sections
 from rontgen.core.errors import RontgenError
 
 REPORTED = [
@@ -26,9 +26,9 @@ def shipped():
 
 def test_the_reported_runs_are_the_published_rows_and_some_without_leaks(shipped):
     assert len(REPORTED) == 20  # lungcare_b32_s240 is the training of lungcare_cnn4
-    leakfree = [name for name in shipped.reported if name.endswith(params.LEAKFREE)]
+    leakfree = [name for name in shipped.reported if name.endswith(sections.LEAKFREE)]
     assert list(shipped.reported) == REPORTED + leakfree
-    assert {name.removesuffix(params.LEAKFREE) for name in leakfree} < set(REPORTED)
+    assert {name.removesuffix(sections.LEAKFREE) for name in leakfree} < set(REPORTED)
     assert {shipped.reported[name].study for name in leakfree} == set(shipped.leakfree)
 
 

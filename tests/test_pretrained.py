@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
-from rontgen.core.runs import Start
+from rontgen.core.parts import Start
 from rontgen.data import archives, arrays, by_hand, pretrained
 
 KERAS_FILES = {name: entry.file for name, entry in params.load(ROOT / "params.yaml").backbones.items()}

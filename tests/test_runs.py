@@ -142,7 +142,7 @@ def test_paths_of_the_active_run(profile):
         Path("metrics/runs/active/test/metrics.json"),
         Path("metrics/runs/active/train/metrics.json"),
     )
-    assert run.time_metrics == Path("metrics/runs/active/train/time.json")
+    assert run.time_metrics == Path("metrics/runs/active/time.json")
     assert (run.live, run.plots, run.history) == (
         Path("dvclive/active"),
         Path("plots/runs/active"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rontgen.core import errors
-from rontgen.core.params import Augment, Train
+from rontgen.core.sections import Augment, Train
 from rontgen.data.arrays import Subset
 from rontgen.training import callbacks, data_parallel, determinism, protocol
 from shipped_models import build_model

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from rontgen.core import errors, runs
+from rontgen.core import errors, parts
 from rontgen.core.errors import RontgenError
 from rontgen.core.vocabulary import AS_STATED
 
@@ -83,7 +83,7 @@ def record(
 def diff(
     first: Annotated[str, typer.Argument(metavar="A", help="RUN, REVISION or REVISION:RUN.")],
     second: Annotated[str, typer.Argument(metavar="B", help="The same; differences are B minus A.")],
-    run: Annotated[str, typer.Option(metavar="RUN", help="The run that a bare revision means.")] = runs.ACTIVE,
+    run: Annotated[str, typer.Option(metavar="RUN", help="The run that a bare revision means.")] = parts.ACTIVE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Compare two runs on the same test images: `dvc metrics diff` with significance.
@@ -104,7 +104,7 @@ def predict(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE…", help="JPEG, PNG or DICOM; a folder; or a pattern in quotes.")
     ],
-    run: Run = runs.ACTIVE,
+    run: Run = parts.ACTIVE,
     kind: Kind = "keras",
     output: Annotated[Path | None, typer.Option(help="The CSV; standard output by default.")] = None,
 ) -> None:
@@ -129,7 +129,7 @@ def serve(
     with errors.needs_extra("app"):
         from rontgen.serving.web import server
 
-        server.serve(names or [runs.ACTIVE], kind, host, port)
+        server.serve(names or [parts.ACTIVE], kind, host, port)
 
 
 @verb
@@ -139,7 +139,7 @@ def export(
     """Write the models of runs as ONNX, LiteRT and int8 LiteRT, checked against Keras, by DVC."""
     from rontgen.serving import export as module
 
-    module.reproduce(names or [runs.ACTIVE])
+    module.reproduce(names or [parts.ACTIVE])
 
 
 @verb

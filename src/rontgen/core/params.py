@@ -1,244 +1,33 @@
-"""params.yaml as validated, frozen objects: an unknown key, a wrong type or an impossible combination stops here."""
+"""params.yaml, read, changed and validated."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from rontgen.core.errors import RontgenError
-
-SUBSETS = ("train", "validation", "test")
-
-# Pixels, height and width: below it the five halvings of a backbone leave nothing, and keras.applications refuses it
-SMALLEST_BACKBONE_IMAGE = 32
-
-# After the name of a study or a run: the same on a split in which no patient, copy or near copy is in two subsets
-LEAKFREE = "_leakfree"
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Units = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0)]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Balance = Literal["none", "smote", "smote_train_test"]
-
-
-def _nearest(name: str, choices: Iterable[str]) -> str:
-    """What to add to an error about a name that is none of the choices: the nearest of them, if one is near."""
-    near = get_close_matches(name, choices, 1)
-    return f": did you mean {near[0]}?" if near else ""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_unknown_key(cls, values):
-        for key in values if isinstance(values, dict) else ():
-            if key not in cls.model_fields:
-                hint = _nearest(key, cls.model_fields)
-                raise ValueError(f"unknown key {key!r}, expected one of {', '.join(cls.model_fields)}{hint}")
-        return values
-
-
-class Fractions(Section):
-    train: Share
-    validation: Share
-    test: Share | None
-
-
-class Counts(Section):
-    train: Count
-    validation: Count
-    test: Count
-
-
-class Split(Section):
-    policy: Literal["stratified", "balanced", "official"]
-    fractions: Fractions | None
-    counts: Counts | None
-    on_shortage: Literal["error", "shrink", "repeat"]
-    group_by: Literal["patient", "none"]
-    deduplicate: bool
-    keep_copies: bool = False
-    seed: Annotated[int, Field(ge=0)]
-
-    @model_validator(mode="after")
-    def _copies_are_kept_or_dropped(self):
-        if self.keep_copies and self.deduplicate:
-            raise ValueError("keep_copies and deduplicate exclude each other: set one of them to false")
-        return self
-
-    @model_validator(mode="after")
-    def _policy_has_what_it_needs(self):
-        if self.policy == "balanced":
-            if self.counts is None:
-                raise ValueError("policy balanced needs counts")
-            return self
-        if self.fractions is None:
-            raise ValueError(f"policy {self.policy} needs fractions")
-        shares = [self.fractions.train, self.fractions.validation]
-        if self.policy == "stratified":
-            if self.fractions.test is None:
-                raise ValueError("policy stratified needs fractions.test")
-            shares.append(self.fractions.test)
-            if abs(sum(shares) - 1) > 1e-6:
-                raise ValueError(f"fractions must sum to 1, received {sum(shares):g}")
-        if min(shares) <= 0:
-            raise ValueError("every fraction in use must be above 0")
-        return self
-
-
-class StudyImage(Section):
-    channels: Literal[1, 3]
-    normalize: Literal["unit", "symmetric", "backbone"]
-
-
-class Image(StudyImage):
-    size: Annotated[int, Field(ge=8, le=4096)]
-
-
-class Augment(Section):
-    rotation: Annotated[float, Field(ge=0, le=180)]
-    width_shift: Share
-    height_shift: Share
-    zoom: Annotated[float, Field(ge=0, lt=1)]
-    shear: Annotated[float, Field(ge=0, lt=90)]
-    contrast: Annotated[float, Field(ge=0, lt=1)]
-    horizontal_flip: bool
-    variants: Count
-
-
-class FineTune(Section):
-    epochs: Count
-    learning_rate: Rate
-    start: Literal["best", "last"] = "best"
-
-
-class EarlyStopping(Section):
-    patience: Count
-
-
-class ReduceLrOnPlateau(Section):
-    factor: Annotated[float, Field(gt=0, lt=1)]
-    patience: Count
-
-
-class Train(Section):
-    epochs: Count
-    batch_size: Count
-    optimizer: Literal["adam", "adamw"]
-    learning_rate: Rate
-    fine_tune: FineTune | None
-    early_stopping: EarlyStopping | None
-    reduce_lr_on_plateau: ReduceLrOnPlateau | None
-    checkpoint: Literal["val_loss", "val_accuracy", "last"]
-    mixed_precision: bool
-    seed: Annotated[int, Field(ge=0)]
-    distribute: Literal["none", "data_parallel"] = "none"
-
-
-class Source(Section):
-    """A Kaggle dataset, owner/name; a version and the SHA-256 of its archive where they are pinned."""
-
-    slug: Annotated[str, Field(pattern="^[^/]+/[^/]+$")]
-    version: Count | None = None
-    sha256: Sha256 | None = None
-
-
-def _source(value):
-    return {"slug": value} if isinstance(value, str) else value
-
-
-class Dataset(Section):
-    archives: dict[str, Annotated[Source, BeforeValidator(_source)]]
-    classes: Annotated[list[str], Field(min_length=2)]
-    labels: dict[str, dict[str, str]]
-    check_counts: bool
-    counts: dict[str, dict[str, Count]]
-    median_widths: dict[str, Count]
-
-    @model_validator(mode="after")
-    def _archives_classes_and_labels_agree(self):
-        if any(set(part) != set(self.archives) for part in (self.labels, self.counts, self.median_widths)):
-            raise ValueError("labels, counts and median_widths need one entry for each of archives")
-        named = {name for archive in self.labels.values() for name in archive.values()}
-        if named != set(self.classes):
-            raise ValueError(f"labels name the classes {sorted(named)}, classes lists {sorted(self.classes)}")
-        return self
-
-
-class Backbone(Section):
-    file: str
-    sha256: Sha256 | None
-
-
-class Model(Section):
-    family: Literal["cnn", "transfer", "recurrent"]
-    backbone: str | None
-    weights: Literal["imagenet", "none"]
-    dense_units: Units | None
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    head: Literal["sigmoid", "softmax"]
-    layers: Units | None = None
-    filters: Units | None = None
-    pooling: Literal["average", "flatten"] | None = None
-    cell: Literal["lstm", "simple_rnn"] | None = None
-    recurrent_units: list[Units] | None = None
-    preprocessing: Literal["caffe", "tf", "torch"] | None = None
-    unfrozen_layers: Annotated[int, Field(ge=0)] | None = None
-
-    @model_validator(mode="after")
-    def _has_the_options_of_its_family(self):
-        expected = {"cnn": {"layers", "filters"}, "transfer": {"pooling"}, "recurrent": {"cell", "recurrent_units"}}
-        of_family, of_backbone = expected[self.family], {"preprocessing", "unfrozen_layers"}
-        if self.family == "transfer" and self.backbone is None:
-            raise ValueError("family transfer needs a backbone")
-        needed = of_family | (of_backbone if self.backbone else set())
-        given = {name for name in of_backbone.union(*expected.values()) if getattr(self, name) is not None}
-        if given != needed:
-            received = ", ".join(sorted(given)) or "none"
-            raise ValueError(f"expected the options {', '.join(sorted(needed))} of its family, received {received}")
-        return self
-
-
-class Study(Section):
-    dataset: str
-    split: Split
-    image: StudyImage
-    balance: Balance
-    augment: Augment | None
-    train: Train
-
-
-class Leakfree(Section):
-    dataset: str
-
-
-class ImageSet(Section):
-    study: str
-    dataset: str
-    split: str
-    size: Annotated[int, Field(ge=8, le=4096)]
-
-
-class TrainChanges(Section):
-    batch_size: Count | None = None
-
-
-class Reported(Section):
-    study: str
-    dataset: str
-    split: str
-    image_set: str
-    model: str
-    family: Literal["cnn", "transfer", "recurrent"]
-    train: TrainChanges
+from rontgen.core.sections import (
+    LEAKFREE,
+    Augment,
+    Backbone,
+    Balance,
+    Count,
+    Counts,
+    Dataset,
+    Image,
+    ImageSet,
+    Leakfree,
+    Model,
+    Reported,
+    Section,
+    Split,
+    Study,
+    Train,
+    nearest,
+)
 
 
 class DownloadProfile(Section):
@@ -293,7 +82,7 @@ class Params(Section):
     def _names_exist(self):
         def known(key, name, choices):
             if name not in choices:
-                hint = _nearest(name, choices)
+                hint = nearest(name, choices)
                 raise ValueError(f"{key}: expected one of {', '.join(choices)}, received {name!r}{hint}")
 
         known("profile", self.profile, self.profiles)

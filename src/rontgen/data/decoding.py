@@ -138,8 +138,8 @@ def each(
 ) -> Iterator[Result | str]:
     """What a function makes of the bytes of each image, in order; where the image does not decode, why not.
 
-    images: columns archive and member. archives: of `opened`. Shows progress under `label`. Raises RontgenError where an
-    archive is damaged.
+    images: columns archive and member. archives: of `opened`. Shows progress under `label`. Raises RontgenError where
+    an archive is damaged.
     """
 
     def result(row) -> Result | str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.params import Source
+from rontgen.core.sections import Source
 from rontgen.data import archives, by_hand
 from rontgen.data.archives import DOWNLOAD, ArchiveError, archive_name
 

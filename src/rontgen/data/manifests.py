@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import require
-from rontgen.core.params import SUBSETS
-from rontgen.core.runs import Study
+from rontgen.core.parts import Study
+from rontgen.core.sections import SUBSETS
 from rontgen.data import layouts, splits
 from rontgen.data.archives import Archive, archive_name
 

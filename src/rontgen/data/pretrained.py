@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
-from rontgen.core.runs import Start
+from rontgen.core.parts import Start
 from rontgen.data import archives, by_hand
 
 FACTS = "SOURCE.json"

@@ -12,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.params import SUBSETS, Counts, Split
+from rontgen.core.sections import SUBSETS, Counts, Split
 
 MANIFEST_COLUMNS = ["id", "archive", "member", "class", "patient", "subset", "sha256"]
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from itertools import combinations
 
-from rontgen.core.params import Dataset, Study
+from rontgen.core.sections import Dataset, Study
 from rontgen.core.vocabulary import UNAVAILABLE
 from rontgen.evidence.consistency import Violation, contradiction, listed, plus, printed
-from rontgen.evidence.published import Papers, Published, PublishedStudy
+from rontgen.evidence.published import Papers, PublishedStudy
+from rontgen.evidence.published_counts import Published
 
 # Images of a class, or of all classes together (None), by part of the archive; "all" where it is not parted
 Holdings = dict[str | None, dict[str, int]]

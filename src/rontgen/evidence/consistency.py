@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rontgen.core.vocabulary import CONTRADICTORY
-from rontgen.evidence.published import COUNT, Cell, Published
+from rontgen.evidence.published import COUNT, Cell
+from rontgen.evidence.published_counts import Published
 
 SCORES = ("precision", "recall", "f1")
 PARTS = {

@@ -9,7 +9,8 @@ from scipy import stats
 from rontgen.core.errors import RontgenError
 from rontgen.core.vocabulary import CONTRADICTORY, NOT_RUN, UNAVAILABLE
 from rontgen.evidence import archive_counts, endpoints
-from rontgen.evidence.published import RATE, Cell, Published
+from rontgen.evidence.published import RATE, Cell
+from rontgen.evidence.published_counts import Published
 from rontgen.evidence.records import Record
 
 AS_SPECIFIED, NOT_AS_SPECIFIED = "as specified", "not as specified"

@@ -8,7 +8,7 @@ import math
 
 from rontgen.core.vocabulary import AS_STATED, NOT_RUN
 from rontgen.evidence import replication
-from rontgen.evidence.published import Published, own_interval
+from rontgen.evidence.published_counts import Published, own_interval
 from rontgen.evidence.records import Record
 
 METRIC = "test.accuracy"

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.params import LEAKFREE
+from rontgen.core.sections import LEAKFREE
 from rontgen.core.vocabulary import AS_STATED
 from rontgen.evaluation import metrics
 from rontgen.evidence.records import Record

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from rontgen.core.io import read_json
-from rontgen.core.runs import Run, Study, stage_command
+from rontgen.core.parts import Run, Study, stage_command
 from rontgen.data import by_hand, layouts
 from rontgen.data.archives import Archive, archive_name
 from rontgen.evidence.published import Papers

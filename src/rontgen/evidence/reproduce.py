@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from rontgen.core import params, runs
+from rontgen.core import params, parts, runs
 from rontgen.core.errors import RontgenError
-from rontgen.core.params import LEAKFREE
+from rontgen.core.sections import LEAKFREE
 from rontgen.core.vocabulary import AS_STATED
 from rontgen.data import by_hand
 from rontgen.evaluation.metrics import read_predictions
@@ -180,7 +180,7 @@ def _run(job: Job, clone: Path, commit: str) -> None:
     """The job as a DVC experiment in the clone, which this project's `dvc exp show` then has too."""
     _restore(clone, commit)
     changes = [part for key, value in job.changes.items() for part in ("-S", f"{key}={value}")]
-    target = runs.stage_command("evaluate", job.run).removeprefix("dvc repro ")
+    target = parts.stage_command("evaluate", job.run).removeprefix("dvc repro ")
     command = [sys.executable, "-m", "dvc", "exp", "run", "--force", "--name", job.name, *changes, target]
     code = subprocess.run(command, cwd=clone, env=_environment(clone), check=False).returncode
     if code != 0:
@@ -201,7 +201,7 @@ def _collect(job: Job, clone: Path, commit: str, papers: Papers) -> Record:
             "test": json.loads(run.metrics.read_text(encoding="utf-8")),
             "train": json.loads(run.train_metrics.read_text(encoding="utf-8")),
         }
-        command = runs.stage_command("evaluate", job.run)
+        command = parts.stage_command("evaluate", job.run)
         predictions = read_predictions(run.predictions, str(run.predictions), command)
         history = pd.read_csv(run.history)
         facts = provenance.gather(run, stated, papers)

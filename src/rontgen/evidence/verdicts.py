@@ -10,17 +10,19 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from rontgen.core import runs
+from rontgen.core import parts, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, require
-from rontgen.core.params import LEAKFREE, Params
+from rontgen.core.params import Params
+from rontgen.core.sections import LEAKFREE
 from rontgen.core.vocabulary import AS_STATED, CONTRADICTORY, UNAVAILABLE
 from rontgen.evaluation.metrics import read_predictions
 from rontgen.evaluation.proportions import exact_interval
 from rontgen.evidence import archive_counts, consistency, descriptions, endpoints
 from rontgen.evidence.consistency import Violation
 from rontgen.evidence.descriptions import Evidence
-from rontgen.evidence.published import Cell, Papers, Published, PublishedStudy, headline, own_interval
+from rontgen.evidence.published import Cell, Papers, PublishedStudy
+from rontgen.evidence.published_counts import Published, headline, own_interval
 from rontgen.evidence.records import Record
 
 
@@ -108,7 +110,7 @@ def workspace(values: Params) -> list[Record]:
     for name in values.reported:
         if name.endswith(LEAKFREE):  # no paper has one
             continue
-        run, command = runs.load_run(name, values), runs.stage_command("evaluate", name)
+        run, command = runs.load_run(name, values), parts.stage_command("evaluate", name)
         metrics = {"test": read_json(run.metrics, command), "train": read_json(run.train_metrics, command)}
         predictions = read_predictions(require(run.predictions, command), str(run.predictions), command)
         found.append(Record(name, AS_STATED, run.train.seed, metrics, predictions, pd.DataFrame(), {"deviations": []}))

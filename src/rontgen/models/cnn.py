@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from rontgen.core.params import Model
+from rontgen.core.sections import Model
 
 
 def features(pixels: keras.KerasTensor, model: Model, weights: Path | None) -> keras.KerasTensor:

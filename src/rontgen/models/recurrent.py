@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from rontgen.core.params import Model
+from rontgen.core.sections import Model
 from rontgen.models.blocks import backbone
 
 

@@ -13,11 +13,12 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from rontgen.core import params, runs
+from rontgen.core import params, parts, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import commit, read_json, replacing, require
-from rontgen.core.params import SUBSETS, Params
-from rontgen.core.runs import ACTIVE, ImageSet, Run
+from rontgen.core.params import Params
+from rontgen.core.parts import ACTIVE, ImageSet, Run
+from rontgen.core.sections import SUBSETS
 from rontgen.reporting import model_cards
 from rontgen.reporting.rendering import environment
 
@@ -119,7 +120,7 @@ def _image_set(image_set: ImageSet) -> dict:
 
 
 def _run(run: Run, endpoints: pd.DataFrame) -> dict:
-    evaluate = runs.stage_command("evaluate", run.name)
+    evaluate = parts.stage_command("evaluate", run.name)
     card = require(model_cards.FOLDER / f"{run.name}.md", COMMAND).read_text(encoding="utf-8")
     published = endpoints[endpoints["trained"] == run.name].drop_duplicates("run")  # the first of a row is as stated
     return {

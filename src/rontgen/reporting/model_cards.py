@@ -14,11 +14,12 @@ import jinja2
 import pandas as pd
 from pydantic import BaseModel
 
-from rontgen.core import params, runs
+from rontgen.core import params, parts, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, replacing, require
-from rontgen.core.params import SUBSETS, Params
-from rontgen.core.runs import ACTIVE, Run
+from rontgen.core.params import Params
+from rontgen.core.parts import ACTIVE, Run
+from rontgen.core.sections import SUBSETS
 from rontgen.reporting.rendering import environment
 
 FOLDER = Path("cards")
@@ -77,7 +78,7 @@ def gather(name: str, values: Params, evidence: dict[str, Any]) -> dict[str, Any
     Raises RontgenError for a file that is missing, naming the command that makes it.
     """
     run = runs.load_run(name)
-    study, evaluate = run.image_set.study, runs.stage_command("evaluate", name)
+    study, evaluate = run.image_set.study, parts.stage_command("evaluate", name)
     claims, endpoints, dataset = evidence["claims"], evidence["endpoints"], study.dataset_name
     endpoints = endpoints[endpoints["trained"] == name]
     others, rows = claims[claims["metric"] != "test.accuracy"], list(endpoints["run"].unique())

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from rontgen.core import errors, runs
+from rontgen.core import errors, parts, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, replacing, require, write_json
-from rontgen.core.runs import ACTIVE, Run
+from rontgen.core.parts import ACTIVE, Run
 from rontgen.data import arrays
 from rontgen.evaluation.metrics import predict, read_predictions
 from rontgen.serving import ood, ood_probes
@@ -47,17 +47,6 @@ def stage(run: str) -> str:
 def command(run: str) -> str:
     """The command that exports a run."""
     return f"rontgen export {run}"
-
-
-def load_run(name: str) -> Run:
-    """The run of that name. Raises RontgenError for one that params.yaml lacks, and for a leak-free run."""
-    run = runs.load_run(name)
-    if run.image_set.study.is_leakfree:
-        base = name.removesuffix(runs.LEAKFREE)
-        raise RontgenError(
-            f"--run: expected {ACTIVE} or a reported run, received the leak-free run {name!r}: use {base}"
-        )
-    return run
 
 
 def export(run: Run) -> None:
@@ -105,7 +94,7 @@ def export(run: Run) -> None:
         seconds[kind] = latency(travelled, subsets["test"])
     metrics["ood"] = ood_probes.measure(known, subsets["test"], subsets["test"].shape[1])
 
-    write_json(metrics, METRICS / run.name / "metrics.json")
+    write_json(metrics, METRICS / f"{run.name}.json")
     write_json(
         {"single_image_milliseconds": {kind: value * 1000 for kind, value in seconds.items()}},
         METRICS / run.name / "time.json",
@@ -114,7 +103,7 @@ def export(run: Run) -> None:
 
 def predictions_of(run: Run) -> pd.DataFrame:
     """What the Keras model said of each test image: a table of evaluation.prediction_table."""
-    evaluate = runs.stage_command("evaluate", run.name)
+    evaluate = parts.stage_command("evaluate", run.name)
     with require(run.predictions, evaluate).open() as file:
         return read_predictions(file, str(run.predictions), evaluate)
 
@@ -122,7 +111,7 @@ def predictions_of(run: Run) -> pd.DataFrame:
 def reproduce(names: list[str]) -> None:
     """Export runs by DVC, which makes what they need first. Raises RontgenError where a stage fails."""
     for name in names:
-        load_run(name)
+        runs.load_run(name)
     with errors.needs_extra("app"):
         import onnx  # noqa: F401
     command = [sys.executable, "-m", "dvc", "repro", *(stage(name) for name in names)]
@@ -138,7 +127,7 @@ def read(run: Run) -> tuple[dict | None, dict | None]:
     description = read_json(folder / DESCRIPTION, command(run.name))
     if run.model_file.exists() and _sha256(run.model_file) != description["model_sha256"]:
         return None, None
-    return description, read_json(METRICS / run.name / "metrics.json", command(run.name))
+    return description, read_json(METRICS / f"{run.name}.json", command(run.name))
 
 
 def reference(run: Run) -> ood.Reference:

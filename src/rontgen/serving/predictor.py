@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rontgen.core import runs
+from rontgen.core import parts
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import commit, read_json, require
 from rontgen.data import arrays, decoding
@@ -50,9 +50,9 @@ class Predictor:
     """
 
     def __init__(self, name: str, kind: str = "keras"):
-        run = export.load_run(name)
+        run = runs.load_run(name)
         self.name, self.kind, self.classes = name, kind, run.classes
-        evaluate = runs.stage_command("evaluate", name)
+        evaluate = parts.stage_command("evaluate", name)
         self.metrics = read_json(run.metrics, evaluate)
         self.intervals = read_json(run.intervals, evaluate)
         self.commit = commit()
@@ -124,5 +124,5 @@ def open_predictors(names: list[str], kind: str = "keras") -> dict[str, Predicto
     if kind == "keras":
         from rontgen.training import determinism
 
-        determinism.prepare(seed=0, threads=export.load_run(names[0]).threads)
+        determinism.prepare(seed=0, threads=runs.load_run(names[0]).threads)
     return {name: Predictor(name, kind) for name in names}

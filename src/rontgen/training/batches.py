@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from rontgen.core.params import Augment
+from rontgen.core.sections import Augment
 from rontgen.data.arrays import Subset
 from rontgen.training.augmentation import draw, identity
 from rontgen.training.data_parallel import ALONE, Share

@@ -16,8 +16,8 @@ import pandas as pd
 from dvclive import Live
 
 from rontgen.core.io import replacing
-from rontgen.core.params import Augment, Train
-from rontgen.core.runs import Run
+from rontgen.core.parts import Run
+from rontgen.core.sections import Augment, Train
 from rontgen.data.arrays import Subset
 from rontgen.training import data_parallel
 from rontgen.training.augmentation import COLUMNS, Augmentation

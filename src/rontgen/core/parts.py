@@ -1,0 +1,181 @@
+"""A study, an image set and a run: their settings, where their files lie, and the commands that make these."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rontgen.core.sections import LEAKFREE, Augment, Counts, Dataset, Model, Split, StudyImage, Train
+
+ACTIVE = "active"
+
+# The metrics of the active run that `dvc exp show` lists
+SUMMARY = Path("metrics/active.json")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A dataset and how it is split."""
+
+    name: str
+    dataset_name: str
+    dataset: Dataset
+    split: Split
+    max_per_class: Counts | None
+    check_counts: bool
+
+    @property
+    def is_leakfree(self) -> bool:
+        return self.name.endswith(LEAKFREE)
+
+    @property
+    def fingerprints(self) -> Path:
+        return Path("data/near_duplicates", self.dataset_name)
+
+    @property
+    def raw(self) -> Path:
+        return Path("data/raw", self.dataset_name)
+
+    @property
+    def manifest(self) -> Path:
+        return Path("data/split", f"{self.name}.csv")
+
+    @property
+    def audit(self) -> Path:
+        return Path("metrics/split", f"{self.name}.json")
+
+    @property
+    def command(self) -> str:
+        return stage_command("split", self.name)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A study's images at one size, in pixels, and how its classes are balanced."""
+
+    name: str
+    study: Study
+    size: int
+    max_unreadable: int
+    balance: str
+
+    @property
+    def preprocessed(self) -> Path:
+        return Path("data/preprocessed", self.name)
+
+    @property
+    def preprocess_metrics(self) -> Path:
+        return Path("metrics/preprocess", f"{self.name}.json")
+
+    @property
+    def balanced(self) -> Path:
+        return Path("data/balanced", self.name)
+
+    @property
+    def balance_plots(self) -> Path:
+        return Path("plots/balance", self.name)
+
+    @property
+    def command(self) -> str:
+        return stage_command("preprocess", self.name)
+
+    @property
+    def balance_command(self) -> str:
+        return stage_command("balance", self.name)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a model begins with: ImageNet weights of its backbone, or random ones.
+
+    file: the name of Keras's own weights file. sha256: of the other file that is accepted, None for none.
+    """
+
+    model: str
+    backbone: str | None
+    pretrained: bool
+    file: str | None
+    sha256: str | None
+
+    @property
+    def folder(self) -> Path:
+        return Path("data/weights", self.model)
+
+    @property
+    def command(self) -> str:
+        return f"dvc repro weights@{self.model}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: an image set, a model and a protocol."""
+
+    name: str
+    image_set: ImageSet
+    image: StudyImage
+    model_name: str
+    model: Model
+    augment: Augment | None
+    train: Train
+    start: Start
+    batch_norm_momentum: float | None
+    threads: int
+
+    @property
+    def classes(self) -> list[str]:
+        return self.image_set.study.dataset.classes
+
+    @property
+    def model_file(self) -> Path:
+        return Path("models", f"{self.name}.keras")
+
+    @property
+    def progress(self) -> Path:
+        return Path("models/resume", f"{self.name}.npz")
+
+    @property
+    def predictions(self) -> Path:
+        return Path("data/predictions", f"{self.name}.csv")
+
+    @property
+    def live(self) -> Path:
+        return Path("dvclive", self.name)
+
+    @property
+    def plots(self) -> Path:
+        return Path("plots/runs", self.name)
+
+    @property
+    def history(self) -> Path:
+        return Path("metrics/runs", self.name, "train/history.csv")
+
+    @property
+    def metrics(self) -> Path:
+        return Path("metrics/runs", self.name, "test/metrics.json")
+
+    @property
+    def train_metrics(self) -> Path:
+        return Path("metrics/runs", self.name, "train/metrics.json")
+
+    @property
+    def time_metrics(self) -> Path:
+        return Path("metrics/runs", self.name, "time.json")
+
+    @property
+    def intervals(self) -> Path:
+        return Path("metrics/runs", self.name, "test/intervals.json")
+
+    @property
+    def gradcam(self) -> Path:
+        return self.plots / "gradcam.png"
+
+    @property
+    def command(self) -> str:
+        return stage_command("train", self.name)
+
+
+def stage_command(stage: str, name: str) -> str:
+    """The dvc command that runs one stage of the active run or of a reported one."""
+    if name == ACTIVE:
+        return f"dvc repro {stage}"
+    if stage == "split" and name.endswith(LEAKFREE):
+        return f"dvc repro leakfree_split@{name.removesuffix(LEAKFREE)}"
+    return f"dvc repro reported_{stage}@{name}"
