@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rontgen.core import parts
+from rontgen.core import parts, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import commit, read_json, require
 from rontgen.data import arrays, decoding
