@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rontgen.core import errors, runs
+from rontgen.core.parts import ImageSet
 from rontgen.data import arrays, smote
 
 
@@ -28,7 +29,7 @@ def main() -> None:
     print(f"{len(synthetic.rows)} synthetic images, {from_test} of them with a parent in the test subset")
 
 
-def draw(image_set, manifest, pixels, synthetic) -> None:
+def draw(image_set: ImageSet, manifest: pd.DataFrame, pixels: np.ndarray, synthetic: smote.Synthetic) -> None:
     """What the images are: their numbers, some of each class and subset, and some of SMOTE's with their parents."""
     from rontgen.reporting import data_plots
 
@@ -42,7 +43,7 @@ def draw(image_set, manifest, pixels, synthetic) -> None:
     data_plots.contact_sheet(sheet, image_set.name, image_set.balance_plots / "contact_sheet.png")
 
     place = pd.Series(manifest.index, manifest["id"])
-    chosen = np.unique(np.linspace(0, len(synthetic.rows) - 1, 4).astype(int)) if len(synthetic.rows) else []
+    chosen = np.unique(np.linspace(0, len(synthetic.rows) - 1, min(4, len(synthetic.rows))).astype(int))
     examples = [
         (
             pixels[place[row["first"]], :, :, 0],

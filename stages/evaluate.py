@@ -2,11 +2,14 @@
 
 import argparse
 import gc
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from rontgen.core import errors, parts, runs
 from rontgen.core.io import read_json, require, write_csv, write_json
+from rontgen.core.parts import Run
 from rontgen.data import arrays
 from rontgen.evaluation import intervals
 from rontgen.evaluation.metrics import (
@@ -19,6 +22,9 @@ from rontgen.evaluation.metrics import (
     roc_table,
     summary,
 )
+
+if TYPE_CHECKING:
+    import keras
 
 
 def main() -> None:
@@ -57,7 +63,9 @@ def main() -> None:
     )
 
 
-def draw(run, model, pixels, predictions, metrics, bounds) -> None:
+def draw(
+    run: Run, model: "keras.Model", pixels: np.ndarray, predictions: pd.DataFrame, metrics: dict, bounds: dict
+) -> None:
     """Every figure of a run, and the tables behind them."""
     from rontgen.evaluation import gradcam
     from rontgen.reporting import plots

@@ -404,7 +404,7 @@ def test_a_setting_that_params_yaml_lacks_is_named(metric):
 def test_a_setting_in_which_the_runs_differ_is_none_of_the_study():
     study = PAPERS.studies["lungcare"]
     study = study.model_copy(update={"cells": [cell("setting.image_set.size", "240")]})
-    with pytest.raises(RontgenError, match=r"setting\.view\.size: expected one value"):
+    with pytest.raises(RontgenError, match=r"setting\.image_set\.size: expected one value"):
         verdicts.compare(Papers(archives={}, studies={"lungcare": study}), PAPER, [], [])
 
 

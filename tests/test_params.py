@@ -1,4 +1,5 @@
 import pytest
+from dvc.utils.serialize import modify_yaml
 
 from conftest import ROOT
 from rontgen.core import params, sections
@@ -212,3 +213,12 @@ def test_a_change_that_is_not_yaml_is_one_line():
 def test_a_change_of_what_is_not_there_is_refused(key):
     with pytest.raises(RontgenError, match=f"expected a key of params.yaml, received '{key}'"):
         params.changed({"train": {"epochs": 3}}, {key: "5"})
+
+
+def test_the_file_is_as_dvc_writes_it(tmp_path):
+    """So that `dvc exp run -S` changes one line."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    with modify_yaml(str(tmp_path / "params.yaml")) as values:
+        values["model"] = "vgg16"
+    before, after = (path.read_text().splitlines() for path in (ROOT / "params.yaml", tmp_path / "params.yaml"))
+    assert [line for line in before if line not in after] == ["model: resnet50v2           # a key of `models`"]

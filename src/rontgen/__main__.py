@@ -168,7 +168,7 @@ def scale(
 
 def _numbers(text: str) -> list[int]:
     """1, 3 and 4 of "1,3-4"."""
-    numbers = []
+    numbers: list[int] = []
     try:
         for part in text.split(","):
             first, dash, last = part.partition("-")

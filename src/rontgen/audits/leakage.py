@@ -96,7 +96,7 @@ def _split(manifest: pd.DataFrame, near: pd.DataFrame) -> dict[str, int | float]
 
 def _across(one: pd.DataFrame, other: pd.DataFrame, near: pd.DataFrame) -> dict[str, int]:
     """Images of one dataset with a copy in another archive that is of the other dataset."""
-    copies = {"exact": set(), "near": set()}
+    copies: dict[str, set[int]] = {"exact": set(), "near": set()}
     for archive, images in one.groupby("archive"):
         theirs = other.loc[other["archive"] != archive, "sha256"]
         copies["exact"] |= set(images.index[images["sha256"].isin(theirs)])

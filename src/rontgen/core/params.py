@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
@@ -146,7 +146,7 @@ def changed(values: dict, changes: Mapping[str, str]) -> dict:
     values = deepcopy(values)
     for key, text in changes.items():
         *parents, last = key.split(".")
-        section = values
+        section: Any = values
         for name in parents:
             section = section.get(name) if isinstance(section, dict) else None
         if not isinstance(section, dict) or last not in section:

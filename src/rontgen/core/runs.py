@@ -5,12 +5,16 @@
 """
 
 import math
+from collections.abc import Mapping
+from typing import TypeVar
 
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.core.params import DownloadProfile, Params
 from rontgen.core.parts import ACTIVE, ImageSet, Run, Start, Study
-from rontgen.core.sections import LEAKFREE, SMALLEST_BACKBONE_IMAGE, Dataset, Train
+from rontgen.core.sections import LEAKFREE, SMALLEST_BACKBONE_IMAGE, Dataset, StudyImage, Train
+
+Entry = TypeVar("Entry")
 
 
 def load_dataset(name: str) -> tuple[Dataset, DownloadProfile]:
@@ -37,6 +41,7 @@ def load_run(name: str, values: Params | None = None) -> Run:
     values: those of params.yaml, read where they are not given.
     """
     values = values or params.load()
+    image: StudyImage
     if name == ACTIVE:
         image_set, image, model_name = _image_set(values, ACTIVE), values.image, values.model
         augment, train = values.augment, values.train
@@ -148,7 +153,7 @@ def _image_set(values: Params, name: str) -> ImageSet:
     )
 
 
-def _entry(section: dict, name: str, kind: str):
+def _entry(section: Mapping[str, Entry], name: str, kind: str) -> Entry:
     if name not in section:
         choices = ", ".join([ACTIVE, *(key for key in section if key != ACTIVE)])
         raise RontgenError(f"--{kind}: expected one of {choices}, received {name!r}")

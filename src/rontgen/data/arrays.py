@@ -84,6 +84,7 @@ class Subset:
             return self.images[self.rows[positions]]
         batch = np.empty((len(positions), *self.images.shape[1:]), np.uint8)
         batch[real] = self.images[self.rows[positions[real]]]
+        assert self.synthetic is not None  # its labels follow those of `rows`
         batch[~real] = self.synthetic[positions[~real] - len(self.rows)]
         return batch
 

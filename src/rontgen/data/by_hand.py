@@ -31,7 +31,9 @@ def lists(values: Params, folder: Path = FOLDER) -> dict[Path, dict[str, str]]:
         found[Path("archives", f"{name}.json")] = hashes(wanted if profile.download.source == "kaggle" else [])
     for name, model in values.models.items():
         used = profile.train.pretrained and model.weights == "imagenet"
-        found[Path("weights", f"{name}.json")] = hashes(weights_names(model.backbone, values) if used else [])
+        found[Path("weights", f"{name}.json")] = hashes(
+            weights_names(model.backbone, values) if used and model.backbone else []
+        )
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -82,8 +82,9 @@ def _draft(image: Image.Image, size: int) -> tuple[float, float, float, float]:
     """Have a JPEG decoded in gray, and a large one to a share of its size; returns where the picture lies in that."""
     large = image.width * image.height >= WORTH_A_DRAFT
     least = round(DRAFT_SIZE * size)
-    _, box = image.draft("L", (least, least) if large else image.size)
-    return box
+    drafted = image.draft("L", (least, least) if large else image.size)
+    assert drafted is not None  # as it is of a JPEG
+    return drafted[1]
 
 
 def _grayscale(image: Image.Image) -> Image.Image:
@@ -142,7 +143,7 @@ def each(
     an archive is damaged.
     """
 
-    def result(row) -> Result | str:
+    def result(row: Any) -> Result | str:
         try:
             return function(archives[row.archive].read(row.member))
         except ArchiveError:

@@ -154,6 +154,7 @@ def _try_once(slug: str, version: int | None, part: Path, remedy: str, stall: fl
                 with client.datasets.dataset_api_client.download_dataset(request) as response:
                     _save(api, response, http, part, stall)
     except requests.HTTPError as error:
+        assert error.response is not None  # of raise_for_status
         with error.response:
             raise _refusal(slug, error.response, remedy) from None
     except (ConnectionError, requests.ConnectionError, requests.Timeout, ChunkedEncodingError) as error:

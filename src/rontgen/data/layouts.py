@@ -51,8 +51,8 @@ def read(layout: str, archive: Archive, keep_copies: bool = False) -> Reading:
 def _chest_xray(archive: Archive) -> Reading:
     """`chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg`, once more under `chest_xray/chest_xray/`."""
     pattern = re.compile(r"(?:chest_xray/)+((train|val|test)/(NORMAL|PNEUMONIA)/([^/]+)\.jpe?g)", re.IGNORECASE)
-    seen = {}
-    records, left_out = [], Counter()
+    seen: dict[str, tuple[int, int]] = {}
+    records, left_out = [], Counter[str]()
     # the shallowest path first, so that it is the deeper one that is the copy
     for member in sorted(archive.members(), key=lambda member: (member.name.count("/"), member.name)):
         match = pattern.fullmatch(member.name)
@@ -87,7 +87,7 @@ def _tb_radiography(archive: Archive) -> Reading:
 
 
 def _by_folder(archive: Archive, pattern: str) -> Reading:
-    records, left_out = [], Counter()
+    records, left_out = [], Counter[str]()
     for member in archive.members():
         match = re.fullmatch(pattern, member.name)
         if _is_mask(member.name):
@@ -107,7 +107,7 @@ def _is_mask(name: str) -> bool:
 def _siim_pneumothorax(archive: Archive) -> Reading:
     """`png_images/<index>_<train|test>_<0|1>_.png`, whose flag must agree with `stage_1_*_images.csv`."""
     pattern = re.compile(r"(?:[^/]+/)*png_images/(\d+_(train|test)_([01])_\.png)")
-    records, left_out, flags = [], Counter(), {}
+    records, left_out, flags = [], Counter[str](), {}
     for member in archive.members():
         match = None if _is_mask(member.name) else pattern.fullmatch(member.name)
         if match is None:

@@ -4,6 +4,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 from tqdm import tqdm
@@ -11,12 +12,25 @@ from tqdm import tqdm
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import require
 from rontgen.core.parts import Study
-from rontgen.core.sections import SUBSETS
+from rontgen.core.sections import SUBSETS, Dataset
 from rontgen.data import layouts, splits
 from rontgen.data.archives import Archive, archive_name
 
 # Threads that read and hash: both release Python's lock, and two already keep up with a disk
 THREADS = 4
+
+
+class Listed(Protocol):
+    """What has archives to be listed: a study, or a dataset alone."""
+
+    @property
+    def dataset_name(self) -> str: ...
+    @property
+    def dataset(self) -> Dataset: ...
+    @property
+    def check_counts(self) -> bool: ...
+    @property
+    def raw(self) -> Path: ...
 
 
 def build(study: Study) -> tuple[pd.DataFrame, dict]:
@@ -48,7 +62,7 @@ def build(study: Study) -> tuple[pd.DataFrame, dict]:
     return manifest, audit
 
 
-def list_images(study: Study, keep_copies: bool = False) -> tuple[pd.DataFrame, dict, dict]:
+def list_images(study: Listed, keep_copies: bool = False) -> tuple[pd.DataFrame, dict, dict]:
     """The images of every archive of a study's dataset, with SHA-256; what was found by label, what left out by reason.
 
     The frame has the columns that splits.assign takes. keep_copies: an archive's nested copies are in it too. What was
@@ -90,7 +104,7 @@ def _hash(archive: Archive, members: list[str]) -> list[str]:
         return list(tqdm(digests, f"hash {archive.path.name}", len(members), unit="image"))
 
 
-def _check_counts(study: Study, layout: str, path: Path, found: dict[str, int]) -> None:
+def _check_counts(study: Listed, layout: str, path: Path, found: dict[str, int]) -> None:
     for label in study.dataset.labels[layout]:
         if label not in found:
             raise RontgenError(f"{path}: expected images of {label}, found {found}")

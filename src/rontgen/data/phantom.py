@@ -5,8 +5,7 @@ right. The lungs come first, as a density from 0 (air) to 1 (water) that a findi
 soft tissue are laid over them, and the film is exposed.
 """
 
-from collections import namedtuple
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -31,7 +30,7 @@ def draw(finding: str, patient: Generator, exposure: Generator, height: int, wid
     finding: a key of `FINDINGS`; height, width: pixels. Raises KeyError for any other finding.
     """
     sign = FINDINGS[finding]
-    body = _Body(*(patient.uniform(*limits) for limits in _RANGES.values()))
+    body = _Body(**{name: patient.uniform(*limits) for name, limits in _RANGES.items()})
     chest = _pose(body, exposure, height, width)
     density = 0.12 + 0.03 * _clouds(exposure, 9, chest) + _vessels(chest)
     density, region = sign(density, chest, exposure)
@@ -39,26 +38,46 @@ def draw(finding: str, patient: Generator, exposure: Generator, height: int, wid
     return Radiograph(_expose(_overlay(density, chest), exposure), lungs, lungs & region)
 
 
-# A patient's measures, drawn in this order: frame units where nothing else is noted.
+class _Body(NamedTuple):
+    """A patient's measures, in frame units where nothing else is noted."""
+
+    apex: float
+    base: float
+    breadth: float
+    dome: float
+    heart: float  # times the mean size
+    rib_spacing: float
+    rib_phase: float  # of the spacing
+    rib_fall: float
+    clavicle: float
+    shoulder: float
+    girth: float
+    breast: float  # attenuation; none below 0
+    breast_height: float
+    gas: float  # attenuation missing in the stomach's bubble; none below 0
+    fan: float  # radians: where the first vessel leaves the hilum
+    bend: float  # radians a frame unit: how vessels curve
+
+
+# The range of each measure, which are drawn in this order
 _RANGES = {
     "apex": (-0.86, -0.76),
     "base": (0.60, 0.72),
     "breadth": (0.76, 0.86),
     "dome": (0.20, 0.30),
-    "heart": (0.88, 1.18),  # times the mean size
+    "heart": (0.88, 1.18),
     "rib_spacing": (0.165, 0.195),
-    "rib_phase": (0.0, 1.0),  # of the spacing
+    "rib_phase": (0.0, 1.0),
     "rib_fall": (0.45, 0.70),
     "clavicle": (-0.60, -0.52),
     "shoulder": (0.25, 0.45),
     "girth": (0.92, 1.12),
-    "breast": (-0.10, 0.10),  # attenuation; none below 0
+    "breast": (-0.10, 0.10),
     "breast_height": (0.27, 0.47),
-    "gas": (-0.30, 0.30),  # attenuation missing in the stomach's bubble; none below 0
-    "fan": (0.0, 6.28),  # radians: where the first vessel leaves the hilum
-    "bend": (-0.8, 0.8),  # radians a frame unit: how vessels curve
+    "gas": (-0.30, 0.30),
+    "fan": (0.0, 6.28),
+    "bend": (-0.8, 0.8),
 }
-_Body = namedtuple("_Body", _RANGES)
 
 
 class _Chest(NamedTuple):
@@ -80,20 +99,20 @@ class _Chest(NamedTuple):
         return np.hypot((self.x - x) * self.aspect, self.y - down * self.base - (1 - down) * self.body.apex)
 
 
-def _borders(down, breadth: float):
+def _borders(down: Any, breadth: float) -> tuple[Any, Any]:
     """Medial and lateral lung border, distances from the midline, at a depth of 0 (apex) to 1 (base)."""
     up = 1 - np.clip(down, 0, 1)
     cube = up * up * up
     return 0.13 + 0.08 * cube, breadth * np.sqrt(1 - cube)
 
 
-def _pose(body, exposure: Generator, height: int, width: int) -> _Chest:
+def _pose(body: _Body, exposure: Generator, height: int, width: int) -> _Chest:
     """Place the body before the detector: a turn, a scale, a shift and a breath."""
     turn, scale = exposure.normal(0, 0.025), exposure.uniform(0.95, 1.05)
     shift_x, shift_y, breath = exposure.normal(0, 0.02), exposure.normal(0, 0.02), exposure.normal(0, 0.025)
     reach = (width / height) ** 0.3  # a wider film shows both a wider chest and more beside it
-    x = np.linspace(-reach, reach, width, dtype=np.float32)[None, :]
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    x: np.ndarray = np.linspace(-reach, reach, width, dtype=np.float32)[None, :]
+    y: np.ndarray = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x, y = (x - turn * y) / scale - shift_x, (y + turn * x) / scale - shift_y
     across, base = np.abs(x), body.base + breath
     inner, outer = _borders((y - body.apex) / (base - body.apex), body.breadth)

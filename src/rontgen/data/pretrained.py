@@ -47,6 +47,7 @@ def write(start: Start, listed: dict[str, str]) -> Pretrained:
         elif listed:
             facts = _by_hand(start, *next(iter(listed.items())), temporary)
         else:
+            assert start.file  # a backbone has one
             _from_keras(start, None, temporary / start.file)
             facts = Pretrained("keras", start.file, archives.sha256(temporary / start.file))
         text = json.dumps(asdict(facts), indent=2)

@@ -3,6 +3,7 @@
 Only `keep_copies` lets them stand in two subsets.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,9 @@ class Assignment:
 
     manifest: pd.DataFrame
     dropped: dict[str, int]
+
+
+Keep = Callable[[pd.DataFrame, pd.Series, str], pd.DataFrame]
 
 
 def assign(images: pd.DataFrame, classes: list[str], split: Split, max_per_class: Counts | None = None) -> Assignment:
@@ -60,14 +64,14 @@ def assign(images: pd.DataFrame, classes: list[str], split: Split, max_per_class
         subset = _proportional(images, classes, split, random)
         if max_per_class is not None:
             subset = _thin(images, subset, max_per_class, random)
-        repeats = 1
+        repeats = np.ones(len(images), int)
     images = images.assign(subset=subset, repeats=repeats)
     images = keep(images, images["subset"] != "", "not needed")
     _check_every_subset(images, classes, split)
     return Assignment(_manifest(images, classes), dropped)
 
 
-def _official_folders(images: pd.DataFrame, keep) -> pd.DataFrame:
+def _official_folders(images: pd.DataFrame, keep: Keep) -> pd.DataFrame:
     """The archive's own train and test folders; groups that the test folder holds leave the train folder."""
     if not images["folder"].isin(["train", "test"]).any():
         raise RontgenError(
@@ -103,17 +107,18 @@ def _groups(images: pd.DataFrame, split: Split) -> np.ndarray:
     return connected(places, np.concatenate(codes), size)[: len(images)]
 
 
-def connected(first: ArrayLike, second: ArrayLike, size: int) -> np.ndarray:
+def connected(first: np.ndarray | pd.Series, second: np.ndarray | pd.Series, size: int) -> np.ndarray:
     """The connected components of a graph of `size` nodes with these edges: a number for each node, int (size,)."""
     edges = coo_array((np.ones(len(first)), (first, second)), shape=(size, size))
     return connected_components(edges, directed=False)[1]
 
 
-def _proportional(images: pd.DataFrame, classes: list[str], split: Split, random) -> np.ndarray:
+def _proportional(images: pd.DataFrame, classes: list[str], split: Split, random: np.random.Generator) -> np.ndarray:
     """Stratified over the whole set, or over the train folder where the archive has a test folder of its own."""
     subset = np.full(len(images), "", dtype=object)
     pool = np.ones(len(images), dtype=bool)
-    shares = [split.fractions.train, split.fractions.validation, split.fractions.test]
+    assert split.fractions is not None  # params.Split holds it to be there
+    shares = [split.fractions.train, split.fractions.validation, split.fractions.test or 0.0]
     if split.policy == "official":
         pool = (images["folder"] == "train").to_numpy()
         subset[~pool] = "test"
@@ -124,7 +129,9 @@ def _proportional(images: pd.DataFrame, classes: list[str], split: Split, random
     return subset
 
 
-def _balanced(images, classes, split, max_per_class) -> tuple[np.ndarray, np.ndarray]:
+def _balanced(
+    images: pd.DataFrame, classes: list[str], split: Split, max_per_class: Counts | None
+) -> tuple[np.ndarray, np.ndarray]:
     """The same number of images of each class in each subset; also how often each image stands in it.
 
     Groups are placed whole, then in part where a gap is left, the rest of them in no subset.
@@ -161,7 +168,15 @@ def _balanced(images, classes, split, max_per_class) -> tuple[np.ndarray, np.nda
     return subset, repeats
 
 
-def _fill(images, classes, targets, random, *, large_first: bool, overflow: bool) -> np.ndarray:
+def _fill(
+    images: pd.DataFrame,
+    classes: list[str],
+    targets: np.ndarray,
+    random: np.random.Generator,
+    *,
+    large_first: bool,
+    overflow: bool,
+) -> np.ndarray:
     """Place whole groups, in random order, where the largest share of their class's target is still open.
 
     targets: int array (classes, subsets). overflow: a group that fits nowhere goes to the emptiest subset; else, once
@@ -201,13 +216,13 @@ def _fill(images, classes, targets, random, *, large_first: bool, overflow: bool
     return np.array([*SUBSETS, ""], dtype=object)[chosen[groups]]
 
 
-def _count(images, subset, classes) -> np.ndarray:
+def _count(images: pd.DataFrame, subset: np.ndarray, classes: list[str]) -> np.ndarray:
     """Images by class and subset. int array (classes, subsets)."""
     table = pd.crosstab(images["class"].to_numpy(), subset)
     return table.reindex(index=classes, columns=list(SUBSETS), fill_value=0).to_numpy()
 
 
-def _thin(images, subset, max_per_class, random) -> np.ndarray:
+def _thin(images: pd.DataFrame, subset: np.ndarray, max_per_class: Counts, random: np.random.Generator) -> np.ndarray:
     """Leave out images at random until the largest class of each subset has no more than its maximum."""
     subset = subset.copy()
     for name in SUBSETS:
@@ -221,7 +236,7 @@ def _thin(images, subset, max_per_class, random) -> np.ndarray:
     return subset
 
 
-def apportion(total: int, weights) -> np.ndarray:
+def apportion(total: int, weights: ArrayLike) -> np.ndarray:
     """Part `total` in proportion to `weights` by largest remainder. int array, sums to `total`."""
     weights = np.asarray(weights, dtype=float)
     exact = total * weights / weights.sum()
@@ -231,7 +246,7 @@ def apportion(total: int, weights) -> np.ndarray:
     return parts
 
 
-def _check_every_subset(images, classes, split) -> None:
+def _check_every_subset(images: pd.DataFrame, classes: list[str], split: Split) -> None:
     table = _count(images, images["subset"].to_numpy(), classes)
     for class_index, subset_index in np.argwhere(table == 0)[:1]:
         raise RontgenError(

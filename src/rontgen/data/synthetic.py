@@ -18,7 +18,7 @@ from rontgen.core.io import replacing
 from rontgen.data import phantom
 
 # Images of each folder and class, duplicates included, nested copies and masks not.
-IMAGES = {
+IMAGES: dict[str, dict] = {
     "chest_xray": {
         ("train", "NORMAL"): 210,
         ("train", "PNEUMONIA"): 330,
@@ -117,7 +117,7 @@ def write_archive(layout: str, path: Path, image_size: int, seed: int) -> None:
             # A fixed date and fixed rights: else the bytes would depend on when and where they are written.
             info = zipfile.ZipInfo(member, (1980, 1, 1, 0, 0, 0))
             info.create_system, info.external_attr = 3, 0o100644 << 16
-            archive.writestr(info, contents.get(content, content))
+            archive.writestr(info, content if isinstance(content, bytes) else contents[content])
 
 
 def _stream(seed: int, *key: str | int) -> np.random.Generator:
@@ -157,7 +157,7 @@ def _encode(drawing: _Drawing, image_size: int, seed: int) -> bytes:
 def _chest_xray(seed: int) -> _Plan:
     images = {}
     for label in ("NORMAL", "PNEUMONIA"):
-        placed = {}
+        placed: dict[tuple[str, int] | None, _Drawing] = {}
         for folder, position, name, patient, instance in _chest_xray_names(label, seed):
             drawing = _Drawing("chest_xray", label, patient, instance, "JPEG", square=False)
             if source := placed.get(NEAR_DUPLICATES.get((label, folder, position))):
@@ -181,8 +181,8 @@ def _chest_xray_names(label: str, seed: int) -> Iterator[tuple[str, int, str, in
     patient: counted through the class; the number in the file name is that of the patient's pathogen.
     """
     numbers = _stream(seed, "chest_xray", label)
-    taken = {}  # patient: images so far
-    serials = Counter()  # pathogen: its last image number
+    taken: dict[int, int] = {}  # patient: images so far
+    serials = Counter[str]()  # pathogen: its last image number
     patient = 0
     for folder in ("train", "val", "test"):
         count, left = IMAGES["chest_xray"][folder, label], 0
@@ -237,7 +237,7 @@ def _tb_radiography(seed: int) -> _Plan:
 
 def _siim_pneumothorax(seed: int) -> _Plan:
     root = "siim-acr-pneumothorax"
-    files = {"png_images": [], "png_masks": []}
+    files: dict[str, list] = {"png_images": [], "png_masks": []}
     # One patient of a class per index, the train ones first and the test ones from 10000 on.
     for subset, first in (("train", 0), ("test", 10000)):
         patients = []

@@ -88,7 +88,7 @@ class Sample:
         }
         areas = np.array([_areas(*curve) for _, *curve in self.curves(weights)])
         positive = [names.index(name) for name in positive_classes(names)]
-        metrics = {
+        metrics: dict[Key, np.ndarray] = {
             ("accuracy",): hits.sum(axis=0) / total,
             ("log_loss",): log_loss / total,
             ("roc_auc",): areas[:, 0].mean(axis=0),
@@ -135,7 +135,9 @@ class Sample:
         for name, (positives, negatives) in zip(positive_classes(self.classes), self._curves, strict=True):
             yield name, np.cumsum(positives @ weights, axis=0), np.cumsum(negatives @ weights, axis=0)
 
-    def _matrix_of_sums(self, probabilities, truth, predicted, unit) -> csr_array:
+    def _matrix_of_sums(
+        self, probabilities: np.ndarray, truth: np.ndarray, predicted: np.ndarray, unit: np.ndarray
+    ) -> csr_array:
         """What each unit adds to: images by true and predicted class, their confidence amiss by bin, both losses."""
         images, size = len(truth), len(self.classes)
         confidence, bins = confidence_bins(probabilities)
@@ -153,7 +155,9 @@ class Sample:
         ]
         return _sparse(rows, unit, (first + CALIBRATION_BINS + 2, self.units))
 
-    def _matrices_of_curve(self, scores, is_class, unit) -> tuple[csr_array, csr_array]:
+    def _matrices_of_curve(
+        self, scores: np.ndarray, is_class: np.ndarray, unit: np.ndarray
+    ) -> tuple[csr_array, csr_array]:
         """The images of the class, and of the rest, of each unit at each distinct score, from the highest down."""
         rank = np.unique(-scores, return_inverse=True)[1]
         shape = (rank.max() + 1, self.units)
@@ -161,7 +165,7 @@ class Sample:
             _sparse([(rank[among], np.ones(among.sum()))], unit[among], shape) for among in (is_class, ~is_class)
         )
 
-    def _proportions(self, truth, predicted) -> Iterator[tuple[Key, np.ndarray, int]]:
+    def _proportions(self, truth: np.ndarray, predicted: np.ndarray) -> Iterator[tuple[Key, np.ndarray, int]]:
         """The metrics that are shares of images: of which ones, and the number that the metric is a share times."""
         everything = np.ones(len(truth), dtype=bool)
         yield ("accuracy",), everything, 1

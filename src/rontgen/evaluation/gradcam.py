@@ -4,7 +4,7 @@ Both show what the score depends on near this image, not that the model is right
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -140,7 +140,7 @@ def _scores(last: _Step) -> keras.KerasTensor:
     return layers.Concatenate(dtype="float32", name="both_scores")([-scores, scores]) if layer.units == 1 else scores
 
 
-def _gradient(function: Callable, values, chosen: np.ndarray):
+def _gradient(function: Callable, values: Any, chosen: np.ndarray) -> Any:
     """The gradient by `values` of each image's chosen score. Keras 3 has none that does for every backend."""
 
     def score(values):
@@ -163,7 +163,7 @@ def _gradient(function: Callable, values, chosen: np.ndarray):
     )
 
 
-def _weighted(feature_map, gradient, size: tuple[int, int]) -> np.ndarray:
+def _weighted(feature_map: np.ndarray, gradient: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Equations 1 and 2 of Grad-CAM, at the image's size. float32 (N, H, W)."""
     feature_map, gradient = ops.cast(feature_map, "float32"), ops.cast(gradient, "float32")
     weights = ops.mean(gradient, axis=(1, 2), keepdims=True)

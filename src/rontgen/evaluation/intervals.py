@@ -3,7 +3,7 @@
 Percentile bootstraps by patient, in rontgen.evaluation.bootstrap.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -43,7 +43,7 @@ def of(predictions: pd.DataFrame, classes: list[str], seed: int = 0, resamples: 
     such stand-in, and then no interval. Raises RontgenError where a class has no image.
     """
     sample = Sample(predictions, classes)
-    result = {}
+    result: dict = {}
     for key, values in _resample([sample], np.random.default_rng(seed), resamples)[0].items():
         interval = sample.interval(key, values)
         if interval is None:
@@ -141,19 +141,21 @@ def aligned(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     return second
 
 
-def _resample(samples, random: np.random.Generator, resamples: int) -> list[dict[Key, np.ndarray]]:
+def _resample(samples: Sequence[Sample], random: np.random.Generator, resamples: int) -> list[dict[Key, np.ndarray]]:
     """Every metric of each sample in each of the resamples, the same ones for all of the samples."""
-    blocks = [[] for _ in samples]
+    blocks: list[list] = [[] for _ in samples]
     for weights in samples[0].draws(random, resamples):
         for sample, block in zip(samples, blocks, strict=True):
             block.append(sample.metrics(weights))
     return [{key: np.concatenate([part[key] for part in block]) for key in block[0]} for block in blocks]
 
 
-def _band(predictions, classes, along: str, read: Callable, seed: int, resamples: int) -> pd.DataFrame:
+def _band(
+    predictions: pd.DataFrame, classes: list[str], along: str, read: Callable, seed: int, resamples: int
+) -> pd.DataFrame:
     """`read` gives a curve's height on GRID from the true and the false positives of one resample, both rising."""
     sample = Sample(predictions, classes)
-    heights = {name: [] for name in positive_classes(classes)}
+    heights: dict[str, list] = {name: [] for name in positive_classes(classes)}
     for weights in sample.draws(np.random.default_rng(seed), resamples):
         for name, true_positives, false_positives in sample.curves(weights):
             defined = (true_positives[-1] > 0) & (false_positives[-1] > 0)

@@ -1,5 +1,8 @@
 """From a model and the test subset to per-image probabilities, and from those to every metric."""
 
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Protocol
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import (
@@ -17,6 +20,9 @@ from sklearn.metrics import (
 from rontgen.core.errors import RontgenError
 from rontgen.evaluation.proportions import exact_interval
 
+if TYPE_CHECKING:
+    import keras
+
 # The columns of a prediction table before the probabilities of its classes
 COLUMNS = ["id", "patient", "class", "predicted"]
 
@@ -27,7 +33,14 @@ CALIBRATION_BINS = 10
 BATCH = 64
 
 
-def predict(model, images: np.ndarray) -> np.ndarray:
+class Predicts(Protocol):
+    """A Keras model, or an exported one that answers as it does."""
+
+    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities, float (N, 1) of the second class or (N, classes), of images uint8 (N, H, W, 1)."""
+
+
+def predict(model: Predicts, images: np.ndarray) -> np.ndarray:
     """Class probabilities of raw images, uint8 (N, H, W, 1). float64 (N, classes), rows sum to 1."""
     batches = [model.predict_on_batch(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     output = np.concatenate(batches).astype(np.float64)
@@ -50,7 +63,7 @@ def prediction_table(
     return table.assign(**{name: probabilities[:, index] for index, name in enumerate(classes)})
 
 
-def read_predictions(file, name: str, command: str) -> pd.DataFrame:
+def read_predictions(file: Path | IO, name: str, command: str) -> pd.DataFrame:
     """A prediction table from its CSV; its classes are the columns after COLUMNS.
 
     file: a path or an open file. name: what an error calls it. command: what makes it anew. Raises RontgenError where
@@ -189,7 +202,7 @@ def calibration_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def model_size(model) -> dict:
+def model_size(model: "keras.Model") -> dict:
     """parameters, and model_megabytes: four bytes for each, in 10⁶ bytes."""
     parameters = model.count_params()
     return {"parameters": parameters, "model_megabytes": round(4 * parameters / 1e6, 3)}
@@ -202,7 +215,9 @@ def _specificity(table: np.ndarray) -> np.ndarray:
     return 1 - false_positives / negatives
 
 
-def _averages(precision, recall, f1, weights) -> dict[str, float]:
+def _averages(
+    precision: np.ndarray, recall: np.ndarray, f1: np.ndarray, weights: np.ndarray | None
+) -> dict[str, float]:
     values = {"precision": precision, "recall": recall, "f1": f1}
     return {name: float(np.average(value, weights=weights)) for name, value in values.items()}
 

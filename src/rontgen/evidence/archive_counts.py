@@ -28,7 +28,7 @@ def violations(papers: Papers, study: str, dataset: Dataset, settings: Study) ->
 
 def of_archives(dataset: Dataset, archives: dict[str, dict[str, dict[str, int]]]) -> Holdings:
     """What the archives of a dataset hold. archives: as papers.yaml parts them, where they are parted."""
-    held = {name: {} for name in dataset.classes}
+    held: dict[str, dict] = {name: {} for name in dataset.classes}
     for archive, labels in dataset.labels.items():
         for label, name in labels.items():
             held[name] |= archives.get(archive, {}).get(label, {"all": dataset.counts[archive][label]})
@@ -53,7 +53,7 @@ def _archive(published: Published, held: Holdings) -> Iterator[Violation]:
             yield contradiction(published, [cell.metric], reason)
         else:
             sizes = [sum(held[other].values()) for other in published.classes]
-            working = archive if name else f"{plus(sizes)} = {archive}"
+            working = str(archive) if name else f"{plus(sizes)} = {archive}"
             reason = f"{printed(cell)}, and the public archives hold {working}"
             yield Violation(UNAVAILABLE, ((published.study, cell.metric),), reason)
 
@@ -82,7 +82,7 @@ def _smote(published: Published, held: Holdings) -> Iterator[Violation]:
     train, smote = published.per_class("data.train.{}"), published.per_class("data.smote.{}")
     if not train or not smote or max(smote.values()) <= max(train.values()):
         return
-    largest, made = max(train, key=train.get), max(smote.values())
+    largest, made = max(train, key=lambda name: train[name]), max(smote.values())
     test = published.count(f"data.test.{largest}")
     cells = [published.cells[f"data.smote.{name}"] for name in published.classes]
     reason = f"{listed(cells)}, and of the training images the largest class has {train[largest]} ({largest})"

@@ -71,7 +71,7 @@ def _from_counts(matrix: dict[str, dict[str, int]]) -> dict[str, tuple[Fraction,
         found[f"test.classes.{name}.support"] = Fraction(supports[name]), f"{hits} + {missed}"
     for score in SCORES:
         scores = [found[f"test.classes.{name}.{score}"][0] for name in matrix]
-        mean = sum(scores) / len(scores), f"({plus(map(short, scores))})/{len(scores)}"
+        mean = sum(scores, Fraction(0)) / len(scores), f"({plus(map(short, scores))})/{len(scores)}"
         weighted = [f"{supports[name]}·{short(value)}" for name, value in zip(matrix, scores, strict=True)]
         sums = sum(supports[name] * value for name, value in zip(matrix, scores, strict=True))
         found[f"test.macro.{score}"] = mean
@@ -96,8 +96,9 @@ def _harmonic_mean(published: Published) -> Iterator[Violation]:
 def _averages(published: Published) -> Iterator[Violation]:
     """Averages from the values of all classes; the accuracy is the weighted recall."""
     for score in SCORES:
-        cells = [published.cells.get(f"test.classes.{name}.{score}") for name in published.classes]
-        if None in cells:
+        names = [f"test.classes.{name}.{score}" for name in published.classes]
+        cells = [published.cells[name] for name in names if name in published.cells]
+        if len(cells) < len(names):
             continue
         averages = {"test.macro": [1] * len(cells)}
         if published.supports:
@@ -172,15 +173,13 @@ def _whole_images(published: Published) -> Iterator[Violation]:
 def _predictions(published: Published) -> Iterator[Violation]:
     """Each test image is predicted once: a class of m images is predicted m·recall/precision times."""
     supports = published.supports
-    pairs = [
-        (published.cells.get(f"test.classes.{name}.recall"), published.cells.get(f"test.classes.{name}.precision"))
-        for name in published.classes
-    ]
-    if not supports or any(None in pair for pair in pairs) or any(precision.low <= 0 for _, precision in pairs):
+    names = [(f"test.classes.{name}.recall", f"test.classes.{name}.precision") for name in published.classes]
+    pairs = [tuple(published.cells[name] for name in pair) for pair in names if published.cells.keys() >= set(pair)]
+    if not supports or len(pairs) < len(names) or any(precision.low <= 0 for _, precision in pairs):
         return
     sizes = list(zip(supports.values(), pairs, strict=True))
-    low = sum(size * recall.low / precision.high for size, (recall, precision) in sizes)
-    high = sum(size * recall.high / precision.low for size, (recall, precision) in sizes)
+    low = sum((size * recall.low / precision.high for size, (recall, precision) in sizes), Fraction(0))
+    high = sum((size * recall.high / precision.low for size, (recall, precision) in sizes), Fraction(0))
     images = sum(supports.values())
     if not low <= images <= high:
         cells = [cell for pair in pairs for cell in pair]
@@ -203,7 +202,7 @@ def _totals(published: Published) -> Iterator[Violation]:
     sums += [(f"data.test.{of}", [f"test.classes.{of}.support"]) for of in published.classes]
     for total, parts in sums:
         if all(metric in published.cells for metric in [total, *parts]):
-            counts = [published.count(part) for part in parts]
+            counts = [int(published.cells[part].value) for part in parts]
             if sum(counts) != published.count(total):
                 working = f"{plus(counts)} = {sum(counts)}" if len(counts) > 1 else f"{counts[0]}"
                 cells = [published.cells[part] for part in parts]
@@ -214,7 +213,7 @@ def _totals(published: Published) -> Iterator[Violation]:
             f"data.{part}{of}" for part in ("train", "validation", "test") if f"data.{part}{of}" in published.cells
         ]
         whole = published.cells.get(f"data.selected{of}") or published.cells.get(f"data.images{of}")
-        if whole and sum(map(published.count, parts)) > whole.number:
+        if whole and sum(int(published.cells[part].value) for part in parts) > whole.number:
             cells = [published.cells[part] for part in parts]
             reason = f"{listed(cells)} make {plus(cell.value for cell in cells)}, more than {printed(whole)}"
             yield contradiction(published, [*parts, whole.metric], reason)
@@ -249,6 +248,7 @@ def _name(metric: str) -> str:
             return " ".join([*name, PARTS[part]])
         case ["test", "classes", *words] | [_, *words]:
             return " ".join(words).replace("_", " ")
+    raise AssertionError(metric)
 
 
 def printed(cell: Cell) -> str:
@@ -275,5 +275,5 @@ def plus(values: Iterable) -> str:
     return " + ".join(map(str, values))
 
 
-def _share(part, whole) -> Fraction:
+def _share(part: Fraction | int, whole: Fraction | int) -> Fraction:
     return Fraction(part) / whole if whole else Fraction(0)

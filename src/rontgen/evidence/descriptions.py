@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from rontgen.core.errors import RontgenError
+from rontgen.core.sections import Split
 from rontgen.core.vocabulary import CONTRADICTORY, NOT_RUN, UNAVAILABLE
 from rontgen.evidence import archive_counts, endpoints
 from rontgen.evidence.published import RATE, Cell
@@ -55,11 +57,13 @@ def of_settings(cell: Cell, settings: list[dict]) -> Evidence:
     return Evidence(NOT_AS_SPECIFIED, "our setting is another", ours)
 
 
-def of_the_archive(cell: Cell, archive: archive_counts.Holdings, split) -> Evidence:
+def of_the_archive(cell: Cell, archive: archive_counts.Holdings, split: Split) -> Evidence:
     """What the public archive holds, by the archive's own parts, or our share of the split."""
     _, part, *rest = cell.metric.split(".")
     if part == "share" and split.policy != "official":
-        sizes = (split.fractions if split.policy == "stratified" else split.counts).model_dump()
+        shares = split.fractions if split.policy == "stratified" else split.counts
+        assert shares is not None  # params.Split holds it to be there
+        sizes = shares.model_dump()
         return _exact(cell, [round(sizes[rest[0]] / sum(sizes.values()), 9)], "our share")
     parts, published = archive.get(rest[0] if rest else None, {}), int(cell.number)
     if part == "images" and published in archive_counts.sums_of_parts(parts):
@@ -124,7 +128,7 @@ def _number(record: Record, metric: str) -> float:
     return float(value)
 
 
-def _at(value, keys: list[str]):
+def _at(value: Any, keys: list[str]) -> Any:
     """What lies at a path of keys and list positions; None where nothing does."""
     for key in keys:
         if isinstance(value, list):

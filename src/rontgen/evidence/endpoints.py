@@ -40,7 +40,7 @@ def endpoint(
         tables = [record.predictions for record in records]
         found = replication.judge(
             published=(float(cell.low), float(cell.high)),
-            published_images=published.count("test.test_images"),
+            published_images=int(published.cells["test.test_images"].value),
             correct=[int((table["predicted"] == table["class"]).sum()) for table in tables],
             images=[len(table) for table in tables],
             distinct=len(set().union(*(table["id"] for table in tables))),

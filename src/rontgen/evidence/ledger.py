@@ -202,7 +202,7 @@ def _runs(claims: Claims) -> list[str]:
 
 def _numbers_of_violations(claims: Claims) -> dict[tuple[str, str, str], str]:
     """`(3), (4)` for each cell and verdict that the violations of these numbers settle."""
-    found = {}
+    found: dict[tuple[str, str, str], list[str]] = {}
     for number, violation in enumerate(claims.violations, 1):
         for owner, metric in violation.cells:
             found.setdefault((owner, metric, violation.verdict), []).append(f"({number})")

@@ -105,7 +105,7 @@ def machine() -> dict[str, str | int]:
         "system": platform.system(),
         "architecture": platform.machine(),
         "processor": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
+        "cores": os.cpu_count() or 1,
         "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
     }
 

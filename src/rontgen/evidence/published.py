@@ -93,7 +93,7 @@ class Cell(_Entry):
             return Decimal("0.005")
         if COUNT.fullmatch(self.metric) or self.metric.startswith(("data.", "setting.")):
             return Decimal(0)
-        return Decimal(1).scaleb(self.number.as_tuple().exponent) / 2
+        return Decimal(1).scaleb(int(self.number.as_tuple().exponent)) / 2
 
     @cached_property
     def low(self) -> Fraction:

@@ -33,13 +33,15 @@ class Published:
     def per_class(self, pattern: str) -> dict[str, int] | None:
         """The counts of all classes, `{}` in the pattern standing for the class; None where one is missing."""
         counts = {name: self.count(pattern.format(name)) for name in self.classes}
-        return None if None in counts.values() else counts
+        known = {name: count for name, count in counts.items() if count is not None}
+        return known if len(known) == len(counts) else None
 
     @cached_property
     def confusion(self) -> dict[str, dict[str, int]] | None:
         """{true class: {predicted class: images}}; None where it is not published whole."""
         rows = {true: self.per_class(f"test.confusion.{true}.{{}}") for true in self.classes}
-        return None if None in rows.values() else rows
+        known = {true: row for true, row in rows.items() if row is not None}
+        return known if len(known) == len(rows) else None
 
     @cached_property
     def supports(self) -> dict[str, int] | None:
@@ -93,10 +95,10 @@ def own_interval(published: Published, metric: str) -> tuple[float, float] | Non
     Where the printed digits allow several counts, from the least of them to the greatest. None where the number of
     images is not published, or the metric is no share of images.
     """
-    counts = published.successes(metric)
-    if counts is None:
+    counts, trials = published.successes(metric), published.trials(metric)
+    if counts is None or trials is None:
         return None
-    intervals = [exact_interval(count, published.trials(metric)) for count in counts]
+    intervals = [exact_interval(count, trials) for count in counts]
     return intervals[0][0], intervals[1][1]
 
 
@@ -113,7 +115,7 @@ def headline(runs: list[Published]) -> dict | None:
     if not sized:
         return None
     best = max(sized, key=lambda run: run.cells["test.accuracy"].number)
-    images = best.count("test.test_images")
+    images = int(best.cells["test.test_images"].value)
     right = {run.run: round(run.cells["test.accuracy"].number * images) for run in sized}
     against = {}
     for other in sized:

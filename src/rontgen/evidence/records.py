@@ -103,7 +103,7 @@ def check(record: Record) -> list[str]:
 
 
 def _flat(values: dict, prefix: str = "") -> dict[str, float]:
-    flat = {}
+    flat: dict[str, float] = {}
     for key, value in values.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat

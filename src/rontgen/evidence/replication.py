@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import t
 
 from rontgen.core.errors import RontgenError
@@ -77,7 +78,9 @@ def judge(
     return Replication(verdict, reason, seeds, mean, spread, low, high)
 
 
-def intervals(correct, images, distinct: float, published_images: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def intervals(
+    correct: ArrayLike, images: ArrayLike, distinct: float, published_images: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The 95% prediction interval of a published accuracy from two or more seeds: low, high, and spread.
 
     correct: int (…, seeds). images: int (seeds,). Returns three float (…). low and high are whole numbers of

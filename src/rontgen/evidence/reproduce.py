@@ -16,6 +16,7 @@ from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -69,7 +70,7 @@ def plan(names: list[str], seeds: list[int], reading: str, extra: dict[str, str]
         row = values.reported.get(name)
         if row is None:
             raise RontgenError(f"expected runs of {', '.join(values.reported)}, received {name!r}")
-        known = {AS_STATED: {}}
+        known: dict[str, dict[str, str]] = {AS_STATED: {}}
         if not name.endswith(LEAKFREE):
             readings = papers.studies[row.study].readings
             known |= {key: entry.set for key, entry in readings.items() if name in entry.runs}
@@ -110,7 +111,7 @@ def _alone() -> Iterator[None]:
 def _one_by_one(jobs: list[Job]) -> Iterator[tuple[Job, Record, bool]]:
     commit, papers = _commit(), load_papers(Path("papers.yaml"))
     clone = _clone(commit)
-    seconds = []
+    seconds: list[float] = []
     for number, job in enumerate(jobs):
         recorded = _recorded(job, commit)
         if recorded is not None:
@@ -238,7 +239,7 @@ def _differs(one: str, other: str, paths: Iterable[str]) -> bool:
     return subprocess.run(command, check=False, capture_output=True).returncode != 0
 
 
-def _at(values: dict, key: str):
+def _at(values: Any, key: str) -> Any:
     for name in key.split("."):
         values = values.get(name) if isinstance(values, dict) else None
     return values

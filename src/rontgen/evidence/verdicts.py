@@ -129,7 +129,7 @@ def _by_run_and_reading(papers: Papers, records: list[Record]) -> dict[tuple[str
         for run in study.runs
         for reading in study.readings_of(run)
     }
-    found = {}
+    found: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         key = record.run, record.reading
         if (record.run.removesuffix(LEAKFREE), record.reading) not in known:
@@ -144,9 +144,9 @@ def _by_run_and_reading(papers: Papers, records: list[Record]) -> dict[tuple[str
 
 def _settled(found: list[Violation]) -> dict[tuple[str, str], tuple[str, str]]:
     """Verdict and reason of every cell that a violation settles; several reasons for one verdict are all given."""
-    settled = {}
+    settled: dict[tuple[str, str], tuple[str, str]] = {}
     for verdict in (CONTRADICTORY, UNAVAILABLE):
-        reasons = {}
+        reasons: dict[tuple[str, str], list[str]] = {}
         for violation in found:
             for cell in violation.cells if violation.verdict == verdict else ():
                 reasons.setdefault(cell, []).append(violation.reason)
@@ -154,7 +154,7 @@ def _settled(found: list[Violation]) -> dict[tuple[str, str], tuple[str, str]]:
     return settled
 
 
-def _row(study: str, run: str, cell: Cell, own, evidence: Evidence, settled: dict) -> dict:
+def _row(study: str, run: str, cell: Cell, own: tuple[float, float] | None, evidence: Evidence, settled: dict) -> dict:
     finding, reason = settled.get((run, cell.metric), (evidence.finding, evidence.reason))
     return {
         "study": study,

@@ -22,6 +22,7 @@ from distributed import Client, KilledWorker, Nanny, Scheduler, SpecCluster, as_
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+from dvc.stage import Stage
 from dvc.stage.loader import StageLoader
 from dvc.stage.serialize import to_single_stage_lockfile
 from tqdm import tqdm
@@ -51,7 +52,8 @@ def plan(repo: Repo, targets: list[str], remote: str | None) -> tuple[list[Task]
     """The stale stages that workers can rebuild, parents first, and what the clones for them are made from."""
     with lock_repo(repo):
         graph = get_active_graph(repo.index.graph)
-        tasks, stale, at_home, inputs = [], set(), set(), set()
+        tasks: list[Task] = []
+        stale, at_home, inputs = set[Stage](), set[Stage](), set[Stage]()
         for stage in plan_repro(graph, collect_stages(repo, targets)):
             parents = list(graph.successors(stage))
             if stale.isdisjoint(parents) and not stage.changed():
@@ -89,7 +91,7 @@ def rebuild(client: Client, project: Project, tasks: list[Task]) -> dict[str, di
         name for worker in client.scheduler_info(n_workers=-1)["workers"].values() for name in worker["resources"]
     }
     given = client.submit(lambda: project, key=project.name)
-    futures = {}
+    futures: dict = {}
     for task in tasks:
         kind = task.name.rpartition(":")[2].partition("@")[0]
         futures[task.name] = client.submit(
@@ -123,7 +125,7 @@ def bring_home(repo: Repo, targets: list[str], built: dict[str, dict], *, pull: 
     built: of rebuild. DVC would write the whole of dvc.lock after each stage; here it is written once. pull: from the
     remote.
     """
-    done = []
+    done: list[Stage] = []
 
     def reproduce(stage, **options):
         bar.set_postfix_str(stage.addressing)

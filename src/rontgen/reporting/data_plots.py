@@ -1,6 +1,7 @@
 """The pictures of data: how many images there are, what they look like, and what SMOTE makes of them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ def class_counts(table: pd.DataFrame, title: str, path: Path) -> None:
     for index, name in enumerate(classes):
         rows = table[table["class"] == name].set_index("subset").reindex(subsets, fill_value=0)
         x = np.arange(len(subsets)) + (index - (len(classes) - 1) / 2) * width
-        style = {"width": width * 0.94, "edgecolor": "black", "linewidth": 0.6}
+        style: dict[str, Any] = {"width": width * 0.94, "edgecolor": "black", "linewidth": 0.6}
         color = CLASS_COLORS.get(name)
         axes.bar(x, rows["real"], color=color, label=name, **style)
         axes.bar(x, rows["synthetic"], bottom=rows["real"], color=color, alpha=0.45, hatch="///", **style)

@@ -153,7 +153,7 @@ def _settings(run: Run, values: Params) -> Iterator[tuple[str, str]]:
         yield from _flat(key, value)
 
 
-def _flat(key: str, value) -> Iterator[tuple[str, str]]:
+def _flat(key: str, value: object) -> Iterator[tuple[str, str]]:
     if isinstance(value, BaseModel):
         value = value.model_dump(exclude_unset=True)
     if isinstance(value, dict):
@@ -178,7 +178,7 @@ def _versions(path: Path) -> dict[str, str]:
     return versions
 
 
-def _render(template: str, **values) -> str:
+def _render(template: str, **values: Any) -> str:
     try:
         return _environment().get_template(template).render(values)
     except (jinja2.UndefinedError, KeyError) as error:
@@ -194,6 +194,6 @@ def _environment() -> jinja2.Environment:
     return environment(loader, autoescape=False, finalize=_text, keep_trailing_newline=True)
 
 
-def _text(value) -> str:
+def _text(value: object) -> str:
     """Any value on one line, with what would be Markdown or HTML in it escaped."""
     return re.sub(r"([\\`*\[|]|<(?=[A-Za-z/!?]))", r"\\\1", str(value).replace("\n", " "))

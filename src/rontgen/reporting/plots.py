@@ -4,10 +4,12 @@ A class has one colour and one marker everywhere. Every function writes the same
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
@@ -31,7 +33,7 @@ CLASS_MARKERS = {"NORMAL": "o", "PNEUMONIA": "s", "PNEUMOTHORAX": "^", "TUBERCUL
 TRAIN_COLOR, VALIDATION_COLOR = SKY_BLUE, BLACK
 MUTED = "0.45"
 
-STYLE = {"dpi": 150, "layout": "constrained"}
+STYLE: dict[str, Any] = {"dpi": 150, "layout": "constrained"}
 
 # Inferno, the clearer the hotter: where there is no heat the X-ray itself is seen
 _COLORS = colormaps["inferno"](np.linspace(0, 1, 256))
@@ -181,7 +183,7 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
-def _square(title: str):
+def _square(title: str) -> tuple[Figure, Axes]:
     """A figure and axes of two rates, each from 0 to 1."""
     figure = Figure(figsize=(5.2, 6.2), **STYLE)
     axes = figure.add_subplot()
@@ -192,14 +194,14 @@ def _square(title: str):
     return figure, axes
 
 
-def _curves(axes, table: pd.DataFrame, band: pd.DataFrame, x: str, y: str, drawstyle: str) -> None:
+def _curves(axes: Axes, table: pd.DataFrame, band: pd.DataFrame, x: str, y: str, drawstyle: str) -> None:
     """A curve for each class from x = 0 on, over its band."""
     for name, curve in table.groupby("class", sort=False):
         color = CLASS_COLORS.get(name)
         within = band[band["class"] == name]
         axes.fill_between(within[x], within["low"], within["high"], color=color, alpha=0.18, linewidth=0)
         points = np.append(0, curve[x]), np.append(curve[y].iloc[0], curve[y])
-        style = {"color": color, "marker": CLASS_MARKERS.get(name), "markersize": 5, "markevery": 0.12}
+        style: dict[str, Any] = {"color": color, "marker": CLASS_MARKERS.get(name), "markersize": 5, "markevery": 0.12}
         axes.plot(*points, drawstyle=drawstyle, label=name, **style)
 
 

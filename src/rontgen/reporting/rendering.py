@@ -1,14 +1,16 @@
 """Templates and the numbers in them, as cards, the report and the page show them."""
 
+from typing import Any
+
 import jinja2
 
 
-def environment(loader: jinja2.BaseLoader, **options) -> jinja2.Environment:
+def environment(loader: jinja2.BaseLoader, **options: Any) -> jinja2.Environment:
     """An environment that refuses names which are not there, and knows how numbers are shown.
 
     options: of jinja2.Environment.
     """
-    shared = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    shared: dict[str, Any] = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     made = jinja2.Environment(loader=loader, **shared | options)
     made.filters |= {"rate": rate, "number": number}
     made.globals["with_interval"] = with_interval
@@ -27,7 +29,8 @@ def number(value: int) -> str:
 
 def with_interval(metrics: dict, intervals: dict, *keys: str) -> str:
     """A metric by its path of keys and its 95% interval, as `0.9700 (0.9151–0.9938)`; without one, where none is."""
-    value, interval = metrics, intervals
+    value: Any = metrics
+    interval = intervals
     for key in keys:
         value, interval = value[key], interval.get(key, {})
     text = number(value) if isinstance(value, int) else rate(value)

@@ -1,8 +1,10 @@
 """The forest plot of the verdicts: each published accuracy, and what real runs gave by each reading."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rontgen.core.vocabulary import AS_STATED, CONTRADICTORY, NOT_RUN
@@ -71,8 +73,8 @@ def _beside_the_paper(row: pd.Series, endpoints: pd.DataFrame) -> str:
     return row.verdict if row.verdict == NOT_RUN else f"{row.verdict}, {NOT_RUN}"
 
 
-def _legend(figure: Figure, axes) -> None:
-    hollow = {"markerfacecolor": "white", "linewidth": 1.3}
+def _legend(figure: Figure, axes: Axes) -> None:
+    hollow: dict[str, Any] = {"markerfacecolor": "white", "linewidth": 1.3}
     axes.plot([], [], "o-", color=PAPER_COLOR, label="paper", markersize=6, **hollow)
     axes.plot([], [], "o-", color=CONTRADICTORY_COLOR, label="paper, contradicts itself (×)", markersize=6, **hollow)
     axes.plot([], [], "D-", color=OUR_COLOR, label="ours, as stated", markersize=4.5, linewidth=1.3)

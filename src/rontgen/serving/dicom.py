@@ -13,7 +13,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import get_frame
 from pydicom.filereader import read_dataset
 from pydicom.pixels import pixel_array
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 
 from rontgen.core.errors import RontgenError
 from rontgen.data.decoding import MAX_PIXELS
@@ -32,7 +32,7 @@ READ = 32
 
 # All that is read of a file; patients' names and numbers are not among it
 _PIXELS = Tag("PixelData")
-_TAGS = [Tag(f"{name}Sequence") for name in ("ModalityLUT", "VOILUT")]
+_TAGS: list[BaseTag | int] = [Tag(f"{name}Sequence") for name in ("ModalityLUT", "VOILUT")]
 _TAGS += [Tag(name) for name in ("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration")]
 _TAGS += [Tag(name) for name in ("NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored")]
 _TAGS += [Tag(name) for name in ("PixelRepresentation", "RescaleIntercept", "RescaleSlope")]
@@ -91,7 +91,7 @@ class _Bounded(io.BytesIO):
             raise _error(f"a DICOM header of at most {MAX_HEADER} bytes and a picture in few fragments", "more")
         return content
 
-    def stop(self, tag: int, *_) -> bool:
+    def stop(self, tag: int, *_: object) -> bool:
         past = self.at_pixels
         self.at_pixels = past or tag == _PIXELS
         return past

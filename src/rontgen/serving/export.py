@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,12 @@ from rontgen.core.parts import ACTIVE, Run
 from rontgen.data import arrays
 from rontgen.evaluation.metrics import predict, read_predictions
 from rontgen.serving import ood, ood_probes
+
+if TYPE_CHECKING:
+    import keras
+
+    from rontgen.evaluation.metrics import Predicts
+    from rontgen.serving import backends
 
 FOLDER = Path("exports")
 METRICS = Path("metrics/exports")
@@ -136,7 +143,7 @@ def reference(run: Run) -> ood.Reference:
     return ood.fit(subsets["train"], subsets["validation"])
 
 
-def describe(run: Run, model, reference: ood.Reference) -> dict:
+def describe(run: Run, model: "keras.Model", reference: ood.Reference) -> dict:
     """What model.json holds: what a predictor needs besides the weights, and the layers for who wants to see them.
 
     threshold: of the second of two classes; None for several, of which the most probable is decided for.
@@ -165,7 +172,7 @@ def describe(run: Run, model, reference: ood.Reference) -> dict:
     }
 
 
-def convert(model, kind: str, training_images: np.ndarray, path: Path) -> None:
+def convert(model: "keras.Model", kind: str, training_images: np.ndarray, path: Path) -> None:
     """Write a Keras model that was called before as `kind` of FILES. Raises RontgenError where that is refused."""
     try:
         with warnings.catch_warnings():
@@ -181,7 +188,7 @@ def convert(model, kind: str, training_images: np.ndarray, path: Path) -> None:
         ) from error
 
 
-def _convert_to_litert(model, kind: str, training_images: np.ndarray, path: Path) -> None:
+def _convert_to_litert(model: "keras.Model", kind: str, training_images: np.ndarray, path: Path) -> None:
     import tensorflow as tf
 
     options = {}
@@ -197,7 +204,7 @@ def _convert_to_litert(model, kind: str, training_images: np.ndarray, path: Path
     _unrolled(model).export(path, format="litert", verbose=False, **options)
 
 
-def _unrolled(model):
+def _unrolled(model: "keras.Model") -> "keras.Model":
     """The same model with the steps of recurrent layers laid out: LiteRT has no loop over a list of tensors."""
     import keras
 
@@ -211,14 +218,14 @@ def _unrolled(model):
     return copy
 
 
-def open_file(kind: str, path: Path, threads: int):
+def open_file(kind: str, path: Path, threads: int) -> "backends.Onnx | backends.LiteRt":
     """The exported file, to ask as a Keras model is asked. Raises RontgenError where it is damaged."""
     from rontgen.serving import backends
 
     return (backends.Onnx if kind == "onnx" else backends.LiteRt)(path, threads)
 
 
-def latency(model, images: np.ndarray) -> float:
+def latency(model: "Predicts", images: np.ndarray) -> float:
     """The median seconds that a model takes for one image, after one to warm up."""
     predict(model, images[:1])
     seconds = []

@@ -83,7 +83,7 @@ class Reference:
     def from_dict(cls, values: dict) -> "Reference":
         """The Reference of which to_dict gave `values`; its scores are the same."""
         mean, components, variances = (np.frombuffer(base64.b64decode(values[name]), "<f4") for name in ARRAYS)
-        center, spread = tuple(values["center"]), tuple(values["spread"])
+        center, spread = (tuple(values[name]) for name in ("center", "spread"))
         components = components.reshape(-1, len(mean))
         return cls(mean, components, variances, values["noise"], center, spread, values["threshold"])
 
@@ -102,15 +102,21 @@ def fit(train_images: np.ndarray, validation_images: np.ndarray, false_alarms: f
     pca = PCA(min(COMPONENTS, len(train) // 10), svd_solver="covariance_eigh").fit(train)
     noise = _six_digits(pca.noise_variance_)  # above 0: even images that are all alike were moved
     arrays = [values.astype(np.float32) for values in (pca.mean_, pca.components_, pca.explained_variance_)]
-    parts = Reference(*arrays, noise, (0.0, 0.0), (1.0, 1.0), 0.0)._parts(validation)
-    center = tuple(map(_six_digits, parts.mean(axis=0)))
-    spread = tuple(map(_six_digits, np.maximum(parts.std(axis=0), 1e-3)))
+    mean, components, variances = arrays
+    parts = Reference(mean, components, variances, noise, (0.0, 0.0), (1.0, 1.0), 0.0)._parts(validation)
+    center = _pair(parts.mean(axis=0))
+    spread = _pair(np.maximum(parts.std(axis=0), 1e-3))
     scores = np.max((parts - center) / spread, axis=1)
     # At rank / (N + 1): what a new image exceeds with that probability
     threshold = _six_digits(np.quantile(scores, 1 - false_alarms, method="weibull"))
     if (len(scores) + 1) * false_alarms < 1:
         threshold = max(threshold, FEW)
-    return Reference(*arrays, noise, center, spread, threshold)
+    return Reference(mean, components, variances, noise, center, spread, threshold)
+
+
+def _pair(values: np.ndarray) -> tuple[float, float]:
+    first, second = map(_six_digits, values)
+    return first, second
 
 
 def _six_digits(value: float) -> float:
@@ -137,10 +143,10 @@ def _features(images: np.ndarray, random: np.random.Generator | None = None) -> 
         gray = Image.fromarray(np.asarray(image[..., 0], dtype=np.float32))
         if random is not None:
             gray = _moved(gray.resize((4 * GRID, 4 * GRID), Image.Resampling.BOX), random)
-        blocks[place] = gray.resize((GRID, GRID), Image.Resampling.BOX)
-    blocks = blocks.reshape(len(images), -1)
-    deviation = blocks.std(axis=1)
-    return (blocks - blocks.mean(axis=1)[:, None]) / np.maximum(deviation, FLAT)[:, None], deviation < FLAT
+        blocks[place] = np.asarray(gray.resize((GRID, GRID), Image.Resampling.BOX))
+    features = blocks.reshape(len(images), -1)
+    deviation = features.std(axis=1)
+    return (features - features.mean(axis=1)[:, None]) / np.maximum(deviation, FLAT)[:, None], deviation < FLAT
 
 
 def _moved(image: Image.Image, random: np.random.Generator) -> Image.Image:

@@ -28,7 +28,7 @@ def measure(reference: Reference, xrays: np.ndarray, size: int) -> dict:
 
 
 def _share(those: np.ndarray) -> dict:
-    low, high = exact_interval(np.count_nonzero(those), len(those))
+    low, high = exact_interval(int(np.count_nonzero(those)), len(those))
     return {"value": round(float(those.mean()), 4), "low": round(low, 4), "high": round(high, 4), "images": len(those)}
 
 

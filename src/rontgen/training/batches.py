@@ -1,5 +1,7 @@
 """Batches for training, read from the memory-mapped arrays that preprocess and balance wrote."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -43,10 +45,10 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return -(-len(self.order) // self.batch_size)
 
-    def __getitem__(self, index: int):
+    def __getitem__(self, index: int) -> tuple[Any, np.ndarray]:
         end = min((index + 1) * self.batch_size, len(self.order))
         batch = self.share.of(np.arange(index * self.batch_size, end), self.batch_size)
         positions = self.order[batch]
         images, labels = self.subset.read(positions), self.subset.labels[positions]
         labels = labels.astype(np.float32)[:, None] if self.sigmoid else labels.astype(np.int32)
-        return ((images, self.amounts[batch]), labels) if self.with_amounts else (images, labels)
+        return (images, labels) if self.amounts is None else ((images, self.amounts[batch]), labels)

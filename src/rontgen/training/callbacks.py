@@ -6,6 +6,7 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -53,7 +54,7 @@ class Finite(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self._check(logs["val_loss"], "validation")
 
-    def _check(self, loss, kind: str) -> None:
+    def _check(self, loss: float, kind: str) -> None:
         if not math.isfinite(loss):
             raise RontgenError(
                 f"{self.name}, epoch {self.epoch}: expected a finite {kind} loss, received {float(loss)}: lower "
@@ -90,7 +91,8 @@ class KeepBest(keras.callbacks.Callback):
     def __init__(self, kept: keras.Model, monitor: str):
         super().__init__()
         self.kept, self.monitor = kept, monitor
-        self.score, self.epoch, self.weights = None, 0, []
+        self.score: list[float] | None = None
+        self.epoch, self.weights = 0, list[np.ndarray]()
 
     def on_epoch_end(self, epoch, logs=None):
         scores = {
@@ -114,7 +116,7 @@ class Record(keras.callbacks.Callback):
 
     def __init__(self, live: Live | None):
         super().__init__()
-        self.live, self.rows = live, []
+        self.live, self.rows = live, list[dict]()
 
     def on_epoch_end(self, epoch, logs=None):
         values = {ours: float(logs[name]) for name, ours in HISTORY_COLUMNS.items() if name in logs}
@@ -147,7 +149,8 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, path: Path, fingerprint: str, keep: KeepBest, record: Record):
         super().__init__()
         self.path, self.fingerprint, self.keep, self.record = path, fingerprint, keep, record
-        self.phase, self.begin, self.schedules, self.seconds = 0, 0, [], 0.0
+        self.phase, self.begin, self.seconds = 0, 0, 0.0
+        self.schedules: list[keras.callbacks.Callback] = []
         self.next_save = 0.0
         self.saved = self._load()
 
@@ -155,9 +158,9 @@ class Progress(keras.callbacks.Callback):
         """The epoch at which this phase began, or None where a saved run has it behind it."""
         if self.saved is not None and phase < self.saved["phase"]:
             return None
-        resumes = self.saved is not None and phase == self.saved["phase"]
-        self.phase, self.schedules = phase, schedules
-        self.begin = self.saved["begin"] if resumes else len(self.record.rows)
+        self.phase, self.schedules, self.begin = phase, schedules, len(self.record.rows)
+        if self.saved is not None and phase == self.saved["phase"]:
+            self.begin = self.saved["begin"]
         return self.begin
 
     @property
@@ -196,11 +199,11 @@ class Progress(keras.callbacks.Callback):
             "seconds": self.seconds,
             "stopped": bool(self.model.stop_training),
             "rows": self.record.rows,
-            "score": [float(value) for value in self.keep.score],
+            "score": [float(value) for value in self.keep.score or ()],
             "best_epoch": self.keep.epoch,
             "schedules": [_state(schedule) for schedule in self.schedules],
         }
-        arrays = {f"variable_{n:05}": np.asarray(v.value) for n, v in enumerate(self._variables())}
+        arrays: dict[str, Any] = {f"variable_{n:05}": np.asarray(v.value) for n, v in enumerate(self._variables())}
         arrays |= {f"kept_{n:05}": value for n, value in enumerate(self.keep.weights)}
         with replacing(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, state=json.dumps(state), **arrays)

@@ -105,10 +105,10 @@ def fit(
         begin = progress.start_phase(number, schedules)
         if begin is None:
             continue
-        if phase.whole and progress.saved is None and train.fine_tune.start == "best":
+        if phase.whole and progress.saved is None and train.fine_tune and train.fine_tune.start == "best":
             keep.restore()
         _set_trainable(model, None if phase.whole else unfrozen_layers, pretrained=unfrozen_layers is not None)
-        fitted, subsets = trainer, (train_set, validation_set)
+        fitted, subsets = trainer, [train_set, validation_set]
         if unfrozen_layers == 0 and augmentation is None and not phase.whole and share.devices == 1:
             begun = time.perf_counter()
             constant, fitted = split_at_backbone(model)
@@ -167,7 +167,7 @@ def save(model: keras.Model, path: Path) -> None:
 
 def _number_shared_objects(config: str) -> str:
     """Keras marks an object that two layers share by its address in memory; a running number says the same."""
-    numbers = {}
+    numbers: dict[str, int] = {}
     return re.sub(
         r'("shared_object_id": )(\d+)', lambda match: match[1] + str(numbers.setdefault(match[2], len(numbers))), config
     )

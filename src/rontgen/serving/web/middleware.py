@@ -11,6 +11,7 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Impatient(H11Protocol):
 class Gate:
     """An ASGI application around another. password: asked for as HTTP Basic, with any user name; None for none."""
 
-    def __init__(self, app, password: str | None):
+    def __init__(self, app: ASGIApp, password: str | None):
         self.app = app
         self.password = password
         self.uploads = 0
@@ -136,7 +137,7 @@ def _bounded(receive):
     return bounded
 
 
-def _with_headers(send, path: str):
+def _with_headers(send: Send, path: str) -> Send:
     async def sending(message):
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)

@@ -4,6 +4,7 @@ import io
 from datetime import datetime
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -27,9 +28,10 @@ def save(prediction: Prediction, predictor: Predictor, text: dict) -> dict[str, 
     """
     figure = Figure(figsize=(7.2, 6.4), **plots.STYLE)
     figure.suptitle(f"Rontgen: {prediction.decision} ({prediction.confidence:.1%})", fontsize=15)
-    upper, middle, lower = figure.subfigures(3, 1, height_ratios=(3.4, 0.6 + 0.3 * len(predictor.classes), 0.9))
+    parts = figure.subfigures(3, 1, squeeze=False, height_ratios=(3.4, 0.6 + 0.3 * len(predictor.classes), 0.9))
+    upper, middle, lower = parts[:, 0]
     pictures = {text["examine"]["picture"].format(predictor.description["size"]): prediction.image}
-    if prediction.heatmap is not None:
+    if prediction.image is not None and prediction.heatmap is not None and predictor.explains:
         pictures[text["examine"]["heatmap"][predictor.explains]] = overlay(prediction.image, prediction.heatmap)
     for axes, (title, picture) in zip(np.atleast_1d(upper.subplots(1, len(pictures))), pictures.items(), strict=True):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
@@ -52,9 +54,9 @@ def save(prediction: Prediction, predictor: Predictor, text: dict) -> dict[str, 
     return sheets
 
 
-def _bars(axes, prediction: Prediction, predictor: Predictor, text: dict) -> None:
-    names = list(prediction.probabilities)
-    values = list(prediction.probabilities.values())
+def _bars(axes: Axes, prediction: Prediction, predictor: Predictor, text: dict) -> None:
+    probabilities = prediction.probabilities or {}
+    names, values = list(probabilities), list(probabilities.values())
     axes.barh(names, values, color=[plots.CLASS_COLORS.get(name, plots.MUTED) for name in names], height=0.6)
     for row, value in enumerate(values):
         axes.text(value + 0.01, row, f"{value:.1%}", va="center", fontsize=9)

@@ -4,6 +4,7 @@ import base64
 import io
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -44,7 +45,7 @@ class Pages:
 
     def show(self, language: str, name: str, predictor: Predictor) -> str:
         """One of `names` as HTML, about a predictor's run. Raises RontgenError where a file is missing."""
-        extra = {}
+        extra: dict[str, Any] = {}
         if name == "results":
             claims, endpoints = (
                 model_cards.read_table(path, "make repro") for path in (model_cards.CLAIMS, model_cards.ENDPOINTS)
@@ -59,7 +60,8 @@ class Pages:
     def read(self, language: str, predictor: Predictor, data: bytes) -> str:
         """The page `examine` with what a predictor says of a file. Raises RontgenError where it cannot be read."""
         prediction = predictor.read(data, for_page=True)
-        extra = {"picture": data_url(prediction.image)}
+        assert prediction.image is not None  # as it is for a page
+        extra: dict[str, Any] = {"picture": data_url(prediction.image)}
         if prediction.heatmap is not None:
             extra["overlay"] = data_url(overlays.overlay(prediction.image, prediction.heatmap))
         if prediction.is_xray:
@@ -71,7 +73,7 @@ class Pages:
         """The page `examine` with what was wrong with a file."""
         return self._render(language, "examine", predictor, prediction=None, error=error)
 
-    def _render(self, language: str, name: str, predictor: Predictor, **values) -> str:
+    def _render(self, language: str, name: str, predictor: Predictor, **values: Any) -> str:
         template = self._environment.get_template(f"{name}.html.j2")
         return template.render(
             self._shared, language=language, text=TEXTS[language], page=name, predictor=predictor, **values

@@ -6,9 +6,10 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import uvicorn
 from fastapi import HTTPException, Query, Request
@@ -23,7 +24,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 
 from rontgen.core.errors import RontgenError
-from rontgen.serving.predictor import MAX_BYTES, Predictor, open_predictors
+from rontgen.serving.predictor import MAX_BYTES, Prediction, Predictor, open_predictors
 from rontgen.serving.web.middleware import Gate, Impatient
 from rontgen.serving.web.pages import LANGUAGES, Pages
 
@@ -53,6 +54,9 @@ FILES = {
         }
     },
 }
+
+
+Result = TypeVar("Result")
 
 
 class Answer(BaseModel):
@@ -107,7 +111,7 @@ def create(predictors: dict[str, Predictor], password: str | None = None, hosts:
             raise HTTPException(404, f"run: expected one of {', '.join(predictors)}, received another: leave it away")
         return predictors[run or default]
 
-    async def at_work(request: Request, function: Callable):
+    async def at_work(request: Request, function: Callable[[], Result]) -> Result:
         """What a function returns in the worker, once it is its turn and if somebody still waits for it."""
         async with working:
             if await request.is_disconnected():
@@ -125,13 +129,13 @@ def create(predictors: dict[str, Predictor], password: str | None = None, hosts:
         predictor = choose(run)
         predictions = []
         async with request.form(max_files=MOST_FILES, max_fields=0) as form:
-            files = form.getlist("files")
+            files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
             if not files:
                 raise HTTPException(422, f"files: expected 1 to {MOST_FILES} files, received none: see /docs")
             for number, file in enumerate(files, 1):
                 check_size(file)
                 try:
-                    prediction = await at_work(request, lambda file=file: predictor.read(file.file.read()))
+                    prediction = await at_work(request, partial(read, predictor, file))
                 except RontgenError as error:
                     raise HTTPException(422, f"file {number} of {len(files)}: {error}") from None
                 predictions.append(Answer.model_validate(prediction, from_attributes=True))
@@ -174,7 +178,8 @@ def create(predictors: dict[str, Predictor], password: str | None = None, hosts:
         predictor = predictors[default]
         try:
             async with request.form(max_files=1, max_fields=1) as form:
-                predictor, file = choose(form.get("run")), form.get("file")
+                run, file = form.get("run"), form.get("file")
+                predictor = choose(run if isinstance(run, str) else None)
                 if not isinstance(file, UploadFile):
                     raise HTTPException(422, "file: expected one, received none")
                 check_size(file)
@@ -209,9 +214,13 @@ def create(predictors: dict[str, Predictor], password: str | None = None, hosts:
     return Gate(app, password)
 
 
+def read(predictor: Predictor, file: UploadFile) -> Prediction:
+    return predictor.read(file.file.read())
+
+
 def check_size(file: UploadFile) -> None:
     """Raise HTTPException where a file is larger than a predictor takes."""
-    if file.size > MAX_BYTES:
+    if (file.size or 0) > MAX_BYTES:
         raise HTTPException(413, f"expected a file of at most {MAX_BYTES / 1e6:.0f} MB, received a larger one")
 
 
