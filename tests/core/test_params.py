@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 from dvc.utils.serialize import modify_yaml
 

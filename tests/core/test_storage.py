@@ -8,13 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 
+from conftest import ROOT
 from rontgen.core import errors
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing, write_json
@@ -22,7 +22,6 @@ from rontgen.data import smote, synthetic
 from rontgen.reporting import plots
 from rontgen.training import protocol
 
-ROOT = Path(__file__).parents[1]
 LIMIT = 16 * 1024  # bytes; every output written below is larger
 NOISE = np.random.default_rng(0).integers(0, 256, (20, 60, 60, 1), np.uint8)
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from conftest import ROOT
 from finished_project import recorded
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
@@ -15,7 +16,6 @@ from rontgen.evidence import records, replication, verdicts
 from rontgen.evidence.published import Cell, Papers, PublishedStudy, Reading, load_papers
 from rontgen.evidence.published_counts import exact_interval
 
-ROOT = Path(__file__).parents[1]
 PAPERS = load_papers(ROOT / "papers.yaml")
 PAPER = params.load(ROOT / "params.yaml").model_copy(update={"profile": "paper"})
 DEMO = PAPER.model_copy(update={"profile": "demo"})

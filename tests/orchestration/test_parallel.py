@@ -16,6 +16,7 @@ from distributed import Client
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
+from conftest import ROOT
 from rontgen.core.errors import RontgenError
 from rontgen.orchestration import parallel
 
@@ -379,6 +380,6 @@ def test_each_gpu_runs_one_stage_at_a_time(tmp_path, monkeypatch):
 
 
 def test_training_and_evaluation_ask_for_a_gpu():
-    with chdir(Path(__file__).parents[1]), Repo() as repo:
+    with chdir(ROOT), Repo() as repo:
         asking = {stage.name.partition("@")[0] for stage in repo.index.stages if (stage.meta or {}).get("resources")}
     assert asking == {"train", "evaluate", "reported_train", "reported_evaluate"}

@@ -2,19 +2,18 @@ import itertools
 import math
 from decimal import ROUND_HALF_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import ROOT
 from rontgen.core import params
 from rontgen.evidence import consistency
 from rontgen.evidence.consistency import SCORES
 from rontgen.evidence.published import Cell, load_papers
 from rontgen.evidence.published_counts import Published
 
-ROOT = Path(__file__).parents[1]
 CLASSES = ("NORMAL", "PNEUMONIA", "PNEUMOTHORAX", "TUBERCULOSIS")
 
 

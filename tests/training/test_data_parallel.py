@@ -4,19 +4,19 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from conftest import ROOT
 from rontgen.core.errors import RontgenError
 from rontgen.data.arrays import Subset
 from rontgen.training import data_parallel
 from rontgen.training.batches import Batches
 from rontgen.training.data_parallel import ALONE, Share
 
-WORKER = Path(__file__).parent / "train_on_devices.py"
+WORKER = ROOT / "tests/train_on_devices.py"
 # The same sums in other parts are other floats, and nine steps of Adam carry them on. Measured: the weights are at most
 # 3e-5 of their length apart and the history 1e-3, as are one thread and two on one device (1e-5 and 5e-4).
 WEIGHTS, HISTORY = 2e-4, 1e-2

@@ -5,11 +5,10 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from conftest import ROOT
 
 # script, arguments, and the command that its error names when the input is missing (None: it needs none)
 STAGES = [

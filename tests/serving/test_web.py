@@ -19,10 +19,10 @@ import pytest
 from PIL import Image
 
 import served_project
+from conftest import ROOT
 from hostile_uploads import PNG, UPLOADS
 from rontgen.data import decoding
 
-ROOT = Path(__file__).parents[1]
 RUNS = ("active", served_project.REPORTED)
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:::pydicom")]

@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from conftest import ROOT
+
 # What stages wrote and git keeps
 RESULTS = ("metrics/", "plots/", "dvc.lock", "data/predictions/")
 SMALLER = {

@@ -1,17 +1,15 @@
-from pathlib import Path
-
 import pytest
 from ruamel.yaml import YAML
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
+from conftest import ROOT
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.core.sections import LEAKFREE
 from rontgen.evidence.published import load_papers
 from rontgen.evidence.published_counts import Published, headline, own_interval
 
-ROOT = Path(__file__).parents[1]
 PAPERS = load_papers(ROOT / "papers.yaml")
 
 ACCURACY = "metric: test.accuracy, value: 0.90, place: Table 1"

@@ -19,19 +19,18 @@ import shutil
 import subprocess
 import sys
 from contextlib import chdir
-from pathlib import Path
 
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from conftest import ROOT
 from finished_project import recorded, write_results
 from rontgen.core.vocabulary import AS_STATED
 from rontgen.data import archives
 from rontgen.evaluation import metrics
 from rontgen.evidence import records
 
-ROOT = Path(__file__).parents[1]
 AUDITED = [
     "check",
     "inputs",

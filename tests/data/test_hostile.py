@@ -10,13 +10,13 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
+from conftest import ROOT
+
 PNEUMONIA = "paultimothymooney--chest-xray-pneumonia.zip"
 COVID = "tawsifurrahman--covid19-radiography-database.zip"
 PNEUMOTHORAX = "vbookshelf--pneumothorax-chest-xray-images-and-masks.zip"

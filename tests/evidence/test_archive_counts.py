@@ -1,13 +1,11 @@
-from pathlib import Path
-
 import pytest
 
+from conftest import ROOT
 from rontgen.core import params
 from rontgen.core.vocabulary import CONTRADICTORY, UNAVAILABLE
 from rontgen.evidence import archive_counts
 from rontgen.evidence.published import Cell, Papers, PublishedStudy, load_papers
 
-ROOT = Path(__file__).parents[1]
 VALUES = params.load(ROOT / "params.yaml")
 PAPERS = load_papers(ROOT / "papers.yaml")
 PNEUMONIA, SMATIKA = VALUES.datasets["pneumonia"], VALUES.studies["smatika"]

@@ -1,18 +1,17 @@
 """What is exported says what the Keras model says; what cannot be, stops."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from conftest import ROOT
 from rontgen.core.errors import RontgenError
 from rontgen.evaluation.metrics import predict, prediction_table
 from rontgen.serving import export
 from shipped_models import build_model
 
-ROOT = Path(__file__).parents[1]
 SIZE = 32
 EXACT = ("onnx", "litert")
 

@@ -7,11 +7,11 @@ import hashlib
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from conftest import ROOT
+
 SMALLER = {
     "model: resnet50v2 ": "model: cnn1 ",
     "      max_epochs: 3\n": "      max_epochs: 1\n",

@@ -2,10 +2,10 @@ import itertools
 import json
 import struct
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from conftest import ROOT
 from finished_project import recorded
 from rontgen.core import params
 from rontgen.evidence import verdict_table
@@ -14,7 +14,6 @@ from rontgen.evidence.published import load_papers
 from rontgen.evidence.verdicts import compare
 from rontgen.reporting import verdict_plot
 
-ROOT = Path(__file__).parents[1]
 PAPERS = load_papers(ROOT / "papers.yaml")
 VALUES = params.load(ROOT / "params.yaml")
 VERDICTS = ["contradictory", "data unavailable", "reproduced", "not reproduced", "inconclusive", "not run"]
