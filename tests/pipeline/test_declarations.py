@@ -299,10 +299,8 @@ def test_a_folder_that_a_stage_depends_on_is_one_output(project, declared, findi
     folders -= {out for stage in declared.values() for out in stage["outs"]}
     packages = {folder for folder in folders if folder.startswith("src/rontgen/")}
     assert folders - packages == {"data/archives", "results"} | GATHERED
-    trains = {
-        package for package in packages for stage in declared if package in declared[stage]["deps"] and "train" in stage
-    }
-    assert trains == {"src/rontgen/core", "src/rontgen/models", "src/rontgen/training"}
+    trained = {dep for stage in declared if kind(stage) == "train" for dep in declared[stage]["deps"]}
+    assert trained & packages == {"src/rontgen/core", "src/rontgen/models", "src/rontgen/training"}
     assert [stage for stage in declared if "src/rontgen/models" in declared[stage]["deps"]] == ["train"]
 
 

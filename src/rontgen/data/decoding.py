@@ -3,9 +3,9 @@
 import io
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -114,12 +114,13 @@ def decode_all(manifest: pd.DataFrame, raw: Path, size: int, folder: Path, max_u
         with temporary.open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": (len(manifest), size, size, 1)}
             np.lib.format.write_array_header_1_0(file, header)
-            images = each(manifest, archives, lambda data: decode(data, size), f"decode to {size} px")
-            for row, image in zip(manifest.itertuples(), images, strict=True):
-                if isinstance(image, str):
-                    unreadable.append((row.id, row.archive, row.member, image))
-                    image = np.zeros((size, size), np.uint8)
-                file.write(image.tobytes())
+            decoded = each(manifest, archives, lambda data: decode(data, size), f"decode to {size} px")
+            with closing(decoded) as images:  # its threads end where a write fails
+                for row, image in zip(manifest.itertuples(), images, strict=True):
+                    if isinstance(image, str):
+                        unreadable.append((row.id, row.archive, row.member, image))
+                        image = np.zeros((size, size), np.uint8)
+                    file.write(image.tobytes())
         table = pd.DataFrame(unreadable, columns=UNREADABLE_COLUMNS)
         check_unreadable(table, raw, max_unreadable)
         write_csv(table, folder / "unreadable.csv")
@@ -136,7 +137,7 @@ def opened(images: pd.DataFrame, raw: Path) -> Iterator[dict[str, Archive]]:
 
 def each(
     images: pd.DataFrame, archives: dict[str, Archive], function: Callable[[bytes], Result], label: str
-) -> Iterator[Result | str]:
+) -> Generator[Result | str, None, None]:
     """What a function makes of the bytes of each image, in order; where the image does not decode, why not.
 
     images: columns archive and member. archives: of `opened`. Shows progress under `label`. Raises RontgenError where
