@@ -1,13 +1,13 @@
 """Stage evaluate: probabilities of every test image, the metrics with their intervals, and their figures."""
 
 import argparse
-import gc
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from rontgen.core import errors, parts, runs
+from rontgen.core.imports import without_garbage_collection
 from rontgen.core.io import read_json, require, write_csv, write_json
 from rontgen.core.parts import Run
 from rontgen.data import arrays
@@ -36,20 +36,16 @@ def main() -> None:
     test = manifest[manifest["subset"] == "test"]
     pixels = arrays.read_images(run.image_set)[test.index]
 
-    # as in stages/train.py
-    gc.disable()
-    from rontgen.models import files
-    from rontgen.training import determinism
-
-    gc.freeze()
-    gc.enable()
+    with without_garbage_collection():
+        from rontgen.models import files
+        from rontgen.training import determinism
 
     determinism.prepare(seed=0, threads=run.threads)
     model = files.load(run.model_file, run.command)
     probabilities = predict(model, pixels)
     predictions = prediction_table(test["id"], test["patient"], test["class"], run.classes, probabilities)
     metrics = compute_metrics(predictions, run.classes) | model_size(model)
-    bounds = intervals.of(predictions, run.classes)
+    bounds = intervals.bootstrap_intervals(predictions, run.classes)
 
     write_csv(predictions, run.predictions)
     write_json(metrics, run.metrics)

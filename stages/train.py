@@ -1,10 +1,10 @@
 """Stage train: one model, by the protocol of its study."""
 
 import argparse
-import gc
 from contextlib import nullcontext
 
 from rontgen.core import errors, runs
+from rontgen.core.imports import without_garbage_collection
 from rontgen.core.io import write_csv, write_json
 from rontgen.data import arrays
 
@@ -17,14 +17,10 @@ def main() -> None:
     pixels, synthetic = arrays.read_images(run.image_set), arrays.read_synthetic(run.image_set)
     weights = arrays.read_weights(run.start)
 
-    # Keras takes seconds to import: --help and missing inputs need not wait for it. A quarter of them would go into
-    # looking for garbage among what is there to stay
-    gc.disable()
-    from rontgen.models.build import build_model
-    from rontgen.training import callbacks, data_parallel, determinism, protocol
-
-    gc.freeze()
-    gc.enable()
+    # --help and missing inputs need not wait for Keras
+    with without_garbage_collection():
+        from rontgen.models.build import build_model
+        from rontgen.training import callbacks, data_parallel, determinism, protocol
 
     determinism.prepare(run.train.seed, run.threads)
     data_parallel.prepare(run.train.distribute, run.train.batch_size)

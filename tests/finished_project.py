@@ -112,7 +112,7 @@ def measured(classes: tuple[str, ...], seed: int) -> tuple[dict, dict]:
     probabilities = scores / scores.sum(axis=1, keepdims=True)
     ids = np.array([f"image{number}" for number in range(len(names))])
     table = prediction_table(ids, np.full(len(ids), ""), names, list(classes), probabilities)
-    return compute_metrics(table, list(classes)), intervals.of(table, list(classes), resamples=50)
+    return compute_metrics(table, list(classes)), intervals.bootstrap_intervals(table, list(classes), resamples=50)
 
 
 def recorded(run: str, reading: str, seed: int, classes: tuple[str, ...], right: int, images: int) -> Record:

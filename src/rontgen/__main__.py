@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from rontgen.core import errors, parts
+from rontgen.core import errors, params, parts
 from rontgen.core.errors import RontgenError
 from rontgen.core.vocabulary import AS_STATED
 
@@ -111,10 +111,15 @@ def predict(
     """Read X-rays: a CSV with a row for each file."""
     from rontgen.serving import predict as module
 
-    found = module.find(files)
-    failed = module.write(found, run, kind, output)
-    if failed:
-        print(f"{failed} of {len(found)} files could not be read: see the column error", file=sys.stderr)
+    done = module.write(module.find(files), run, kind, output)
+    if done.refused:
+        drawn = ", drawn ones of the demo" if params.load().profile == "demo" else ""
+        print(
+            f"{done.refused} of {done.files} files are unlike the X-rays that {run} was trained on{drawn}: no decision",
+            file=sys.stderr,
+        )
+    if done.failed:
+        print(f"{done.failed} of {done.files} files could not be read: see the column error", file=sys.stderr)
         sys.exit(1)
 
 

@@ -114,7 +114,7 @@ def test_the_nearest_image_is_of_the_number_where_images_of_it_are_alike(cases):
     own, tried, chance = patients.nearest(table, agreement, "bacteria", "virus")
     assert (tried, chance) == (120, pytest.approx(2 / 120))
     assert own < 10
-    # each image's twin goes to the next number: the nearest is never the image itself
+    # each image's copy goes to the next number: the nearest is never the image itself
     moved = table.assign(number=(table["number"] + table.index % 2) % 60)
     assert patients.nearest(moved, agreement, "virus", "virus")[:2] == (0, 120)
 

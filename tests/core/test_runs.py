@@ -167,11 +167,15 @@ def test_paths_of_a_reported_run_are_those_of_its_parts(profile):
 @pytest.mark.parametrize("study", ["smatika", "jitet", "lungcare"])
 def test_a_leakfree_split_parts_no_patient_and_keeps_no_copy(profile, shipped, study):
     profile("paper")
-    own, twin = runs.load_study(study), runs.load_study(f"{study}_leakfree")
-    assert (own.is_leakfree, twin.is_leakfree) == (False, True)
+    own, leakfree = runs.load_study(study), runs.load_study(f"{study}_leakfree")
+    assert (own.is_leakfree, leakfree.is_leakfree) == (False, True)
     changed = {"group_by": "patient", "deduplicate": True, "on_shortage": "shrink"}
-    assert twin.split == own.split.model_copy(update=changed)
-    assert (twin.dataset, twin.max_per_class, twin.check_counts) == (own.dataset, own.max_per_class, own.check_counts)
+    assert leakfree.split == own.split.model_copy(update=changed)
+    assert (leakfree.dataset, leakfree.max_per_class, leakfree.check_counts) == (
+        own.dataset,
+        own.max_per_class,
+        own.check_counts,
+    )
 
 
 @pytest.mark.parametrize("name", ["smatika_vgg16", "jitet_mobilenetv2", "lungcare_cnn4"])

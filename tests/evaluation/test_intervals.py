@@ -73,7 +73,9 @@ def test_every_metric_that_weights_can_change_has_an_interval(classes):
             return None
         return {name: leaves(value, ends) for name, value in nested.items()}
 
-    assert leaves(intervals.of(predictions, classes, resamples=20), {"low", "high"}) == leaves(expected, None)
+    assert leaves(intervals.bootstrap_intervals(predictions, classes, resamples=20), {"low", "high"}) == leaves(
+        expected, None
+    )
 
 
 @pytest.mark.parametrize("decimals", [None, 1])
@@ -130,7 +132,7 @@ def test_intervals_by_patient_are_wider_than_by_image_where_a_patients_images_ar
     grouped = pd.concat([alone] * 4, ignore_index=True).assign(patient=np.tile(np.arange(200).astype(str), 4))
     widths = []
     for predictions in (alone, grouped, grouped.assign(patient="")):
-        interval = intervals.of(predictions, TWO)["accuracy"]
+        interval = intervals.bootstrap_intervals(predictions, TWO)["accuracy"]
         widths.append(interval["high"] - interval["low"])
     assert widths[1] == pytest.approx(widths[0], rel=0.1)
     assert widths[2] == pytest.approx(widths[0] / 2, rel=0.1)
@@ -140,7 +142,7 @@ def test_accuracys_interval_is_scipys_bootstrap():
     predictions = predictions_of(300, TWO, skill=1)
     right = (predictions["class"] == predictions["predicted"]).to_numpy(float)
     expected = bootstrap((right,), np.mean, n_resamples=5000, method="percentile", random_state=0).confidence_interval
-    ours = intervals.of(predictions, TWO)["accuracy"]
+    ours = intervals.bootstrap_intervals(predictions, TWO)["accuracy"]
     assert [ours["low"], ours["high"]] == pytest.approx([expected.low, expected.high], abs=0.008)
 
 
@@ -156,19 +158,19 @@ def test_the_interval_of_the_auc_is_scipys_bootstrap():
         vectorized=False,
         random_state=0,
     ).confidence_interval
-    ours = intervals.of(predictions, TWO)["roc_auc"]
+    ours = intervals.bootstrap_intervals(predictions, TWO)["roc_auc"]
     assert [ours["low"], ours["high"]] == pytest.approx([expected.low, expected.high], abs=0.02)
 
 
 def test_a_confusion_count_is_resampled_as_a_share_of_its_class():
-    found = intervals.of(decided("a" * 40 + "b" * 60, "a" * 30 + "b" * 70), ["a", "b"])
+    found = intervals.bootstrap_intervals(decided("a" * 40 + "b" * 60, "a" * 30 + "b" * 70), ["a", "b"])
     recall, count = found["classes"]["a"]["recall"], found["confusion"]["a"]["a"]
     assert count == pytest.approx({"low": 40 * recall["low"], "high": 40 * recall["high"]})
     assert count["low"] < 30 < count["high"]
 
 
 def test_a_share_that_never_changes_has_the_exact_interval():
-    found = intervals.of(decided("a" * 48 + "b" * 52, "a" * 48 + "b" * 52), ["a", "b"], resamples=50)
+    found = intervals.bootstrap_intervals(decided("a" * 48 + "b" * 52, "a" * 48 + "b" * 52), ["a", "b"], resamples=50)
     of_all, of_a, of_b = (proportion_confint(images, images, method="beta") for images in (100, 48, 52))
     for key, interval in [
         (("accuracy",), of_all),
@@ -186,17 +188,19 @@ def test_a_share_that_never_changes_has_the_exact_interval():
 def test_the_exact_interval_counts_patients():
     predictions = decided("aaaabbbb", "aaaabbbb", list("ppqqrrst"))
     low, high = proportion_confint(5, 5, method="beta")
-    assert intervals.of(predictions, ["a", "b"], resamples=20)["accuracy"] == pytest.approx({"low": low, "high": high})
+    assert intervals.bootstrap_intervals(predictions, ["a", "b"], resamples=20)["accuracy"] == pytest.approx(
+        {"low": low, "high": high}
+    )
 
 
 def test_a_class_never_predicted_has_a_precision_of_which_nothing_is_known():
-    found = intervals.of(decided("aaabb", "aaaaa"), ["a", "b"], resamples=50)
+    found = intervals.bootstrap_intervals(decided("aaabb", "aaaaa"), ["a", "b"], resamples=50)
     assert found["classes"]["b"]["precision"] == {"low": 0.0, "high": 1.0}
 
 
 def test_resamples_without_an_image_of_a_class_are_left_out_of_its_metrics():
     predictions = decided("a" * 9 + "b", "a" * 8 + "bb")  # four resamples in ten have no b
-    found = intervals.of(predictions, ["a", "b"])
+    found = intervals.bootstrap_intervals(predictions, ["a", "b"])
     values = pd.json_normalize(found).to_numpy()
     assert np.isfinite(values.astype(float)).all()
     assert found["roc_auc"]["low"] > 0.7
@@ -215,14 +219,14 @@ def test_a_resample_without_an_image_of_a_class_has_no_metric_of_it():
 
 def test_a_class_without_images_is_refused():
     with pytest.raises(RontgenError, match="none of b"):
-        intervals.of(decided("aa", "ab"), ["a", "b"])
+        intervals.bootstrap_intervals(decided("aa", "ab"), ["a", "b"])
 
 
 def test_the_seed_decides():
     predictions = predictions_of(90, FOUR)
-    found = intervals.of(predictions, FOUR, resamples=200)
-    assert intervals.of(predictions, FOUR, resamples=200) == found
-    assert intervals.of(predictions, FOUR, seed=1, resamples=200) != found
+    found = intervals.bootstrap_intervals(predictions, FOUR, resamples=200)
+    assert intervals.bootstrap_intervals(predictions, FOUR, resamples=200) == found
+    assert intervals.bootstrap_intervals(predictions, FOUR, seed=1, resamples=200) != found
 
 
 def test_blocks_do_not_change_what_is_drawn(monkeypatch):
@@ -352,6 +356,6 @@ def test_mcnemar_by_hand():
 
 
 def test_a_metric_without_width_and_without_an_exact_stand_in_has_no_interval():
-    found = intervals.of(decided("a" * 20 + "b" * 20, "a" * 40), ["a", "b"], resamples=100)
+    found = intervals.bootstrap_intervals(decided("a" * 20 + "b" * 20, "a" * 40), ["a", "b"], resamples=100)
     assert "recall" not in found["macro"] and "recall" in found["classes"]["a"]
     assert found["accuracy"]["low"] < 0.5 < found["accuracy"]["high"]

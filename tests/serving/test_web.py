@@ -71,7 +71,7 @@ def predict(client, *files, run=None):
 def test_the_probabilities_are_those_of_evaluate_to_the_last_bit(client, xrays):
     files, predictions = xrays
     answers = {name: predict(client, data).json()["predictions"][0] for name, data in files.items()}
-    accepted = {name: answer for name, answer in answers.items() if answer["is_xray"]}
+    accepted = {name: answer for name, answer in answers.items() if answer["in_distribution"]}
     assert len(accepted) >= 0.8 * len(files)
     for name, answer in accepted.items():
         row = predictions["active"].loc[name]
@@ -109,7 +109,7 @@ def test_a_dicom_file_gets_the_answer_of_its_picture(client, xray):
     Image.fromarray(gray).save(buffer, "PNG")
     as_dicom = dicom(ExplicitVRLittleEndian, rows=64, pixels=gray.tobytes())
     first, second = predict(client, buffer.getvalue(), as_dicom).json()["predictions"]
-    assert first == second and first["is_xray"]
+    assert first == second and first["in_distribution"]
 
 
 @pytest.mark.parametrize("kind", ["noise", "colour"])
@@ -118,7 +118,7 @@ def test_what_is_no_xray_is_not_diagnosed(client, kind):
     buffer = io.BytesIO()
     Image.fromarray(values if kind == "colour" else values[..., 0]).save(buffer, "PNG")
     (found,) = predict(client, buffer.getvalue()).json()["predictions"]
-    assert found["probabilities"] is None and found["decision"] is None and not found["is_xray"]
+    assert found["probabilities"] is None and found["decision"] is None and not found["in_distribution"]
     assert found["reason"] == {"noise": "unlike_xrays", "colour": "in_colour"}[kind]
 
 

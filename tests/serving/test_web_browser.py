@@ -71,7 +71,7 @@ def xray(address, tmp_path_factory):
 
 def accepts(address, run, path):
     answer = httpx.post(f"{address}/api/predict", files={"files": path.read_bytes()}, params={"run": run}, timeout=60)
-    return answer.raise_for_status().json()["predictions"][0]["is_xray"]
+    return answer.raise_for_status().json()["predictions"][0]["in_distribution"]
 
 
 def examine(page, path, language="en"):

@@ -28,7 +28,7 @@ def probe(prints: Fingerprints, classes: list[str]) -> dict:
 
     size: width, height, their ratio and the bytes of the file; width, height and bytes: each alone; border: the outer
     tenth of the thumbnail; thumbnail: all of it, in COARSE × COARSE blocks, lungs and all. A logistic regression, of
-    each class against the rest, is fitted on four fifths of the patients and asked of the last fifth, five times over;
+    each class against the rest, is scored by five-fold cross-validation, grouped by patient;
     duplicates, exact or near, count as of one patient. result: roc_auc of the pooled answers (the second of two
     classes, else the mean over the classes) with low and high, its 95% interval by patient, accuracy, and
     majority_accuracy, what naming the largest class alone gives. Features that are the same in every image give a
@@ -79,7 +79,7 @@ def _try(part: np.ndarray, labels: np.ndarray, groups: np.ndarray, images: pd.Da
     metrics = compute_metrics(table, classes)
     auc = metrics["roc_auc"]
     # without an interval where one feature is equal for all: chance in every resample
-    result = {"roc_auc": auc, **intervals.of(table, classes).get("roc_auc", {"low": auc, "high": auc})}
+    result = {"roc_auc": auc, **intervals.bootstrap_intervals(table, classes).get("roc_auc", {"low": auc, "high": auc})}
     result |= {name: metrics[name] for name in ("accuracy", "majority_accuracy")}
     # the last digits depend on the processor
     return {name: round(value, 4) for name, value in result.items()}

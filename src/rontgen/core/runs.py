@@ -122,7 +122,7 @@ def _study(values: Params, name: str) -> Study:
     dataset = values.datasets[study.dataset]
     split = study.split
     if name.endswith(LEAKFREE):
-        # fewer images can be had: a copy, or another image of a patient, cannot stand on two sides
+        # fewer images are usable: copies, and images of one patient, stay in one subset
         apart = {"group_by": "patient", "deduplicate": True, "keep_copies": False}
         split = split.model_copy(update={**apart, "on_shortage": "shrink"})
     return Study(

@@ -57,7 +57,7 @@ class Sample:
         }
 
     def draws(self, random: np.random.Generator, resamples: int) -> Iterator[np.ndarray]:
-        """How often each unit, a patient or an image of none, is drawn: float (units, some of the resamples)."""
+        """How often each unit, a patient or an image without a patient ID, is drawn: float (units, resamples)."""
         step = max(1, BLOCK // self.units)
         for start in range(0, resamples, step):
             count = min(step, resamples - start)

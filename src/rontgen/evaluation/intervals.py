@@ -32,7 +32,9 @@ COMPARED: dict[str, Key] = {
 }
 
 
-def of(predictions: pd.DataFrame, classes: list[str], seed: int = 0, resamples: int = RESAMPLES) -> dict:
+def bootstrap_intervals(
+    predictions: pd.DataFrame, classes: list[str], seed: int = 0, resamples: int = RESAMPLES
+) -> dict:
     """The 95% interval of each metric of a prediction table: {"low", "high"} under the keys of evaluation.metrics.
 
     Percentile bootstrap (Efron and Tibshirani 1993, Section 13.3) by patient; an image without one is resampled alone.

@@ -52,7 +52,7 @@ class Built:
 
 # The clones of this process by their projects' names: each open, locked, and its stages by their addresses
 _clones: dict[str, tuple[Repo, dict[str, Stage]]] = {}
-# Theirs, held for good: after taking one anew DVC would read all of dvc.yaml anew
+# Repository locks, held for the lifetime of the process: after taking one anew DVC would read all of dvc.yaml anew
 _locks = ExitStack()
 # The working folder and the output are the whole process's
 _one_at_a_time = threading.Lock()

@@ -1,4 +1,4 @@
-"""The pictures of a run: how it learnt, how well it tells the classes apart, how sure it is, and where it looked.
+"""Figures of a run: training curves, ROC, calibration, confusion matrix and saliency.
 
 A class has one colour and one marker everywhere. Every function writes the same PNG for the same input.
 """

@@ -1,4 +1,4 @@
-"""A model file of another runtime, asked as a Keras model is: `predict_on_batch`, which evaluation.predict calls."""
+"""Adapters of other runtimes' model files with Keras's `predict_on_batch`, which evaluation.metrics.predict calls."""
 
 from pathlib import Path
 

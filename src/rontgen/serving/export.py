@@ -1,6 +1,6 @@
 """Exported models: a run's model as ONNX, LiteRT and int8 LiteRT.
 
-Each is asked of the whole test subset and set beside what `evaluate` wrote of the Keras model. With them goes
+Each is evaluated on the full test set and compared with what `evaluate` wrote of the Keras model. With them goes
 model.json: what a predictor of X-rays must know besides the weights. The stages are in exports/dvc.yaml; the page
 and `rontgen predict` read from here.
 """
@@ -199,7 +199,7 @@ def _convert_to_litert(model: "keras.Model", kind: str, training_images: np.ndar
             "optimizations": [tf.lite.Optimize.DEFAULT],
             "representative_dataset": lambda: ([chosen[index : index + 1]] for index in range(len(chosen))),
         }
-    # LiteRT's own operations alone: others need a runtime that phones have not got
+    # LiteRT's own operations alone: others need a runtime that phones lack
     options["target_spec"] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     _unrolled(model).export(path, format="litert", verbose=False, **options)
 

@@ -1,4 +1,4 @@
-"""Whether a picture looks like the chest X-rays of a dataset: one that does not is to be told so, not diagnosed."""
+"""The out-of-distribution check: whether a picture looks like the chest X-rays that a model was trained on."""
 
 import base64
 import io

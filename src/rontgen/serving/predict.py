@@ -4,6 +4,7 @@ import csv
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
@@ -52,7 +53,7 @@ def rows(predictor: Predictor, files: list[Path]) -> Iterator[dict]:
             continue
         yield {
             "file": file,
-            "is_xray": prediction.is_xray,
+            "in_distribution": prediction.in_distribution,
             "decision": prediction.decision,
             "confidence": prediction.confidence,
             **(prediction.probabilities or {}),
@@ -61,19 +62,28 @@ def rows(predictor: Predictor, files: list[Path]) -> Iterator[dict]:
 
 
 def columns(predictor: Predictor) -> list[str]:
-    """The columns of the CSV; a picture that is not read, or not diagnosed, leaves those it has nothing for empty."""
-    return ["file", "is_xray", "decision", "confidence", *predictor.classes, "error"]
+    """The columns of the CSV; one that is not read, or is out of distribution, leaves the others empty."""
+    return ["file", "in_distribution", "decision", "confidence", *predictor.classes, "error"]
 
 
-def write(files: list[Path], run: str, kind: str, output: Path | None) -> int:
+@dataclass(frozen=True)
+class Summary:
+    """Of how many files: all, those that could not be read, and those that are out of distribution."""
+
+    files: int
+    failed: int
+    refused: int
+
+
+def write(files: list[Path], run: str, kind: str, output: Path | None) -> Summary:
     """Read the files by the model of a run and write the CSV, to standard output where `output` is None.
 
-    Returns how many could not be read. Raises RontgenError where `output` is a folder, or the model is missing.
+    Raises RontgenError where `output` is a folder, or the model is missing.
     """
     if output and output.is_dir():
         raise RontgenError(f"--output: expected a file to write, received the folder {output}: name a file")
     predictor = open_predictors([run], kind)[run]
-    failed = 0
+    failed = refused = 0
     with ExitStack() as stack:
         file = sys.stdout
         if output:
@@ -84,4 +94,5 @@ def write(files: list[Path], run: str, kind: str, output: Path | None) -> int:
         for row in rows(predictor, files):
             writer.writerow(row)
             failed += bool(row["error"])
-    return failed
+            refused += row.get("in_distribution") is False
+    return Summary(len(files), failed, refused)

@@ -26,12 +26,15 @@ SHOWN = 448
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one picture. is_xray: whether it looks like those the model was trained on; what does not
-    has no probabilities (by class), decision and confidence. reason: why not, a key of the page's texts. For the page:
-    image, uint8 (SHOWN, SHOWN), and heatmap, float32 (H, W) in [0, 1], of gradcam.heatmaps for the class decided for;
-    None elsewhere, and where the model's kind has no heatmap."""
+    """What a model says of one picture.
 
-    is_xray: bool
+    in_distribution: whether it looks like those the model was trained on; one that does not has no probabilities (by
+    class), decision and confidence. reason: why not, a key of the page's texts. For the page: image, uint8 (SHOWN,
+    SHOWN), and heatmap, float32 (H, W) in [0, 1], of gradcam.heatmaps for the class decided for; None elsewhere, and
+    where the model's kind has no heatmap.
+    """
+
+    in_distribution: bool
     reason: str | None
     probabilities: dict[str, float] | None
     decision: str | None

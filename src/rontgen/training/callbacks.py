@@ -133,7 +133,7 @@ class Record(keras.callbacks.Callback):
         self.live.next_step()
 
 
-# How many times as long as a save took must be trained before the next: 280 MB, as of a ResNet50, take a second
+# Minimum training time between saves, in multiples of the save time: 280 MB, as of a ResNet50, take a second
 SAVE_EVERY = 20
 
 

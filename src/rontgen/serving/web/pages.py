@@ -64,7 +64,7 @@ class Pages:
         extra: dict[str, Any] = {"picture": data_url(prediction.image)}
         if prediction.heatmap is not None:
             extra["overlay"] = data_url(overlays.overlay(prediction.image, prediction.heatmap))
-        if prediction.is_xray:
+        if prediction.in_distribution:
             sheets = overlays.save(prediction, predictor, TEXTS[language])
             extra["saved"] = {kind: base64.b64encode(data).decode() for kind, data in sheets.items()}
         return self._render(language, "examine", predictor, prediction=prediction, error=None, **extra)

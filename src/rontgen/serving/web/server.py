@@ -62,7 +62,7 @@ Result = TypeVar("Result")
 class Answer(BaseModel):
     """What the model says of one picture. A picture that is unlike its X-rays has no probabilities."""
 
-    is_xray: bool
+    in_distribution: bool
     reason: str | None
     probabilities: dict[str, float] | None
     decision: str | None
@@ -231,7 +231,7 @@ def _said(error: StarletteHTTPException) -> str:
 def serve(names: list[str], kind: str, host: str, port: int) -> None:
     """Serve the page over the models of some runs until Ctrl+C, and print its address.
 
-    port: 0 for any that is free. Raises RontgenError for an address that is not to be had, and for one that others can
+    port: 0 for any that is free. Raises RontgenError for an address that is not available, and for one that others can
     reach without a password in the environment variable PASSWORD.
     """
     password = os.environ.get(PASSWORD) or None
