@@ -266,6 +266,26 @@ def test_predict_writes_a_row_for_each_file_of_folders_and_patterns(project, xra
     assert rows["bad.png"]["error"].startswith("expected a picture") and not rows["bad.png"]["decision"]
 
 
+def test_predict_needs_no_export(project, xrays, tmp_path):
+    files, predictions = xrays
+    shutil.copytree(project, tmp_path / "project", ignore=shutil.ignore_patterns("exports"))
+    for name, data in list(files.items())[:2]:
+        (tmp_path / f"{name}.png").write_bytes(data)
+    result = python(tmp_path / "project", "predict", str(tmp_path / "*.png"))
+    assert result.returncode == 0, result.stderr
+    for row in csv.DictReader(result.stdout.splitlines()):
+        assert float(row["PNEUMONIA"]) == predictions["active"].loc[Path(row["file"]).stem, "PNEUMONIA"]
+
+
+def test_predict_says_why_it_decides_nothing(project, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    result = python(project, "predict", str(tmp_path / "noise.png"))
+    assert result.returncode == 0
+    said = "1 of 1 files are unlike the X-rays that active was trained on, drawn ones of the demo: no decision"
+    assert result.stderr.splitlines()[-1] == said
+
+
 def test_predict_names_what_is_no_file(project):
     result = python(project, "predict", "nothing.png")
     assert result.returncode == 2 and result.stderr.splitlines()[-1].startswith("error: nothing.png: expected a file")
