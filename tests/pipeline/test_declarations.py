@@ -79,8 +79,8 @@ UNDECLARED = [
 TWICE = {"inputs", "weights", "download"}
 # Not read: what says that params.yaml is valid must be there first
 UNUSED = {stage: {"data/checked"} for stage in ("inputs", "split")}
-# Declared for the profile paper: counts are checked there alone, Keras downloads its own weights, and only of a model with
-# ImageNet weights some layers are frozen. `weights` of a model is declared with its other options
+# Declared for the profile paper: there alone counts are checked, Keras downloads its own weights, and layers of a model
+# with ImageNet weights are frozen. `weights` of a model is declared with its other options
 SELDOM_READ = {
     "split": {"datasets.*.check_counts"},
     "weights": {"backbones.*.file"},
