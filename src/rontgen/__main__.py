@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 Run = Annotated[str, typer.Option(metavar="RUN", help="active, or a key of `reported` in params.yaml.")]
-Kind = Annotated[str, typer.Option(help="Which of a run's model files: keras or onnx.")]
+Kind = Annotated[Literal["keras", "onnx"], typer.Option(help="Which of a run's model files.")]
 Address = Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 is this machine alone.")]
 
 

@@ -70,3 +70,10 @@ def test_help_waits_for_no_framework():
     subprocess.run([sys.executable, "-c", code], check=True)
     done = subprocess.run([sys.executable, "-m", "rontgen", "--help"], check=True, capture_output=True, text=True)
     assert "reproduce" in done.stdout and done.stderr == ""
+
+
+@pytest.mark.parametrize("verb", ["predict", "serve"])
+def test_another_kind_of_model_file_is_refused(verb):
+    done = CliRunner().invoke(cli.app, [verb, "active", "--kind", "tflite"])
+    assert done.exit_code == 2
+    assert "'tflite' is not one of 'keras', 'onnx'" in done.stderr
