@@ -76,4 +76,4 @@ def test_help_waits_for_no_framework():
 def test_another_kind_of_model_file_is_refused(verb):
     done = CliRunner().invoke(cli.app, [verb, "active", "--kind", "tflite"])
     assert done.exit_code == 2
-    assert "'tflite' is not one of 'keras', 'onnx'" in done.stderr
+    assert "is not one of" in done.stderr and "onnx" in done.stderr
