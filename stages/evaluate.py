@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from rontgen.core import errors, parts, runs
-from rontgen.core.imports import without_garbage_collection
+from rontgen.core.imports import importing_keras
 from rontgen.core.io import read_json, require, write_csv, write_json
 from rontgen.core.parts import Run
 from rontgen.data import arrays
@@ -36,7 +36,7 @@ def main() -> None:
     test = manifest[manifest["subset"] == "test"]
     pixels = arrays.read_images(run.image_set)[test.index]
 
-    with without_garbage_collection():
+    with importing_keras():
         from rontgen.models import files
         from rontgen.training import determinism
 

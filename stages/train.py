@@ -4,7 +4,7 @@ import argparse
 from contextlib import nullcontext
 
 from rontgen.core import errors, runs
-from rontgen.core.imports import without_garbage_collection
+from rontgen.core.imports import importing_keras
 from rontgen.core.io import write_csv, write_json
 from rontgen.data import arrays
 
@@ -18,7 +18,7 @@ def main() -> None:
     weights = arrays.read_weights(run.start)
 
     # --help and missing inputs need not wait for Keras
-    with without_garbage_collection():
+    with importing_keras():
         from rontgen.models.build import build_model
         from rontgen.training import callbacks, data_parallel, determinism, protocol
 

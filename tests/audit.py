@@ -1,6 +1,6 @@
 """Run stages, one after the other, and write what each opened, imported and read of params.yaml to a JSON file, a list.
 
-python tests/audit.py FINDINGS.json "stages/train.py --run active" "stages/export.py --run active"
+python tests/audit.py FINDINGS.json "stages/train.py --run active" "stages/evaluate.py --run active"
 
 All run in one process, for Keras takes seconds to import; but every stage imports the modules of `rontgen` anew.
 

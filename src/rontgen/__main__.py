@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from rontgen.core import errors, params, parts
+from rontgen.core import errors, params, parts, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.vocabulary import AS_STATED
 
@@ -141,10 +141,12 @@ def serve(
 def export(
     names: Annotated[list[str] | None, typer.Argument(metavar="[RUN]…", help="The runs to export.")] = None,
 ) -> None:
-    """Write the models of runs as ONNX, LiteRT and int8 LiteRT, checked against Keras, by DVC."""
+    """Write the models of runs as ONNX, LiteRT and int8 LiteRT, checked against Keras."""
     from rontgen.serving import export as module
 
-    module.reproduce(names or [parts.ACTIVE])
+    found = [runs.load_run(name) for name in names or [parts.ACTIVE]]
+    for run in found:
+        module.export(run)
 
 
 @verb

@@ -1,7 +1,7 @@
 import shutil
 
 import pytest
-from dvc.utils.serialize import modify_yaml
+from dvc.utils.hydra import apply_overrides
 
 from conftest import ROOT
 from rontgen.core import params, sections
@@ -220,7 +220,6 @@ def test_a_change_of_what_is_not_there_is_refused(key):
 def test_the_file_is_as_dvc_writes_it(tmp_path):
     """So that `dvc exp run -S` changes one line."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    with modify_yaml(str(tmp_path / "params.yaml")) as values:
-        values["model"] = "vgg16"
+    apply_overrides(tmp_path / "params.yaml", ["model=vgg16"])
     before, after = (path.read_text().splitlines() for path in (ROOT / "params.yaml", tmp_path / "params.yaml"))
     assert [line for line in before if line not in after] == ["model: resnet50v2           # a key of `models`"]

@@ -60,8 +60,7 @@ class Index:
     """What DVC makes of dvc.yaml: the stages with what they declare, and their graph."""
 
     def __init__(self, repo):
-        # the exports, which `make repro` does not run, have no stage below them; test_declarations.py audits them
-        self.stages = [stage for stage in repo.index.stages if not stage.addressing.startswith("exports/")]
+        self.stages = list(repo.index.stages)
         self.names = {stage.addressing for stage in self.stages}
         self.graph = repo.index.graph.subgraph(self.stages)  # from a stage to those that it reads from
 

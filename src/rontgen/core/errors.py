@@ -1,7 +1,6 @@
 """The one exception family, and how a stage script prints it."""
 
 import errno
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,8 +54,6 @@ def needs_extra(name: str) -> Iterator[None]:
 
 def run(main: Callable[[], None]) -> None:
     """Call `main`; print a RontgenError or a storage error as one `error: …` line and exit with 2."""
-    # TensorFlow, which main may import, would begin with lines about the processor
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         main()
     except RontgenError as error:

@@ -1,14 +1,27 @@
-"""Slow imports."""
+"""Slow and noisy imports."""
 
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
-def without_garbage_collection() -> Iterator[None]:
-    """Import Keras in this block: it takes 3.8 seconds instead of 4.9, for what is imported is no garbage."""
+def importing_keras() -> Iterator[None]:
+    """Import Keras in this block: without TensorFlow's start-up lines, and in 3.8 seconds instead of 4.9.
+
+    The lines come from native code, whatever TF_CPP_MIN_LOG_LEVEL says, so the file of stderr is put aside meanwhile.
+    What is imported is no garbage, and is not searched for any.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    stderr = os.dup(2)
     gc.disable()
-    yield
-    gc.freeze()
-    gc.enable()
+    try:
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        gc.freeze()
+        gc.enable()

@@ -1,13 +1,11 @@
 """Exported models: a run's model as ONNX, LiteRT and int8 LiteRT.
 
 Each is evaluated on the full test set and compared with what `evaluate` wrote of the Keras model. With them goes
-model.json: what a predictor of X-rays must know besides the weights. The stages are in exports/dvc.yaml; the page
-and `rontgen predict` read from here.
+model.json: what a predictor of X-rays must know besides the weights. The page
+and `rontgen predict` read from here where the Keras model is the one that was exported.
 """
 
 import hashlib
-import subprocess
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -17,10 +15,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from rontgen.core import errors, parts, runs
+from rontgen.core import errors, parts
 from rontgen.core.errors import RontgenError
+from rontgen.core.imports import importing_keras
 from rontgen.core.io import read_json, replacing, require, write_json
-from rontgen.core.parts import ACTIVE, Run
+from rontgen.core.parts import Run
 from rontgen.data import arrays
 from rontgen.evaluation.metrics import predict, read_predictions
 from rontgen.serving import ood, ood_probes
@@ -46,11 +45,6 @@ CALIBRATION_IMAGES = 100
 LATENCY_IMAGES = 50
 
 
-def stage(run: str) -> str:
-    """The DVC stage that exports a run."""
-    return f"{FOLDER}/dvc.yaml:" + ("export" if run == ACTIVE else f"reported_export@{run}")
-
-
 def command(run: str) -> str:
     """The command that exports a run."""
     return f"rontgen export {run}"
@@ -66,8 +60,11 @@ def export(run: Run) -> None:
     predictions = predictions_of(run)
     subsets = arrays.read_subsets(run.image_set)
 
-    from rontgen.models import files
-    from rontgen.training import determinism
+    with errors.needs_extra("app"), importing_keras():
+        import onnx  # noqa: F401
+
+        from rontgen.models import files
+        from rontgen.training import determinism
 
     determinism.prepare(seed=0, threads=run.threads)
     model = files.load(run.model_file, run.command)
@@ -113,17 +110,6 @@ def predictions_of(run: Run) -> pd.DataFrame:
     evaluate = parts.stage_command("evaluate", run.name)
     with require(run.predictions, evaluate).open() as file:
         return read_predictions(file, str(run.predictions), evaluate)
-
-
-def reproduce(names: list[str]) -> None:
-    """Export runs by DVC, which makes what they need first. Raises RontgenError where a stage fails."""
-    for name in names:
-        runs.load_run(name)
-    with errors.needs_extra("app"):
-        import onnx  # noqa: F401
-    command = [sys.executable, "-m", "dvc", "repro", *(stage(name) for name in names)]
-    if subprocess.run(command, check=False).returncode != 0:
-        raise RontgenError("a stage failed, see above: mend it and run the same command again")
 
 
 def read(run: Run) -> tuple[dict | None, dict | None]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from rontgen.core import parts, runs
 from rontgen.core.errors import RontgenError
+from rontgen.core.imports import importing_keras
 from rontgen.core.io import commit, read_json, require
 from rontgen.data import arrays, decoding
 from rontgen.evaluation import metrics
@@ -70,8 +71,9 @@ class Predictor:
                 )
             self._model = export.open_file("onnx", file, run.threads)
         else:
-            from rontgen.evaluation import gradcam
-            from rontgen.models import files
+            with importing_keras():
+                from rontgen.evaluation import gradcam
+                from rontgen.models import files
 
             self._model = files.load(require(run.model_file, run.command), run.command)
             self.explains = gradcam.kind(self._model)
@@ -125,7 +127,8 @@ class Predictor:
 def open_predictors(names: list[str], kind: str = "keras") -> dict[str, Predictor]:
     """The predictor of each run, the backend prepared as `evaluate` prepares it."""
     if kind == "keras":
-        from rontgen.training import determinism
+        with importing_keras():
+            from rontgen.training import determinism
 
         determinism.prepare(seed=0, threads=runs.load_run(names[0]).threads)
     return {name: Predictor(name, kind) for name in names}
