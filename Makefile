@@ -63,7 +63,7 @@ bench: setup
 	python -m benchmarks.run $(if $(ORIGINALS),--originals $(ORIGINALS))
 
 ## make lint: style, formatting, which package may import which, and types
-lint: setup
+lint: .venv/installed-app
 	ruff check .
 	ruff format --check .
 	lint-imports --no-logo
