@@ -10,7 +10,8 @@ def results_table():
     rows = pd.read_csv(ROOT / "metrics/endpoints.csv", dtype={"paper": str})
     for row in rows[rows["seeds"] > 0].itertuples():
         reading = row.reading.replace("_", " ")
-        ours = f"{row.mean:.3f} ({row.low:.2f}–{row.high:.2f})"
+        interval = f" ({row.low:.2f}–{row.high:.2f})" if row.seeds > 1 else ""
+        ours = f"{row.mean:.3f}{interval}"
         yield f"| `{row.run}` | {row.paper} | {reading} | {row.seeds:.0f} | {ours} | {row.verdict} |"
 
 
