@@ -61,23 +61,11 @@ class _Body(NamedTuple):
 
 # The range of each measure, which are drawn in this order
 _RANGES = {
-    "apex": (-0.86, -0.76),
-    "base": (0.60, 0.72),
-    "breadth": (0.76, 0.86),
-    "dome": (0.20, 0.30),
-    "heart": (0.88, 1.18),
-    "rib_spacing": (0.165, 0.195),
-    "rib_phase": (0.0, 1.0),
-    "rib_fall": (0.45, 0.70),
-    "clavicle": (-0.60, -0.52),
-    "shoulder": (0.25, 0.45),
-    "girth": (0.92, 1.12),
-    "breast": (-0.10, 0.10),
-    "breast_height": (0.27, 0.47),
-    "gas": (-0.30, 0.30),
-    "fan": (0.0, 6.28),
-    "bend": (-0.8, 0.8),
-}
+    "apex": (-0.86, -0.76), "base": (0.60, 0.72), "breadth": (0.76, 0.86), "dome": (0.20, 0.30),
+    "heart": (0.88, 1.18), "rib_spacing": (0.165, 0.195), "rib_phase": (0.0, 1.0), "rib_fall": (0.45, 0.70),
+    "clavicle": (-0.60, -0.52), "shoulder": (0.25, 0.45), "girth": (0.92, 1.12), "breast": (-0.10, 0.10),
+    "breast_height": (0.27, 0.47), "gas": (-0.30, 0.30), "fan": (0.0, 6.28), "bend": (-0.8, 0.8),
+}  # fmt: skip
 
 
 class _Chest(NamedTuple):

@@ -169,14 +169,9 @@ def _balanced(
 
 
 def _fill(
-    images: pd.DataFrame,
-    classes: list[str],
-    targets: np.ndarray,
-    random: np.random.Generator,
-    *,
-    large_first: bool,
+    images: pd.DataFrame, classes: list[str], targets: np.ndarray, random: np.random.Generator, *, large_first: bool,
     overflow: bool,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """Place whole groups, in random order, where the largest share of their class's target is still open.
 
     targets: int array (classes, subsets). overflow: a group that fits nowhere goes to the emptiest subset; else, once
