@@ -71,5 +71,5 @@ lint: .venv/installed-app
 
 ## make clean: what the stages wrote, and the caches; the environment and data/archives stay
 clean:
-	rm -rf data/checked data/inputs data/raw data/weights data/split data/preprocessed data/balanced data/predictions data/near_duplicates data/leakage metrics/runs plots/runs models dvclive cards .dvc/cache .dvc/tmp
+	rm -rf data/checked data/inputs data/raw data/weights data/split data/preprocessed data/balanced data/predictions data/near_duplicates data/leakage metrics/runs metrics/preprocess metrics/shortcuts metrics/split plots/runs plots/curves plots/shortcuts models dvclive cards .dvc/cache .dvc/tmp
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

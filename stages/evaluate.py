@@ -1,6 +1,7 @@
 """Stage evaluate: probabilities of every test image, the metrics with their intervals, and their figures."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,10 +72,10 @@ def draw(
     roc = roc_table(predictions, run.classes)
     precision_recall = precision_recall_table(predictions, run.classes)
     calibration = calibration_table(predictions, run.classes)
-    write_csv(roc, run.plots / "roc.csv")
-    write_csv(precision_recall, run.plots / "precision_recall.csv")
-    write_csv(calibration, run.plots / "calibration.csv")
-    write_csv(predictions[["class", "predicted"]], run.plots / "confusion.csv")
+    curves = Path("plots/curves", run.name)
+    write_csv(roc, curves / "roc.csv")
+    write_csv(precision_recall, curves / "precision_recall.csv")
+    write_csv(calibration, curves / "calibration.csv")
 
     plots.history(history, best_epoch, run.name, run.plots / "history.png")
     plots.confusion_matrix(metrics["confusion"], run.name, run.plots / "confusion_matrix.png")
