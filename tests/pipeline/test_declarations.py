@@ -84,9 +84,9 @@ SELDOM_READ = {
     "weights": {"backbones.*.file"},
     "train": {"models.*.weights", "models.*.unfrozen_layers"},
 }
-# Folders that hold the outputs of all stages of a kind
+# Folders that hold the outputs of all stages of a kind; and of the active training, whose files DVC plots one by one
 GATHERED = {"data/near_duplicates", "data/predictions", "data/split", "metrics/runs"}
-GATHERED |= {f"metrics/{name}" for name in ("preprocess", "shortcuts", "split")}
+GATHERED |= {f"metrics/{name}" for name in ("preprocess", "runs/active/train", "shortcuts", "split")}
 WHOLE_SECTIONS = {"check", "inputs", "leakage", "leakage_gap", "compare", "cards"}
 
 # No stage declares a package's module that holds a docstring alone
