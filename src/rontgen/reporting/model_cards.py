@@ -6,6 +6,7 @@ templates/model_card.md.j2. A card holds nothing that differs between two runs o
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from rontgen.core import params, parts, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, replacing, require
 from rontgen.core.params import Params
-from rontgen.core.parts import ACTIVE, Run
+from rontgen.core.parts import ACTIVE, Run, Study
 from rontgen.core.sections import SUBSETS
 from rontgen.reporting.rendering import environment
 
@@ -41,6 +42,47 @@ PAPERS = {
 }
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What all cards share, each part as the stage of that name wrote it.
+
+    claims, endpoints: tables of text, see read_table. versions: the pinned version of each of PACKAGES.
+    """
+
+    leakage: dict[str, Any]
+    leakage_gap: dict[str, Any]
+    claims: pd.DataFrame
+    endpoints: pd.DataFrame
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the card of a run says, by the names that its template uses.
+
+    paper: the work behind the study, None for the active run. settings: key in params.yaml and value, as text.
+    metrics, intervals, train, time, audit, preprocess, shortcuts: the JSON files of the run, its split, its images
+    and its dataset. endpoints: rows of the published accuracies, see shown. findings: how many other numbers have each
+    finding, of this run and of its whole study. contradictions: see contradictions.
+    """
+
+    run: Run
+    study: Study
+    paper: str | None
+    is_demo: bool
+    settings: list[tuple[str, str]]
+    metrics: dict[str, Any]
+    intervals: dict[str, Any]
+    train: dict[str, Any]
+    time: dict[str, Any]
+    audit: dict[str, Any]
+    preprocess: dict[str, Any]
+    shortcuts: dict[str, Any]
+    endpoints: list[dict[str, str]]
+    findings: tuple[dict[str, int], dict[str, int]]
+    contradictions: list[dict[str, Any]]
+
+
 def write_cards(folder: Path = FOLDER) -> None:
     """Write a card for the active run and each reported one, and a README.md that lists them; other cards go.
 
@@ -49,8 +91,10 @@ def write_cards(folder: Path = FOLDER) -> None:
     values = params.load()
     evidence = read_evidence()
     cards = [gather(name, values, evidence) for name in [ACTIVE, *values.reported]]
-    texts = {f"{card['run'].name}.md": _render("model_card.md.j2", **card) for card in cards}
-    texts["README.md"] = _render("cards_readme.md.j2", cards=cards, is_demo=values.profile == "demo")
+    shared = {"leakage": evidence.leakage, "leakage_gap": evidence.leakage_gap, "versions": evidence.versions}
+    shared["subsets"] = SUBSETS
+    texts = {f"{card.run.name}.md": _render("model_card.md.j2", **shared | vars(card)) for card in cards}
+    texts["README.md"] = _render("cards_readme.md.j2", cards=cards, is_demo=values.profile == "demo", **shared)
 
     for name, text in texts.items():
         with replacing(folder / name) as temporary:
@@ -60,46 +104,45 @@ def write_cards(folder: Path = FOLDER) -> None:
             path.unlink()
 
 
-def read_evidence() -> dict[str, Any]:
-    """What the cards share: leakage and leakage_gap (dicts), claims and endpoints (tables of text), and versions, by
-    package."""
-    return {
-        "leakage": read_json(LEAKAGE, "dvc repro leakage"),
-        "leakage_gap": read_json(LEAKAGE_GAP, "dvc repro leakage_gap"),
-        "claims": read_table(CLAIMS, "dvc repro compare"),
-        "endpoints": read_table(ENDPOINTS, "dvc repro compare"),
-        "versions": _versions(REQUIREMENTS),
-    }
+def read_evidence() -> Evidence:
+    """What the cards share. Raises RontgenError for a file that is missing, naming the command that makes it."""
+    return Evidence(
+        leakage=read_json(LEAKAGE, "dvc repro leakage"),
+        leakage_gap=read_json(LEAKAGE_GAP, "dvc repro leakage_gap"),
+        claims=read_table(CLAIMS, "dvc repro compare"),
+        endpoints=read_table(ENDPOINTS, "dvc repro compare"),
+        versions=_versions(REQUIREMENTS),
+    )
 
 
-def gather(name: str, values: Params, evidence: dict[str, Any]) -> dict[str, Any]:
-    """All that the card of the run `name` says, by the names that its template uses.
+def gather(name: str, values: Params, evidence: Evidence) -> Card:
+    """What the card of the run `name` says.
 
     Raises RontgenError for a file that is missing, naming the command that makes it.
     """
     run = runs.load_run(name)
     study, evaluate = run.image_set.study, parts.stage_command("evaluate", name)
-    claims, endpoints, dataset = evidence["claims"], evidence["endpoints"], study.dataset_name
-    endpoints = endpoints[endpoints["trained"] == name]
+    claims, dataset = evidence.claims, study.dataset_name
+    endpoints = evidence.endpoints[evidence.endpoints["trained"] == name]
     others, rows = claims[claims["metric"] != "test.accuracy"], list(endpoints["run"].unique())
-    return evidence | {
-        "run": run,
-        "study": study,
-        "paper": PAPERS.get(study.name),
-        "is_demo": values.profile == "demo",
-        "settings": list(_settings(run, values)),
-        "metrics": read_json(run.metrics, evaluate),
-        "intervals": read_json(run.intervals, evaluate),
-        "train": read_json(run.train_metrics, run.command),
-        "time": read_json(run.time_metrics, run.command),
-        "audit": read_json(study.audit, study.command),
-        "preprocess": read_json(run.image_set.preprocess_metrics, run.image_set.command),
-        "shortcuts": read_json(Path("metrics/shortcuts", f"{dataset}.json"), f"dvc repro shortcuts@{dataset}"),
-        "endpoints": shown(endpoints),
-        "findings": [_counts(others[others["run"].isin(part)]["finding"]) for part in (rows, [study.name])],
-        "contradictions": contradictions(claims[claims["run"].isin([*rows, study.name])]),
-        "subsets": SUBSETS,
-    }
+    own, of_study = (_counts(others[others["run"].isin(part)]["finding"]) for part in (rows, [study.name]))
+    return Card(
+        run=run,
+        study=study,
+        paper=PAPERS.get(study.name),
+        is_demo=values.profile == "demo",
+        settings=list(_settings(run, values)),
+        metrics=read_json(run.metrics, evaluate),
+        intervals=read_json(run.intervals, evaluate),
+        train=read_json(run.train_metrics, run.command),
+        time=read_json(run.time_metrics, run.command),
+        audit=read_json(study.audit, study.command),
+        preprocess=read_json(run.image_set.preprocess_metrics, run.image_set.command),
+        shortcuts=read_json(Path("metrics/shortcuts", f"{dataset}.json"), f"dvc repro shortcuts@{dataset}"),
+        endpoints=shown(endpoints),
+        findings=(own, of_study),
+        contradictions=contradictions(claims[claims["run"].isin([*rows, study.name])]),
+    )
 
 
 def read_table(path: Path, command: str) -> pd.DataFrame:
