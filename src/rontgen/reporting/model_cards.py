@@ -7,7 +7,6 @@ templates/model_card.md.j2. A card holds nothing that differs between two runs o
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from rontgen.core.io import read_json, replacing, require
 from rontgen.core.params import Params
 from rontgen.core.parts import ACTIVE, Run, Study
 from rontgen.core.sections import SUBSETS
-from rontgen.reporting.rendering import environment
+from rontgen.reporting import rendering
 
 FOLDER = Path("cards")
 CLAIMS = Path("metrics/claims.csv")
@@ -91,7 +90,7 @@ def write_cards(folder: Path = FOLDER) -> None:
     values = params.load()
     evidence = read_evidence()
     cards = [gather(name, values, evidence) for name in [ACTIVE, *values.reported]]
-    shared = {"leakage": evidence.leakage, "leakage_gap": evidence.leakage_gap, "versions": evidence.versions}
+    shared: dict[str, Any] = {"leakage": evidence.leakage, "leakage_gap": evidence.leakage_gap, "versions": evidence.versions}
     shared["subsets"] = SUBSETS
     texts = {f"{card.run.name}.md": _render("model_card.md.j2", **shared | vars(card)) for card in cards}
     texts["README.md"] = _render("cards_readme.md.j2", cards=cards, is_demo=values.profile == "demo", **shared)
@@ -193,15 +192,16 @@ def _settings(run: Run, values: Params) -> Iterator[tuple[str, str]]:
     }
     yield "profile", values.profile
     for key, value in sections.items():
-        yield from _flat(key, value)
+        yield from flat(key, value)
 
 
-def _flat(key: str, value: object) -> Iterator[tuple[str, str]]:
+def flat(key: str, value: object) -> Iterator[tuple[str, str]]:
+    """A setting, or all those of a section, by their keys in params.yaml, as text."""
     if isinstance(value, BaseModel):
         value = value.model_dump(exclude_unset=True)
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _flat(f"{key}.{name}", inner)
+            yield from flat(f"{key}.{name}", inner)
     elif isinstance(value, bool):
         yield key, "yes" if value else "no"
     else:
@@ -223,20 +223,8 @@ def _versions(path: Path) -> dict[str, str]:
 
 def _render(template: str, **values: Any) -> str:
     try:
-        return _environment().get_template(template).render(values)
+        return rendering.markdown(template, **values)
     except (jinja2.UndefinedError, KeyError) as error:
         raise RontgenError(
             f"{values['run'].name}: expected every number of its model card, {error}: run `dvc repro cards`"
         ) from error
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    loader = jinja2.PackageLoader("rontgen.reporting")
-    # Markdown has its own escapes, see _text
-    return environment(loader, autoescape=False, finalize=_text, keep_trailing_newline=True)
-
-
-def _text(value: object) -> str:
-    """Any value on one line, with what would be Markdown or HTML in it escaped."""
-    return re.sub(r"([\\`*\[|]|<(?=[A-Za-z/!?]))", r"\\\1", str(value).replace("\n", " "))

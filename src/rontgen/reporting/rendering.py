@@ -1,8 +1,11 @@
 """Templates and the numbers in them, as cards, the report and the page show them."""
 
+import re
+from functools import cache
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 
 def environment(loader: jinja2.BaseLoader, **options: Any) -> jinja2.Environment:
@@ -15,6 +18,38 @@ def environment(loader: jinja2.BaseLoader, **options: Any) -> jinja2.Environment
     made.filters |= {"rate": rate, "number": number}
     made.globals["with_interval"] = with_interval
     return made
+
+
+def markdown(template: str, **values: Any) -> str:
+    """A Markdown template of reporting/templates, filled in; values are escaped, but for those of the filter markdown."""
+    return _markdown_environment().get_template(template).render(values)
+
+
+@cache
+def _markdown_environment() -> jinja2.Environment:
+    # Markdown has its own escapes, see _escaped
+    loader = jinja2.PackageLoader("rontgen.reporting")
+    made = environment(loader, autoescape=False, finalize=_escaped, keep_trailing_newline=True)
+    made.filters |= {"markdown": Markup, "ranges": ranges}
+    return made
+
+
+def _escaped(value: object) -> str:
+    """Any value on one line, with what would be Markdown or HTML in it escaped; Markup is Markdown as it stands."""
+    if isinstance(value, Markup):
+        return str(value)
+    return re.sub(r"([\\`*\[|]|<(?=[A-Za-z/!?]))", r"\\\1", str(value).replace("\n", " "))
+
+
+def ranges(numbers: list[int]) -> str:
+    """Sorted numbers as `--seeds` takes them: 1-3,5."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and number == found[-1][-1] + 1:
+            found[-1].append(number)
+        else:
+            found.append([number])
+    return ",".join(f"{part[0]}-{part[-1]}" if len(part) > 1 else str(part[0]) for part in found)
 
 
 def rate(value: float) -> str:

@@ -1,0 +1,102 @@
+"""Pages that quote records: docs/real-data.md, docs/cards/ and the results in README.md.
+
+`rontgen docs` writes them. They follow from results/, papers.yaml and params.yaml alone, so that every clone of a commit
+writes the same bytes.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rontgen.core import params, runs
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import replacing
+from rontgen.core.vocabulary import AS_STATED
+from rontgen.evidence import real_data, records, verdicts
+from rontgen.evidence.published import load_papers
+from rontgen.evidence.real_data import SCORES, StudyEvidence
+from rontgen.reporting import model_cards, rendering
+
+README, REAL_DATA, CARDS = Path("README.md"), Path("docs/real-data.md"), Path("docs/cards")
+BEGIN, END = "<!-- results: written by `rontgen docs` -->", "<!-- end of results -->"
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The published row of a study that README quotes: the highest accuracy of those with a record.
+
+    rows: of verdicts.Claims.endpoints, as stated first, readings without a record left out. command: repeats it.
+    """
+
+    study: str
+    rows: list[dict[str, Any]]
+    command: str
+
+
+def write() -> list[Path]:
+    """Write every page, and remove cards of runs that have no record any more; returns the paths written.
+
+    Raises RontgenError where README.md lacks the marks BEGIN and END.
+    """
+    pages = render()
+    for path, text in pages.items():
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    for path in set(CARDS.glob("*.md")) - set(pages):
+        path.unlink()
+    return list(pages)
+
+
+def render() -> dict[Path, str]:
+    """The text of every page, by its path."""
+    papers, values, found = load_papers(Path("papers.yaml")), params.load(), records.read_all()
+    claims = verdicts.compare(papers, values, found, [])
+    studies = real_data.gather(papers, values, claims, found)
+    shared = {"papers": model_cards.PAPERS, "scores": SCORES, "conclusions": real_data.conclusions}
+    headlines = [headline for study in studies if (headline := _headline(study))]
+    results = rendering.markdown("readme_results.md.j2", headlines=headlines, studies=studies, **shared)
+    pages = {
+        README: _with_results(README.read_text(encoding="utf-8"), results),
+        REAL_DATA: rendering.markdown("real_data.md.j2", studies=studies, **real_data.read_audits(), **shared),
+    }
+    return pages | {CARDS / f"{run}.md": _card(run, study) for study in studies for run in study.runs}
+
+
+def _headline(study: StudyEvidence) -> Headline | None:
+    recorded = study.rows[study.rows["seeds"] > 0]
+    if recorded.empty:
+        return None
+    best = recorded.loc[recorded["paper"].astype(float).idxmax(), "run"]
+    rows = recorded[recorded["run"] == best]
+    training = next(one for one in study.trainings if one.run == rows.iloc[0]["trained"])
+    command = training.command(study.readings.get(training.reading))
+    return Headline(study.name, rows.to_dict("records"), command)
+
+
+def _card(name: str, study: StudyEvidence) -> str:
+    run, trainings = runs.load_run(name), [training for training in study.trainings if training.run == name]
+    record = trainings[0].records[0]
+    return rendering.markdown(
+        "record_card.md.j2",
+        run=run,
+        study=run.image_set.study,
+        paper=model_cards.PAPERS[study.name],
+        record=record,
+        settings=[pair for key, value in record.provenance["settings"].items() for pair in model_cards.flat(key, value)],
+        trainings=trainings,
+        commits=list(dict.fromkeys(commit for training in trainings for commit in training.commits)),
+        deviations=[text for text, names in study.deviations.items() if name in names],
+        rows=study.rows[study.rows["trained"] == name].to_dict("records"),
+        gap=study.gaps.get(name),
+        leaks=study.leaks if not run.image_set.study.is_leakfree else {},
+        shortcuts=study.shortcuts,
+        scores=SCORES,
+    )
+
+
+def _with_results(text: str, results: str) -> str:
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise RontgenError(f"{README}: expected the lines {BEGIN} and {END}: run `git checkout {README}`")
+    return f"{before}{BEGIN}\n\n{results}\n{END}{after}"
