@@ -1,4 +1,4 @@
-"""Stage compare: a verdict on every published row and a description of every other number, as tables and a figure."""
+"""Stage compare: a verdict on every published row and a description of every other number, as tables and figures."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from rontgen.core import errors, params
 from rontgen.evidence import records, verdict_table, verdicts
 from rontgen.evidence.ledger import write
 from rontgen.evidence.published import load_papers
-from rontgen.reporting import verdict_plot
+from rontgen.reporting import record_plot, verdict_plot
 
 
 def main() -> None:
@@ -16,13 +16,17 @@ def main() -> None:
     show = parser.parse_args().show
 
     published, values = load_papers(Path("papers.yaml")), params.load()
-    ledger = verdicts.compare(published, values, records.read_all(), verdicts.workspace(values))
+    found = records.read_all()
+    ledger = verdicts.compare(published, values, found, verdicts.workspace(values))
 
     if show:
         print(verdict_table.show(ledger))
         return
     write(ledger, published, Path("metrics"))
     verdict_plot.draw(ledger.endpoints, Path("plots/claims.png"))
+    for run, readings in records.by_run(found).items():
+        seeds = {name: [(one.roc, one.history) for one in group] for name, group in readings.items()}
+        record_plot.draw(run, seeds, Path("plots/records", f"{run}.png"))
 
 
 if __name__ == "__main__":

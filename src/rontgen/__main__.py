@@ -161,6 +161,15 @@ def report(
 
 
 @verb
+def docs() -> None:
+    """Write what quotes the records: docs/real-data.md, docs/cards/ and the results in README.md."""
+    from rontgen.evidence import documents
+
+    for path in documents.write():
+        print(path)
+
+
+@verb
 def scale(
     targets: Annotated[list[str] | None, typer.Argument(metavar="[STAGE]…", help="Stages; all of dvc.yaml.")] = None,
     jobs: Annotated[int, typer.Option(help="Workers on this machine.")] = 2,

@@ -1,7 +1,7 @@
 """Pages that quote records: docs/real-data.md, docs/cards/ and the results in README.md.
 
-`rontgen docs` writes them. They follow from results/, papers.yaml and params.yaml alone, so that every clone of a commit
-writes the same bytes.
+`rontgen docs` writes them. They follow from results/, papers.yaml and params.yaml alone, so that every clone
+of a commit writes the same bytes.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from typing import Any
 from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
-from rontgen.core.vocabulary import AS_STATED
 from rontgen.evidence import real_data, records, verdicts
 from rontgen.evidence.published import load_papers
 from rontgen.evidence.real_data import SCORES, StudyEvidence
@@ -25,12 +24,11 @@ BEGIN, END = "<!-- results: written by `rontgen docs` -->", "<!-- end of results
 class Headline:
     """The published row of a study that README quotes: the highest accuracy of those with a record.
 
-    rows: of verdicts.Claims.endpoints, as stated first, readings without a record left out. command: repeats it.
+    rows: of verdicts.Claims.endpoints, as stated first, readings without a record left out.
     """
 
     study: str
     rows: list[dict[str, Any]]
-    command: str
 
 
 def write() -> list[Path]:
@@ -54,7 +52,7 @@ def render() -> dict[Path, str]:
     studies = real_data.gather(papers, values, claims, found)
     shared = {"papers": model_cards.PAPERS, "scores": SCORES, "conclusions": real_data.conclusions}
     headlines = [headline for study in studies if (headline := _headline(study))]
-    results = rendering.markdown("readme_results.md.j2", headlines=headlines, studies=studies, **shared)
+    results = rendering.markdown("readme_results.md.j2", headlines=headlines)
     pages = {
         README: _with_results(README.read_text(encoding="utf-8"), results),
         REAL_DATA: rendering.markdown("real_data.md.j2", studies=studies, **real_data.read_audits(), **shared),
@@ -67,10 +65,7 @@ def _headline(study: StudyEvidence) -> Headline | None:
     if recorded.empty:
         return None
     best = recorded.loc[recorded["paper"].astype(float).idxmax(), "run"]
-    rows = recorded[recorded["run"] == best]
-    training = next(one for one in study.trainings if one.run == rows.iloc[0]["trained"])
-    command = training.command(study.readings.get(training.reading))
-    return Headline(study.name, rows.to_dict("records"), command)
+    return Headline(study.name, recorded[recorded["run"] == best].to_dict("records"))
 
 
 def _card(name: str, study: StudyEvidence) -> str:
@@ -82,7 +77,7 @@ def _card(name: str, study: StudyEvidence) -> str:
         study=run.image_set.study,
         paper=model_cards.PAPERS[study.name],
         record=record,
-        settings=[pair for key, value in record.provenance["settings"].items() for pair in model_cards.flat(key, value)],
+        settings=[pair for setting in record.provenance["settings"].items() for pair in model_cards.flat(*setting)],
         trainings=trainings,
         commits=list(dict.fromkeys(commit for training in trainings for commit in training.commits)),
         deviations=[text for text, names in study.deviations.items() if name in names],

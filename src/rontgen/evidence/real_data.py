@@ -1,6 +1,5 @@
 """What the records show of each study: scores over seeds, the leakage gap, leaks, shortcuts, and what follows."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from rontgen.core.sections import LEAKFREE
 from rontgen.core.vocabulary import AS_STATED
 from rontgen.evidence import leakage_gap
 from rontgen.evidence.published import Papers, Reading
-from rontgen.evidence.records import FOLDER, Record
+from rontgen.evidence.records import FOLDER, Record, by_run
 from rontgen.evidence.verdicts import Claims
 from rontgen.reporting.rendering import ranges
 
@@ -128,11 +127,11 @@ def gather(papers: Papers, values: Params, claims: Claims, records: list[Record]
 
     Raises RontgenError where an audit in ARCHIVES is damaged.
     """
-    audits = read_audits()
+    audits, recorded = read_audits(), by_run(records)
     found = []
     for name, published in papers.studies.items():
         names = [run for run, row in values.reported.items() if row.study == name]
-        trainings = _trainings(records, names)
+        trainings = [Training(run, reading, seeds) for run in names for reading, seeds in recorded.get(run, {}).items()]
         rows = claims.endpoints[claims.endpoints["study"] == name]
         dataset = values.studies[name].dataset
         found.append(
@@ -157,15 +156,6 @@ def read_audits() -> dict[str, dict]:
         name: read_json(path, f"git checkout {path}") if (path := Path(ARCHIVES, f"{name}.json")).exists() else {}
         for name in ("leakage", "shortcuts", "ood")
     }
-
-
-def _trainings(records: Iterable[Record], names: list[str]) -> list[Training]:
-    found: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        if record.run in names:
-            found.setdefault((record.run, record.reading), []).append(record)
-    order = sorted(found, key=lambda key: (names.index(key[0]), key[1] != AS_STATED, key[1]))
-    return [Training(run, reading, found[run, reading]) for run, reading in order]
 
 
 def compare_runs(trainings: list[Training]) -> dict[str, Any] | None:
@@ -221,7 +211,7 @@ def _of_readings(study: StudyEvidence) -> list[str]:
             lines.append(f"The verdict on `{run}` depends on the reading: {', '.join(told)}.")
         elif len(rows) > 1:
             (verdict,) = rows["verdict"].unique()
-            lines.append(f"`{run}` is {verdict} by every reading: {_listed(list(rows['reading']))}.")
+            lines.append(f"`{run}` is {verdict} under every reading: {_listed(list(rows['reading']))}.")
     return lines
 
 
@@ -234,7 +224,7 @@ def _of_runs(tested: dict[str, Any]) -> str:
     (best, high), (worst, low) = ranked[0], ranked[-1]
     verb = "differ by more than" if tested["p"] < 0.05 else "do not differ by more than"
     return (
-        f"The {len(ranked)} runs, from `{best}` ({high:.3f}) to `{worst}` ({low:.3f}), {verb} chance explains "
+        f"The {len(ranked)} runs, from `{best}` ({high:.3f}) to `{worst}` ({low:.3f}), {verb} the seeds do "
         f"(repeated-measures analysis of variance over {tested['seeds']} seeds: F = {tested['f']:.2f}, "
         f"p = {tested['p']:.2g})."
     )
@@ -246,7 +236,7 @@ def _of_gap(run: str, gap: dict, leaks: dict[str, Any]) -> str:
     measured = f"{share}The leakage gap of `{run}` is {accuracy['gap']:+.3f} in accuracy"
     if "low" not in accuracy:
         return f"{measured} ({gap['note']})."
-    shown = "no gap is shown" if accuracy["low"] <= 0 <= accuracy["high"] else "more than seeds explain"
+    shown = "no gap is shown" if accuracy["low"] <= 0 <= accuracy["high"] else "more than the seeds explain"
     return f"{measured}, 95% interval {accuracy['low']:+.3f} to {accuracy['high']:+.3f}: {shown} ({gap['note']})."
 
 

@@ -13,7 +13,8 @@ import pandas as pd
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
-from rontgen.evaluation.metrics import COLUMNS, compute_metrics, read_predictions
+from rontgen.core.vocabulary import AS_STATED
+from rontgen.evaluation.metrics import COLUMNS, compute_metrics, read_predictions, roc_table
 
 FOLDER = Path("results")
 
@@ -41,6 +42,15 @@ class Record:
     def name(self) -> str:
         return f"{self.run}/{self.reading}/seed-{self.seed}"
 
+    @property
+    def classes(self) -> list[str]:
+        return self.predictions.columns[len(COLUMNS) :].tolist()
+
+    @property
+    def roc(self) -> pd.DataFrame:
+        """A table of evaluation.metrics.roc_table."""
+        return roc_table(self.predictions, self.classes)
+
 
 def path_of(run: str, reading: str, seed: int, folder: Path = FOLDER) -> Path:
     return folder / run / reading / f"seed-{seed}"
@@ -50,6 +60,15 @@ def read_all(folder: Path = FOLDER) -> list[Record]:
     """Every record, by run, reading and seed. Raises RontgenError where a file of one is missing or damaged."""
     places = sorted(folder.glob("*/*/seed-*"), key=lambda path: (*path.parts[-3:-1], _seed(path)))
     return [read(path) for path in places]
+
+
+def by_run(found: list[Record]) -> dict[str, dict[str, list[Record]]]:
+    """Records by run and then by reading, as stated first."""
+    order = sorted(found, key=lambda record: (record.run, record.reading != AS_STATED, record.reading, record.seed))
+    grouped: dict[str, dict[str, list[Record]]] = {}
+    for record in order:
+        grouped.setdefault(record.run, {}).setdefault(record.reading, []).append(record)
+    return grouped
 
 
 def read(path: Path) -> Record:
@@ -88,8 +107,7 @@ def write(record: Record, folder: Path = FOLDER) -> Path:
 
 def check(record: Record) -> list[str]:
     """What of a record's test metrics its predictions do not give, each in one line; none where all agree."""
-    classes = record.predictions.columns[len(COLUMNS) :].tolist()
-    expected = _flat(compute_metrics(record.predictions, classes))
+    expected = _flat(compute_metrics(record.predictions, record.classes))
     received = _flat(record.metrics["test"])
     wrong = [
         f"{record.name}: {name}: the predictions give {value}, the record has {received.get(name, 'nothing')}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -118,19 +119,39 @@ def shortcuts(probes: dict[str, dict], images: pd.DataFrame, title: str, path: P
     sizes.set_xlabel("width (pixels)")
     sizes.set_ylabel("height (pixels)")
     sizes.legend(frameon=False, fontsize=8, markerscale=1.6)
-    for row, result in enumerate(probes.values()):
-        areas.plot([result["low"], result["high"]], [row, row], color="black", linewidth=1.5)
-        areas.plot(result["roc_auc"], row, "o", color="black", markersize=5)
-        areas.text(1.04, row, f"{result['roc_auc']:.3f}", va="center", fontsize=9)
-    areas.axvline(0.5, color="0.6", linestyle=":")
-    areas.text(0.51, -0.7, "chance", va="center", color="0.4", fontsize=8)
-    areas.set_xlim(min(0.4, *(result["low"] - 0.05 for result in probes.values())), 1.02)
-    areas.set_ylim(len(probes) - 0.5, -1)
-    areas.set_yticks(range(len(probes)), list(probes))
-    areas.set_xlabel("ROC-AUC, 95% interval by patient")
-    areas.spines[["top", "right"]].set_visible(False)
+    _probe_scores(areas, probes)
     figure.suptitle(title)
     save(figure, path)
+
+
+def probe_scores(datasets: dict[str, dict], path: Path) -> None:
+    """Draw the ROC-AUC of each probe with its interval, a panel for each dataset, as a PNG.
+
+    datasets: what shortcuts.probe gives, by dataset.
+    """
+    heights = [len(found["probes"]) + 2.5 for found in datasets.values()]
+    figure = Figure(figsize=(6, 0.3 + 0.24 * sum(heights)), **STYLE)
+    column = figure.subplots(len(datasets), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (name, found) in zip(column, datasets.items(), strict=True):
+        _probe_scores(axes, found["probes"])
+        axes.set_title(f"{name}: {found['images']:,} images", fontsize=9)
+    for axes in column[:-1]:
+        axes.set_xlabel("")
+    save(figure, path)
+
+
+def _probe_scores(axes: Axes, probes: dict[str, dict]) -> None:
+    for row, result in enumerate(probes.values()):
+        axes.plot([result["low"], result["high"]], [row, row], color="black", linewidth=1.5)
+        axes.plot(result["roc_auc"], row, "o", color="black", markersize=5)
+        axes.text(1.04, row, f"{result['roc_auc']:.3f}", va="center", fontsize=9)
+    axes.axvline(0.5, color="0.6", linestyle=":")
+    axes.text(0.51, -0.7, "chance", va="center", color="0.4", fontsize=8)
+    axes.set_xlim(min(0.4, *(result["low"] - 0.05 for result in probes.values())), 1.02)
+    axes.set_ylim(len(probes) - 0.5, -1)
+    axes.set_yticks(range(len(probes)), list(probes))
+    axes.set_xlabel("ROC-AUC, 95% interval by patient")
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _short(member: str, length: int = 26) -> str:

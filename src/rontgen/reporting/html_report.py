@@ -5,6 +5,8 @@ command that makes it. The same files at the same commit make the same bytes.
 """
 
 import base64
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,45 +15,41 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from rontgen.core import params, parts, runs
+from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import commit, read_json, replacing, require
+from rontgen.core.io import commit, read_json, replacing
 from rontgen.core.params import Params
-from rontgen.core.parts import ACTIVE, ImageSet, Run
-from rontgen.core.sections import SUBSETS
-from rontgen.reporting import model_cards
+from rontgen.core.parts import ACTIVE, Run
+from rontgen.reporting import audit_plots, model_cards
 from rontgen.reporting.rendering import environment
 
 COMMAND = "make repro"  # makes all that the page needs
 CLAIMS_JSON = Path("metrics/claims.json")
 
-# What is drawn of each run and image set: the file's name, and what a reader who cannot see it is told
-RUN_FIGURES = {
-    "confusion_matrix": "confusion matrix, images by true and predicted class",
-    "roc": "ROC curve with its 95% band",
-    "precision_recall": "precision-recall curve with its 95% band",
-    "calibration": "reliability diagram, accuracy by confidence",
-    "history": "loss and accuracy by epoch",
-}
-IMAGE_SET_FIGURES = {
-    "class_counts": "images by class and subset, real and synthetic",
-    "contact_sheet": "some images of each class and subset",
-    "smote": "synthetic images between their two parents",
-}
+RECORDED_CARDS = Path("docs/cards")
+AUDITS = Path("results/archives")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A PNG of the page: its text for who cannot see it, and the command that makes it."""
+    """A PNG of the page, as base64: its text for who cannot see it; without data, the file and the command for it."""
 
-    path: Path
     text: str
-    command: str
+    data: str | None
+    path: Path | None = None
+    command: str | None = None
 
-    @property
-    def data(self) -> str | None:
-        """The PNG as base64; None where it is not there."""
-        return base64.b64encode(self.path.read_bytes()).decode() if self.path.exists() else None
+    @classmethod
+    def read(cls, path: Path, text: str, command: str) -> "Figure":
+        """The PNG in a file, which may be missing."""
+        return cls(text, base64.b64encode(path.read_bytes()).decode() if path.exists() else None, path, command)
+
+    @classmethod
+    def drawn(cls, draw: Callable[[Path], None], text: str) -> "Figure":
+        """What a drawing function writes."""
+        with tempfile.TemporaryDirectory() as folder:
+            draw(Path(folder, "figure.png"))
+            return cls(text, base64.b64encode(Path(folder, "figure.png").read_bytes()).decode())
 
 
 def write(output: Path) -> None:
@@ -68,7 +66,11 @@ def write(output: Path) -> None:
 def gather(values: Params) -> dict:
     """All that the page says, by the names that its template uses."""
     claims, endpoints = (model_cards.read_table(path, COMMAND) for path in (model_cards.CLAIMS, model_cards.ENDPOINTS))
-    counts, names = read_json(CLAIMS_JSON, COMMAND), [ACTIVE, *values.reported]
+    counts = read_json(CLAIMS_JSON, COMMAND)
+    leakage, shortcuts, archives = (
+        read_json(AUDITS / f"{name}.json", f"git checkout {AUDITS}") for name in ("leakage", "shortcuts", "provenance")
+    )
+    gaps = read_json(model_cards.LEAKAGE_GAP, COMMAND)["records"]
     return {
         "profile": values.profile,
         "commit": commit(),
@@ -78,64 +80,46 @@ def gather(values: Params) -> dict:
         "findings": counts["numbers"],
         "headlines": counts["headlines"],
         "contradictions": model_cards.contradictions(claims),
-        "leakage": read_json(model_cards.LEAKAGE, COMMAND),
-        "leakage_gap": read_json(model_cards.LEAKAGE_GAP, COMMAND),
-        "shortcuts": {name: read_json(Path("metrics/shortcuts", f"{name}.json"), COMMAND) for name in values.datasets},
-        "image_sets": [_image_set(runs.load_image_set(name)) for name in [ACTIVE, *values.image_sets]],
-        "runs": [_run(runs.load_run(name), endpoints) for name in names],
-        "subsets": SUBSETS,
+        "leakage": leakage,
+        "gaps": gaps,
+        "shortcuts": shortcuts,
+        "archives": archives["archives"],
+        "recorded": [_recorded(path, endpoints) for path in sorted(RECORDED_CARDS.glob("*.md"))],
+        "workspace": [_workspace(runs.load_run(name)) for name in [ACTIVE, *values.reported]],
         "figure": {
-            "claims": Figure(
+            "claims": Figure.read(
                 Path("plots/claims.png"), "published accuracy of each row, and what real runs gave", "dvc repro compare"
             ),
-            "leakage": Figure(Path("plots/leakage.png"), "share of test images that leak", "dvc repro leakage"),
-            "examples": Figure(Path("plots/leakage_examples.png"), "pairs of near duplicates", "dvc repro leakage"),
-            "leakage_gap": Figure(Path("plots/leakage_gap.png"), "leakage gap of accuracy", "dvc repro leakage_gap"),
-            "shortcuts": {
-                name: Figure(
-                    Path("plots/shortcuts", f"{name}.png"),
-                    f"{name}: image sizes by class, and ROC-AUC without the lungs",
-                    f"dvc repro shortcuts@{name}",
-                )
-                for name in values.datasets
-            },
+            "leakage": Figure.drawn(
+                lambda path: audit_plots.leaks(leakage["splits"], path), "share of test images that leak"
+            ),
+            "leakage_gap": Figure.drawn(
+                lambda path: audit_plots.leakage_gap({"records": gaps, "workspace": {}}, False, path),
+                "leakage gap of accuracy",
+            )
+            if gaps
+            else None,
+            "shortcuts": Figure.drawn(
+                lambda path: audit_plots.probe_scores(shortcuts, path), "ROC-AUC without the lungs"
+            ),
         },
     }
 
 
-def _image_set(image_set: ImageSet) -> dict:
-    drawn = [name for name in IMAGE_SET_FIGURES if name != "smote" or image_set.balance != "none"]
+def _recorded(card: Path, endpoints: pd.DataFrame) -> dict:
+    name = card.stem
     return {
-        "image_set": image_set,
-        "audit": read_json(image_set.study.audit, COMMAND),
-        "figures": [
-            Figure(
-                image_set.balance_plots / f"{name}.png",
-                f"{image_set.name}: {IMAGE_SET_FIGURES[name]}",
-                image_set.balance_command,
-            )
-            for name in drawn
-        ],
-    }
-
-
-def _run(run: Run, endpoints: pd.DataFrame) -> dict:
-    evaluate = parts.stage_command("evaluate", run.name)
-    card = require(model_cards.FOLDER / f"{run.name}.md", COMMAND).read_text(encoding="utf-8")
-    published = endpoints[endpoints["trained"] == run.name].drop_duplicates("run")  # the first of a row is as stated
-    return {
-        "run": run,
-        "metrics": read_json(run.metrics, COMMAND),
-        "intervals": read_json(run.intervals, COMMAND),
-        "published": published.to_dict("records"),
-        "figures": [
-            Figure(run.plots / f"{name}.png", f"{run.name}: {text}", evaluate) for name, text in RUN_FIGURES.items()
-        ],
-        "heatmaps": Figure(
-            run.gradcam, f"{run.name}: where it looks, in its surest answers, right and wrong", evaluate
+        "name": name,
+        "published": endpoints[endpoints["trained"] == name].drop_duplicates("run").to_dict("records"),
+        "figure": Figure.read(
+            Path("plots/records", f"{name}.png"), f"{name}: ROC curve and training of each seed", "dvc repro compare"
         ),
-        "card": _html(card),
+        "card": _html(card.read_text(encoding="utf-8")),
     }
+
+
+def _workspace(run: Run) -> dict:
+    return {"run": run, "metrics": read_json(run.metrics, COMMAND), "intervals": read_json(run.intervals, COMMAND)}
 
 
 def _html(markdown: str) -> Markup:

@@ -90,8 +90,12 @@ def write_cards(folder: Path = FOLDER) -> None:
     values = params.load()
     evidence = read_evidence()
     cards = [gather(name, values, evidence) for name in [ACTIVE, *values.reported]]
-    shared: dict[str, Any] = {"leakage": evidence.leakage, "leakage_gap": evidence.leakage_gap, "versions": evidence.versions}
-    shared["subsets"] = SUBSETS
+    shared: dict[str, Any] = {
+        "leakage": evidence.leakage,
+        "leakage_gap": evidence.leakage_gap,
+        "versions": evidence.versions,
+        "subsets": SUBSETS,
+    }
     texts = {f"{card.run.name}.md": _render("model_card.md.j2", **shared | vars(card)) for card in cards}
     texts["README.md"] = _render("cards_readme.md.j2", cards=cards, is_demo=values.profile == "demo", **shared)
 

@@ -21,7 +21,7 @@ def environment(loader: jinja2.BaseLoader, **options: Any) -> jinja2.Environment
 
 
 def markdown(template: str, **values: Any) -> str:
-    """A Markdown template of reporting/templates, filled in; values are escaped, but for those of the filter markdown."""
+    """A Markdown template of reporting/templates, filled in. Values are escaped, except by the filter `markdown`."""
     return _markdown_environment().get_template(template).render(values)
 
 
