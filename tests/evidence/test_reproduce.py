@@ -12,7 +12,7 @@ from conftest import ROOT, copy_repository
 from finished_project import recorded
 from rontgen.core.errors import RontgenError
 from rontgen.data import archives
-from rontgen.evidence import records, reproduce
+from rontgen.evidence import clone, records, reproduce
 
 RUN, STUDY = "pirngadi_simple_rnn", "studies.pirngadi"
 CODE = "src/rontgen/training/protocol.py"
@@ -138,24 +138,24 @@ def test_code_that_is_not_committed_is_refused(project, without_identity):
 
 
 def test_two_at_once_are_refused(project):
-    with reproduce._alone(), pytest.raises(RontgenError, match="another `rontgen reproduce` is at work here"):
+    with clone.alone(), pytest.raises(RontgenError, match="another `rontgen reproduce` or `rontgen audit` is at"):
         list(reproduce.reproduce([job()]))
 
 
 def test_a_clone_keeps_nothing_that_a_killed_run_left(project, monkeypatch):
-    for name, value in reproduce.IDENTITY.items():
+    for name, value in clone.IDENTITY.items():
         monkeypatch.setenv(name, value)
     Path("data/archives/.gitignore").write_text("*\n!.gitignore\n")
     git, dvc = ["git"], [sys.executable, "-m", "dvc"]
     for command in ([*git, "init", "-q"], [*dvc, "init", "-q"], [*git, "add", "-A"], [*git, "commit", "-qm", "start"]):
         subprocess.run(command, check=True)
-    clone = reproduce._clone(reproduce._commit())
-    (clone / "params.yaml").write_text("profile: another reading\n")
-    (clone / "dvc.lock").write_text("schema: '2.0'\nstag")
-    assert reproduce._clone(reproduce._commit()) == clone
-    assert (clone / "params.yaml").read_bytes() == Path("params.yaml").read_bytes()
-    assert not (clone / "dvc.lock").exists()
-    assert [path.name for path in (clone / "data/archives").glob("*.zip")] == list(put_by_hand(b"archive"))
+    folder = clone.prepare(clone.commit())
+    (folder / "params.yaml").write_text("profile: another reading\n")
+    (folder / "dvc.lock").write_text("schema: '2.0'\nstag")
+    assert clone.prepare(clone.commit()) == folder
+    assert (folder / "params.yaml").read_bytes() == Path("params.yaml").read_bytes()
+    assert not (folder / "dvc.lock").exists()
+    assert [path.name for path in (folder / "data/archives").glob("*.zip")] == list(put_by_hand(b"archive"))
 
 
 TINY = {
@@ -177,11 +177,11 @@ def test_a_run_is_recorded_as_an_experiment_and_not_trained_again(tmp_path, monk
         paper = paper.replace(old, new)
     (project / "params.yaml").write_text(head + mark + paper)
     monkeypatch.chdir(project)
-    for name, value in reproduce.IDENTITY.items():
+    for name, value in clone.IDENTITY.items():
         monkeypatch.setenv(name, value)
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
         subprocess.run(["git", *command], check=True)
-    for name in reproduce.IDENTITY:
+    for name in clone.IDENTITY:
         monkeypatch.delenv(name)
 
     planned, other = job(seed=1), job("smote_train_test", seed=1)

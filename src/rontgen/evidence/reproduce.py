@@ -1,18 +1,11 @@
-"""Reported runs in the profile `paper`, seed by seed, each as a DVC experiment, recorded in results/.
+"""Reported runs in the profile `paper`, seed by seed, each as a DVC experiment in the clone, recorded in results/."""
 
-They run in a clone of the project at the last commit, under .dvc/tmp, which shares the DVC cache: the workspace keeps
-its demo, and a record's code is that of a commit. A killed run goes on from its last saved epoch.
-"""
-
-import fcntl
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,20 +19,9 @@ from rontgen.core.sections import LEAKFREE
 from rontgen.core.vocabulary import AS_STATED
 from rontgen.data import by_hand
 from rontgen.evaluation.metrics import read_predictions
-from rontgen.evidence import provenance, records
+from rontgen.evidence import clone, provenance, records
 from rontgen.evidence.published import Papers, load_papers
 from rontgen.evidence.records import Record
-
-CLONE = Path(".dvc/tmp/reproduce")
-
-# What decides what a run computes: records name a commit, so these may not differ from it
-CODE = ("src", "stages", "dvc.yaml", "params.yaml", "papers.yaml", "requirements.txt")
-
-IDENTITY = {
-    f"GIT_{role}_{part}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for part, value in (("NAME", "rontgen"), ("EMAIL", "rontgen@localhost"))
-}
 
 
 @dataclass(frozen=True)
@@ -89,28 +71,13 @@ def reproduce(jobs: list[Job]) -> Iterator[tuple[Job, Record, bool]]:
 
     Raises RontgenError where the code is not committed or a stage fails.
     """
-    with _alone():
+    with clone.alone():
         yield from _one_by_one(jobs)
 
 
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Hold the clone for this process. Raises RontgenError where another one has it."""
-    path = CLONE.with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RontgenError(
-                "expected to be alone, another `rontgen reproduce` is at work here: wait for it"
-            ) from None
-        yield
-
-
 def _one_by_one(jobs: list[Job]) -> Iterator[tuple[Job, Record, bool]]:
-    commit, papers = _commit(), load_papers(Path("papers.yaml"))
-    clone = _clone(commit)
+    commit, papers = clone.commit(), load_papers(Path("papers.yaml"))
+    folder = clone.prepare(commit)
     seconds: list[float] = []
     for number, job in enumerate(jobs):
         recorded = _recorded(job, commit)
@@ -122,82 +89,25 @@ def _one_by_one(jobs: list[Job]) -> Iterator[tuple[Job, Record, bool]]:
         left = f", about {timedelta(seconds=round(mean * (len(jobs) - number)))} left" if mean else ""
         print(f"{job.name}: run {number + 1} of {len(jobs)}{left}", file=sys.stderr)
         begin = time.monotonic()
-        _run(job, clone, commit)
-        record = _collect(job, clone, commit, papers)
+        target = parts.stage_command("evaluate", job.run).removeprefix("dvc repro ")
+        clone.run(folder, commit, job.name, job.changes, [target])
+        record = _collect(job, folder, commit, papers)
         records.write(record)
         seconds.append(time.monotonic() - begin)
         yield job, record, True
 
 
-def _commit() -> str:
-    changed = _git("status", "--porcelain", "--", *CODE)
-    if changed:
-        first = changed.splitlines()[0][3:]
-        raise RontgenError(f"expected committed code, received changes in {first}: `git commit` or `git stash` them")
-    return _git("rev-parse", "HEAD")
-
-
-def _clone(commit: str) -> Path:
-    """A clone of the project at a commit, with this project's DVC cache and what was put into data/archives."""
-    clone = CLONE.absolute()
-    if not (clone / ".git").exists():
-        shutil.rmtree(clone, ignore_errors=True)
-        clone.parent.mkdir(parents=True, exist_ok=True)
-        _git("clone", "--quiet", "--no-checkout", ".", str(clone))
-    _git("fetch", "--quiet", "origin", commit, cwd=clone)
-    _restore(clone, commit)
-    (clone / ".dvc/tmp/rwlock").unlink(missing_ok=True)
-    cache = _dvc("cache", "dir", cwd=Path.cwd())
-    _dvc("config", "--quiet", "--local", "cache.dir", cache, cwd=clone)
-    _dvc("config", "--quiet", "--local", "cache.type", "reflink,hardlink,copy", cwd=clone)
-    kept = clone / by_hand.FOLDER
-    for path in kept.iterdir():
-        if path.name != ".gitignore" and not _same(path, by_hand.FOLDER / path.name):
-            path.unlink()
-    for path in by_hand.FOLDER.iterdir():
-        if not (kept / path.name).exists():
-            shutil.copy2(path, kept / path.name)
-    return clone
-
-
-def _restore(clone: Path, commit: str) -> None:
-    """The clone's tracked files as a commit has them, and no other dvc.lock.
-
-    `dvc exp run` leaves what it set in params.yaml, where the next job would take it for its own. DVC writes dvc.lock
-    in place, so that a kill may leave half of one; what was finished is in its run cache.
-    """
-    _git("checkout", "--quiet", "--force", "--detach", commit, cwd=clone)
-    _git("clean", "--quiet", "--force", "--", str(provenance.LOCK), cwd=clone)
-
-
-def _same(path: Path, other: Path) -> bool:
-    if not other.exists():
-        return False
-    one, two = path.stat(), other.stat()
-    return (one.st_size, one.st_mtime_ns) == (two.st_size, two.st_mtime_ns)
-
-
-def _run(job: Job, clone: Path, commit: str) -> None:
-    """The job as a DVC experiment in the clone, which this project's `dvc exp show` then has too."""
-    _restore(clone, commit)
-    changes = [part for key, value in job.changes.items() for part in ("-S", f"{key}={value}")]
-    target = parts.stage_command("evaluate", job.run).removeprefix("dvc repro ")
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--force", "--name", job.name, *changes, target]
-    code = subprocess.run(command, cwd=clone, env=_environment(clone), check=False).returncode
-    if code != 0:
-        raise RontgenError(f"{job.name}: a stage failed, see above: mend it and run the same command again")
-    _git("fetch", "--quiet", "--force", str(clone), "refs/exps/*:refs/exps/*")
-
-
-def _collect(job: Job, clone: Path, commit: str, papers: Papers) -> Record:
+def _collect(job: Job, folder: Path, commit: str, papers: Papers) -> Record:
     stated, planned = (
         runs.load_run(job.run, params.validate(params.changed(params.read(), changes)))
         for changes in (job.stated, job.changes)
     )
-    with chdir(clone):
+    with chdir(folder):
         run = runs.load_run(job.run)
         if provenance.settings(run) != provenance.settings(planned):
-            raise RontgenError(f"{job.name}: expected the job's settings, received others: run `rm -r {CLONE}` first")
+            raise RontgenError(
+                f"{job.name}: expected the job's settings, received others: run `rm -r {clone.FOLDER}` first"
+            )
         metrics = {
             "test": json.loads(run.metrics.read_text(encoding="utf-8")),
             "train": json.loads(run.train_metrics.read_text(encoding="utf-8")),
@@ -243,28 +153,3 @@ def _at(values: Any, key: str) -> Any:
     for name in key.split("."):
         values = values.get(name) if isinstance(values, dict) else None
     return values
-
-
-def _environment(clone: Path) -> dict[str, str]:
-    """Stages run on the clone's sources by this Python; git has an author where the user named none."""
-    paths = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "PYTHONPATH": str(clone / "src"),
-    }
-    return IDENTITY | os.environ | paths
-
-
-def _git(*arguments: str, cwd: Path | None = None) -> str:
-    return _output(["git", *arguments], cwd)
-
-
-def _dvc(*arguments: str, cwd: Path) -> str:
-    return _output([sys.executable, "-m", "dvc", *arguments], cwd)
-
-
-def _output(command: list[str], cwd: Path | None) -> str:
-    done = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        raise RontgenError(f"`{' '.join(command[:3])}` failed: {lines[-1] if lines else 'no message'}")
-    return done.stdout.strip()

@@ -1,0 +1,132 @@
+"""The clone in which real data are worked on: the project at its last commit, under .dvc/tmp, with its DVC cache.
+
+The workspace keeps its demo, what is recorded has the code of a commit, and a killed run goes on from where it was.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from rontgen.core.errors import RontgenError
+from rontgen.data import by_hand
+from rontgen.evidence import provenance
+
+FOLDER = Path(".dvc/tmp/reproduce")
+
+# What decides what a run computes: records name a commit, so these may not differ from it
+CODE = ("src", "stages", "dvc.yaml", "params.yaml", "papers.yaml", "requirements.txt")
+
+IDENTITY = {
+    f"GIT_{role}_{part}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for part, value in (("NAME", "rontgen"), ("EMAIL", "rontgen@localhost"))
+}
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold the clone for this process. Raises RontgenError where another one has it."""
+    path = FOLDER.with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RontgenError(
+                "expected to be alone, another `rontgen reproduce` or `rontgen audit` is at work here: wait for it"
+            ) from None
+        yield
+
+
+def commit() -> str:
+    """The last commit. Raises RontgenError where CODE differs from it."""
+    changed = git("status", "--porcelain", "--", *CODE)
+    if changed:
+        first = changed.splitlines()[0][3:]
+        raise RontgenError(f"expected committed code, received changes in {first}: `git commit` or `git stash` them")
+    return git("rev-parse", "HEAD")
+
+
+def prepare(commit: str) -> Path:
+    """A clone of the project at a commit, with this project's DVC cache and what was put into data/archives."""
+    clone = FOLDER.absolute()
+    if not (clone / ".git").exists():
+        shutil.rmtree(clone, ignore_errors=True)
+        clone.parent.mkdir(parents=True, exist_ok=True)
+        git("clone", "--quiet", "--no-checkout", ".", str(clone))
+    git("fetch", "--quiet", "origin", commit, cwd=clone)
+    _restore(clone, commit)
+    (clone / ".dvc/tmp/rwlock").unlink(missing_ok=True)
+    cache = _dvc("cache", "dir", cwd=Path.cwd())
+    _dvc("config", "--quiet", "--local", "cache.dir", cache, cwd=clone)
+    _dvc("config", "--quiet", "--local", "cache.type", "reflink,hardlink,copy", cwd=clone)
+    kept = clone / by_hand.FOLDER
+    for path in kept.iterdir():
+        if path.name != ".gitignore" and not _same(path, by_hand.FOLDER / path.name):
+            path.unlink()
+    for path in by_hand.FOLDER.iterdir():
+        if not (kept / path.name).exists():
+            shutil.copy2(path, kept / path.name)
+    return clone
+
+
+def run(clone: Path, commit: str, name: str, changes: Mapping[str, str], targets: Iterable[str]) -> None:
+    """Run stages in the clone as a DVC experiment, which this project's `dvc exp show` then has too.
+
+    changes: keys of params.yaml and their values. Raises RontgenError where a stage fails.
+    """
+    _restore(clone, commit)
+    set_ = [part for key, value in changes.items() for part in ("-S", f"{key}={value}")]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--force", "--name", name, *set_, *targets]
+    code = subprocess.run(command, cwd=clone, env=_environment(clone), check=False).returncode
+    if code != 0:
+        raise RontgenError(f"{name}: a stage failed, see above: mend it and run the same command again")
+    git("fetch", "--quiet", "--force", str(clone), "refs/exps/*:refs/exps/*")
+
+
+def _restore(clone: Path, commit: str) -> None:
+    """The clone's tracked files as a commit has them, and no other dvc.lock.
+
+    `dvc exp run` leaves what it set in params.yaml, where the next job would take it for its own. DVC writes dvc.lock
+    in place, so that a kill may leave half of one; what was finished is in its run cache.
+    """
+    git("checkout", "--quiet", "--force", "--detach", commit, cwd=clone)
+    git("clean", "--quiet", "--force", "--", str(provenance.LOCK), cwd=clone)
+
+
+def _same(path: Path, other: Path) -> bool:
+    if not other.exists():
+        return False
+    one, two = path.stat(), other.stat()
+    return (one.st_size, one.st_mtime_ns) == (two.st_size, two.st_mtime_ns)
+
+
+def _environment(clone: Path) -> dict[str, str]:
+    """Stages run on the clone's sources by this Python; git has an author where the user named none."""
+    paths = {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "PYTHONPATH": str(clone / "src"),
+    }
+    return IDENTITY | os.environ | paths
+
+
+def git(*arguments: str, cwd: Path | None = None) -> str:
+    """What a git command prints. Raises RontgenError where it fails."""
+    return _output(["git", *arguments], cwd)
+
+
+def _dvc(*arguments: str, cwd: Path) -> str:
+    return _output([sys.executable, "-m", "dvc", *arguments], cwd)
+
+
+def _output(command: list[str], cwd: Path | None) -> str:
+    done = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        raise RontgenError(f"`{' '.join(command[:3])}` failed: {lines[-1] if lines else 'no message'}")
+    return done.stdout.strip()
