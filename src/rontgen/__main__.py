@@ -22,6 +22,10 @@ app = typer.Typer(
 
 Run = Annotated[str, typer.Option(metavar="RUN", help="active, or a key of `reported` in params.yaml.")]
 Kind = Annotated[Literal["keras", "onnx"], typer.Option(help="Which of a run's model files.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-S", metavar="KEY=VALUE", help="Another setting, recorded as a deviation."),
+]
 Address = Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 is this machine alone.")]
 
 
@@ -41,10 +45,7 @@ def reproduce(
     names: Annotated[list[str], typer.Argument(metavar="RUN…", help="Keys of `reported` in params.yaml.")],
     seeds: Annotated[str, typer.Option(help="Such as 1-5, 7 or 1,3-4.")] = "1-5",
     reading: Annotated[str, typer.Option(help="A key of the study's `readings` in papers.yaml.")] = AS_STATED,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-S", metavar="KEY=VALUE", help="Another setting, recorded as a deviation."),
-    ] = None,
+    set_: Settings = None,
 ) -> None:
     """Run a paper's protocol on the real archives, seed by seed, and record it in results/.
 
@@ -53,10 +54,28 @@ def reproduce(
     """
     from rontgen.evidence import reproduce as module
 
-    jobs = module.plan(names, _numbers(seeds), reading, dict(_pair(text) for text in set_ or []))
+    jobs = module.plan(names, _numbers(seeds), reading, _pairs(set_))
     for job, record, _ in module.reproduce(jobs):
         test = record.metrics["test"]
         print(f"{job.name}: accuracy {test['accuracy']:.4f} on {test['test_images']} test images")
+
+
+@verb
+def audit(
+    originals: Annotated[
+        Path | None, typer.Option(help="A zip of full-size images in folders NORMAL and PNEUMONIA.")
+    ] = None,
+    set_: Settings = None,
+) -> None:
+    """Audit the real archives for leaks and shortcuts, test the out-of-distribution check, and record it."""
+    from rontgen.audits import shortcuts
+    from rontgen.evidence import archive_audit
+    from rontgen.serving import ood_archives
+
+    probed = {"originals": shortcuts.probe_originals(originals)} if originals else {}
+    found = archive_audit.record(_pairs(set_), ood_archives.measure, probed)
+    for name, leaks in found["leakage"]["splits"].items():
+        print(f"{name}: {leaks['test_any']} of {leaks['test_images']} test images leak")
 
 
 @verb
@@ -194,11 +213,13 @@ def _numbers(text: str) -> list[int]:
     return list(dict.fromkeys(numbers))
 
 
-def _pair(text: str) -> tuple[str, str]:
-    key, separator, value = text.partition("=")
-    if not separator:
-        raise RontgenError(f"--set: expected KEY=VALUE, received {text!r}")
-    return key, value
+def _pairs(texts: list[str] | None) -> dict[str, str]:
+    found = {}
+    for text in texts or []:
+        key, separator, found[key] = text.partition("=")
+        if not separator:
+            raise RontgenError(f"--set: expected KEY=VALUE, received {text!r}")
+    return found
 
 
 if __name__ == "__main__":

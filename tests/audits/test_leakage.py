@@ -61,7 +61,7 @@ def pairs(everything):
 def prints(rows, archive="a.zip"):
     """Fingerprints of images given as (member, sha256, class), as find_near is not asked of them."""
     images = pd.DataFrame(rows, columns=["member", "sha256", "class"])
-    images = images.assign(archive=archive, patient="", near=0, width=80, height=80)
+    images = images.assign(archive=archive, patient="", folder="", near=0, width=80, height=80)
     return Fingerprints(images, np.zeros((len(rows), 80, 80), np.uint8), images[["archive", "member"]].head(0))
 
 
@@ -71,6 +71,33 @@ def pair(first, second, kind="near"):
 
 def manifest(rows):
     return pd.DataFrame(rows, columns=["subset", "sha256", "patient"])
+
+
+def test_copies_and_patients_are_counted_between_an_archives_own_folders():
+    rows = [("train", "a", "p1"), ("train", "b", "p2"), ("test", "a", "p3"), ("test", "c", "p2"), ("test", "c", "p2")]
+    rows += [("test", "d", ""), ("test", "e", "p4"), ("val", "a", "p1")]
+    images = prints([(f"{number}.png", sha256, "NORMAL") for number, (_, sha256, _) in enumerate(rows)]).images
+    images = images.assign(folder=[row[0] for row in rows], patient=[row[2] for row in rows])
+    pairs = pd.DataFrame([pair(1, 6), pair(5, 6)])  # b and e, then d and e
+    found = leakage.audit({}, images, pairs, {})["folders"]
+    assert found == {
+        "a.zip": {
+            "train_images": 2,
+            "test_images": 5,
+            "exact_within": 1,
+            "near_within": 1,
+            "exact": 1,
+            "near": 1,
+            "patient": 2,
+            "shared_patients": 1,
+            "unknown_patient": 1,
+        }
+    }
+
+
+def test_an_archive_without_folders_of_its_own_is_not_counted_by_them():
+    images = prints([("0.png", "a", "NORMAL"), ("1.png", "a", "NORMAL")]).images
+    assert leakage.audit({}, images, pd.DataFrame([pair(0, 1, "exact")]), {})["folders"] == {}
 
 
 def test_every_planted_copy_is_found_and_no_other(demo, everything, pairs):
@@ -145,7 +172,7 @@ def test_across_datasets_only_copies_in_another_archive_count():
 
 
 def test_a_split_counts_each_kind_of_leak_and_each_image_once():
-    images = pd.DataFrame({"sha256": list("abcdefgh")})
+    images = pd.DataFrame({"sha256": list("abcdefgh"), "archive": "a.zip", "folder": ""})
     rows = [
         ("train", "a", "p1"),
         ("train", "b", ""),
@@ -177,7 +204,7 @@ def test_a_split_counts_each_kind_of_leak_and_each_image_once():
 
 
 def test_a_near_copy_is_found_from_either_side_and_an_exact_pair_is_not_near():
-    images = pd.DataFrame({"sha256": ["a", "b", "a"]})
+    images = pd.DataFrame({"sha256": ["a", "b", "a"], "archive": "a.zip", "folder": ""})
     pairs = pd.DataFrame([pair(0, 1), pair(0, 2, "exact")])
     for trained, tested in (("a", "b"), ("b", "a")):
         split = manifest([("train", trained, ""), ("test", tested, "")])

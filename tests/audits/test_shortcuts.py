@@ -13,7 +13,7 @@ from rontgen.reporting import audit_plots
 CLASSES = ["NORMAL", "PNEUMONIA"]
 
 
-def prints(classes, *, width=None, patients=None, thumbnails=None, seed=0):
+def prints(classes, *, width=None, colour=0.0, patients=None, thumbnails=None, seed=0):
     """Images of noise and of random sizes, of as many patients, but for what is given."""
     random, count = np.random.default_rng(seed), len(classes)
     images = pd.DataFrame(
@@ -25,6 +25,7 @@ def prints(classes, *, width=None, patients=None, thumbnails=None, seed=0):
             "width": random.integers(200, 300, count) if width is None else width,
             "height": random.integers(200, 300, count),
             "bytes": random.integers(9000, 20000, count),
+            "colour": colour,
         }
     )
     noise = random.integers(0, 256, (count, 80, 80), dtype=np.uint8)
@@ -57,9 +58,15 @@ def test_a_size_that_gives_the_class_away_is_seen_and_the_other_features_stay_at
         assert_chance(found[name])
 
 
+def test_a_tinted_class_is_seen_and_gray_files_tell_nothing():
+    tinted = np.where(np.arange(200) % 2, 3.0, 0.0)
+    assert probes(prints(alternating(200), colour=tinted))["colour"]["roc_auc"] == 1.0
+    assert probes(prints(alternating(200)))["colour"]["roc_auc"] == 0.5
+
+
 def test_without_a_signal_every_interval_holds_chance():
     found = probes(prints(alternating(200)))
-    assert list(found) == ["size", "width", "height", "bytes", "border", "thumbnail"]
+    assert list(found) == ["size", "width", "height", "bytes", "colour", "border", "thumbnail"]
     for result in found.values():
         assert_chance(result)
 

@@ -209,17 +209,17 @@ def test_a_gray_picture_has_no_colour_whatever_its_mode(xrays):
     gray = Image.fromarray(xrays["test"][0, ..., 0])
     wide = Image.fromarray(xrays["test"][0, ..., 0].astype(np.uint16) * 257)
     for image in (gray, wide, *(gray.convert(mode) for mode in ("1", "LA", "RGB", "RGBA", "P"))):
-        assert ood.colourfulness(encode(image)) == 0
+        assert decoding.colourfulness(encode(image)) == 0
     for image in (gray, wide):
-        assert ood.colourfulness(encode(image, transparency=0)) == 0
-    assert ood.colourfulness(encode(gray.convert("RGB"), "JPEG")) < 1
-    assert ood.colourfulness(encode(gray.convert("CMYK"), "JPEG")) < 1
+        assert decoding.colourfulness(encode(image, transparency=0)) == 0
+    assert decoding.colourfulness(encode(gray.convert("RGB"), "JPEG")) < 1
+    assert decoding.colourfulness(encode(gray.convert("CMYK"), "JPEG")) < 1
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P"), ("JPEG", "RGB")])
 def test_a_colour_photograph_is_colourful(kind, mode):
     for photograph in load_sample_images().images:
-        values = ood.colourfulness(encode(Image.fromarray(photograph).convert(mode), kind))
+        values = decoding.colourfulness(encode(Image.fromarray(photograph).convert(mode), kind))
         expected = np.ptp(photograph.astype(int), axis=2).mean()
         assert values > ood.COLOUR
         assert values == pytest.approx(expected, rel=0.2)
@@ -228,19 +228,19 @@ def test_a_colour_photograph_is_colourful(kind, mode):
 def test_a_coloured_marker_on_an_xray_passes_and_a_tint_does_not():
     marked = Image.fromarray(phantoms(0, 1, 200)[0, ..., 0]).convert("RGB")
     marked.paste((255, 0, 0), (10, 10, 50, 40))  # 3% of the area
-    value = ood.colourfulness(encode(marked))
+    value = decoding.colourfulness(encode(marked))
     assert value == pytest.approx(255 * 0.03, rel=0.05)
     assert value < ood.COLOUR
-    assert ood.colourfulness(encode(Image.new("RGB", (80, 80), (100, 90, 70)))) == 30
+    assert decoding.colourfulness(encode(Image.new("RGB", (80, 80), (100, 90, 70)))) == 30
 
 
 def test_colour_that_is_transparent_does_not_count():
     image = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
     image.paste((0, 255, 0, 255), (0, 0, 16, 64))
-    assert ood.colourfulness(encode(image)) == 255 / 4
+    assert decoding.colourfulness(encode(image)) == 255 / 4
 
 
 def test_colour_is_told_of_what_decode_accepts():
     for data in (encode(Image.new("RGB", (1, 1), (9, 9, 9))), encode(Image.new("L", (3000, 10)), "JPEG")):
         decoding.decode(data, SIZE)
-        assert ood.colourfulness(data) == 0
+        assert decoding.colourfulness(data) == 0

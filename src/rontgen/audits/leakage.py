@@ -38,7 +38,8 @@ def pair_table(pairs: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 def audit(
     datasets: dict[str, Fingerprints], images: pd.DataFrame, pairs: pd.DataFrame, splits: dict[str, pd.DataFrame]
 ) -> dict:
-    """Count the leaks, ready for JSON: datasets.<name>, splits.<name> and across."<dataset> <dataset>".
+    """Count the leaks, ready for JSON: datasets.<name>, folders.<archive>, splits.<name> and
+    across."<dataset> <dataset>".
 
     images, pairs: of all datasets, see gather and find_pairs. splits: manifests by name, with columns class, patient,
     subset and sha256. A copy is exact where its bytes are those of another image, near where it is a near duplicate
@@ -51,6 +52,11 @@ def audit(
     names = list(datasets)
     return {
         "datasets": {name: _dataset(datasets[name], near) for name in names},
+        "folders": {
+            archive: _folders(some, near)
+            for archive, some in images.groupby("archive")
+            if {"train", "test"} <= set(some["folder"])
+        },
         "splits": {name: _split(manifest, near) for name, manifest in splits.items()},
         "across": {
             f"{one} {other}": _across(datasets[one].images, datasets[other].images, near)
@@ -75,6 +81,29 @@ def _dataset(dataset: Fingerprints, near: pd.DataFrame) -> dict[str, int]:
         "exact_duplicates": len(images) - len(firsts),
         "near_duplicates": later.nunique(),
         "label_conflicts": int(conflicts),
+    }
+
+
+def _folders(images: pd.DataFrame, near: pd.DataFrame) -> dict[str, int]:
+    """Of an archive's own test folder: exact_within and near_within repeat an earlier image of it; exact, near and
+    patient are test images with a copy, or another image of their patient, in its train folder."""
+    test, train = (images[images["folder"] == name].reset_index(drop=True) for name in ("test", "train"))
+    firsts = test.drop_duplicates("sha256")
+    place = pd.Series(firsts.index, index=firsts["sha256"])
+    inside = near[near["one"].isin(place.index) & near["other"].isin(place.index)]
+    later = np.maximum(inside["one"].map(place), inside["other"].map(place))
+    known = set(train["patient"]) - {""}
+    shared = test["patient"].isin(known)
+    return {
+        "train_images": len(train),
+        "test_images": len(test),
+        "exact_within": len(test) - len(firsts),
+        "near_within": later.nunique(),
+        "exact": int(test["sha256"].isin(train["sha256"]).sum()),
+        "near": int(test["sha256"].isin(_near_to(train["sha256"], near)).sum()),
+        "patient": int(shared.sum()),
+        "shared_patients": test.loc[shared, "patient"].nunique(),
+        "unknown_patient": int((test["patient"] == "").sum()),
     }
 
 

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from rontgen.core import params, runs, sections
 from rontgen.core.io import replacing, require, write_csv
 from rontgen.data import decoding
-from rontgen.data.decoding import decode
+from rontgen.data.decoding import colourfulness, decode
 from rontgen.data.splits import connected
 
 SIDE = 80  # pixels of a thumbnail
@@ -37,7 +37,7 @@ _CHUNK = 128  # pairs whose detail is compared at once: 50 MB
 
 UNREADABLE_COLUMNS = ["archive", "member", "reason"]
 PAIR_COLUMNS = ["first", "second", "distance", "agreement"]
-_NUMBERS = {"width": int, "height": int, "bytes": int, "near": int}
+_NUMBERS = {"width": int, "height": int, "bytes": int, "colour": float, "near": int}
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Fingerprints:
     """What the fingerprint stage wrote of a dataset.
 
     images: one row per readable image: archive, member, class, patient, folder, sha256, width, height (pixels, as
-    the file has them), bytes, perceptual_hash (hexadecimal) and near, equal for exact and near duplicates.
+    the file has them), bytes, colour (decoding.colourfulness), perceptual_hash (hexadecimal) and near, equal for exact
+    and near duplicates.
     thumbnails: uint8 (N, SIDE, SIDE), in that order. unreadable: archive, member, reason.
     """
 
@@ -95,7 +96,7 @@ def take(images: pd.DataFrame, raw: Path, max_unreadable: int) -> Fingerprints:
     )  # of none there is nothing to compare
     facts, thumbnails = zip(*(r for r in results if not isinstance(r, str)), strict=True)
     images = images[~failed].reset_index(drop=True)
-    images = images.join(pd.DataFrame(facts, columns=["width", "height", "bytes", "perceptual_hash"]))
+    images = images.join(pd.DataFrame(facts, columns=["width", "height", "bytes", "colour", "perceptual_hash"]))
     thumbnails = np.stack(thumbnails)
     pairs = pd.concat([find_exact(images), find_near(images, thumbnails)])
     images["near"] = connected(pairs["first"], pairs["second"], len(images))
@@ -168,12 +169,12 @@ def groups(images: pd.DataFrame) -> np.ndarray:
     return connected(edges["first"], edges["second"], len(images))
 
 
-def _fingerprint(data: bytes) -> tuple[tuple[int, int, int, str], np.ndarray]:
+def _fingerprint(data: bytes) -> tuple[tuple[int, int, int, float, str], np.ndarray]:
     thumbnail = decode(data, SIDE)
     with Image.open(BytesIO(data)) as image:  # the header alone: no second decode
         width, height = image.size
     perceptual_hash = imagehash.phash(Image.fromarray(thumbnail), hash_size=HASH_SIDE)
-    return (width, height, len(data), str(perceptual_hash)), thumbnail
+    return (width, height, len(data), round(colourfulness(data), 2), str(perceptual_hash)), thumbnail
 
 
 def _detail(thumbnails: np.ndarray) -> np.ndarray:

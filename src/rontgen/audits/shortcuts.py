@@ -1,5 +1,8 @@
 """How far a class can be told without looking at the lungs: from file sizes, borders and coarse brightness alone."""
 
+from hashlib import sha256
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
@@ -11,6 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from rontgen.audits import near_duplicates
 from rontgen.audits.near_duplicates import SIDE, Fingerprints
 from rontgen.core.errors import RontgenError
+from rontgen.data import layouts
+from rontgen.data.archives import Archive
 from rontgen.evaluation import intervals
 from rontgen.evaluation.metrics import compute_metrics, prediction_table
 
@@ -22,14 +27,17 @@ COARSE = 16  # blocks across and down the thumbnail
 BORDER_BLOCKS = 20
 BORDER = BORDER_BLOCKS // 10  # blocks on every side
 
+ORIGINALS = ("NORMAL", "PNEUMONIA")
+
 
 def probe(prints: Fingerprints, classes: list[str]) -> dict:
     """What each group of features tells of the class: {images, probes: {name: result}}, ready for JSON.
 
-    size: width, height, their ratio and the bytes of the file; width, height and bytes: each alone; border: the outer
-    tenth of the thumbnail; thumbnail: all of it, in COARSE × COARSE blocks, lungs and all. A logistic regression, of
-    each class against the rest, is scored by five-fold cross-validation, grouped by patient;
-    duplicates, exact or near, count as of one patient. result: roc_auc of the pooled answers (the second of two
+    size: width, height, their ratio and the bytes of the file; width, height and bytes: each alone; colour: how far the
+    file is from gray, for an archive may tint the films of one class; border: the outer tenth of the thumbnail;
+    thumbnail: all of it, in COARSE × COARSE blocks, lungs and all. A logistic regression, of each class against the
+    rest, is scored by five-fold cross-validation, grouped by patient; duplicates, exact or near, count as of one
+    patient. result: roc_auc of the pooled answers (the second of two
     classes, else the mean over the classes) with low and high, its 95% interval by patient, accuracy, and
     majority_accuracy, what naming the largest class alone gives. Features that are the same in every image give a
     roc_auc of 0.5; those that tell nothing one that is on average a little below, as cross-validation has it. The
@@ -48,9 +56,30 @@ def probe(prints: Fingerprints, classes: list[str]) -> dict:
     return {"images": len(labels), "probes": result}
 
 
+def probe_originals(path: Path) -> dict:
+    """What probe gives for full-size images of chest_xray, in folders ORIGINALS of a zip.
+
+    Raises RontgenError where there are none.
+    """
+    rows = []
+    with Archive(path) as archive:
+        for member in archive.members():
+            folder, _, name = member.name.rpartition("/")
+            if folder in ORIGINALS:
+                patient = layouts.chest_xray_patient(Path(name).stem)
+                rows.append(
+                    (path.name, member.name, folder, patient, "", sha256(archive.read(member.name)).hexdigest())
+                )
+    if not rows:
+        raise RontgenError(f"{path}: expected images in folders {' and '.join(ORIGINALS)}, received none")
+    images = pd.DataFrame(rows, columns=["archive", "member", "class", "patient", "folder", "sha256"])
+    return probe(near_duplicates.take(images, path.parent, 0), list(ORIGINALS))
+
+
 def features(prints: Fingerprints) -> dict[str, np.ndarray]:
     """What each probe sees: float (N, features)."""
-    width, height, size = (prints.images[name].to_numpy(dtype=float) for name in ("width", "height", "bytes"))
+    columns = ("width", "height", "bytes", "colour")
+    width, height, size, colour = (prints.images[name].to_numpy(dtype=float) for name in columns)
     border = np.ones((BORDER_BLOCKS, BORDER_BLOCKS), dtype=bool)
     border[BORDER:-BORDER, BORDER:-BORDER] = False
     return {
@@ -58,6 +87,7 @@ def features(prints: Fingerprints) -> dict[str, np.ndarray]:
         "width": width[:, None],
         "height": height[:, None],
         "bytes": size[:, None],
+        "colour": colour[:, None],
         "border": _blocks(prints.thumbnails, BORDER_BLOCKS)[:, border],
         "thumbnail": _blocks(prints.thumbnails, COARSE).reshape(len(width), -1),
     }

@@ -173,3 +173,18 @@ def check_unreadable(unreadable: pd.DataFrame, raw: Path, allowed: int) -> None:
 
 def _download(raw: Path) -> str:
     return f"dvc repro download@{raw.name}"
+
+
+def colourfulness(data: bytes) -> float:
+    """How far a picture is from gray: the mean of max(R, G, B) − min(R, G, B), 0 to 255, of 64 × 64 block means.
+
+    data: a file that decode accepts. Transparent pixels count as black.
+    """
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if image.mode in ("1", "L", "LA") or image.mode.startswith("I"):
+            return 0.0
+        image.draft(None, (64, 64))  # of a large JPEG an eighth, in a fraction of the time
+        small = image.convert("RGBA" if image.has_transparency_data else "RGB").resize((64, 64), Image.Resampling.BOX)
+    values = np.asarray(small, dtype=np.float64)
+    opaque = values[..., 3] / 255 if values.shape[2] == 4 else 1
+    return float((np.ptp(values[..., :3], axis=2) * opaque).mean())

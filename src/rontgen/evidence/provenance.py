@@ -32,7 +32,7 @@ def gather(run: Run, as_stated: Run, papers: Papers) -> dict:
     run: as its settings are. as_stated: as the reading and the profile `paper` alone would have them.
     """
     time = read_json(run.time_metrics, run.command)
-    archives = _archives(run.image_set.study)
+    archives = describe_archives(run.image_set.study)
     weights = read_json(run.start.folder / "SOURCE.json", run.start.command)
     dataset, model = run.image_set.study.dataset_name, run.start.model
     return {
@@ -41,12 +41,12 @@ def gather(run: Run, as_stated: Run, papers: Papers) -> dict:
         "weights": weights,
         "by_hand": {"archives": by_hand.read("archives", dataset), "weights": by_hand.read("weights", model)},
         "stages": stages(stage_command("evaluate", run.name).removeprefix("dvc repro ")),
-        "packages": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "packages": packages(),
         "machine": machine(),
         "time": time,
         "deviations": [
             *_of_settings(settings(as_stated), settings(run)),
-            *_of_archives(archives),
+            *archive_deviations(archives),
             *_of_weights(run, weights),
             *_of_test_images(run, papers),
         ],
@@ -94,6 +94,11 @@ def stages(target: str) -> dict[str, dict]:
     return dict(sorted(found.items()))
 
 
+def packages() -> dict[str, str]:
+    """The versions of Python and of PACKAGES."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
 def machine() -> dict[str, str | int]:
     """The computer: system, architecture, processor, cores."""
     cpuinfo = Path("/proc/cpuinfo")
@@ -110,7 +115,7 @@ def machine() -> dict[str, str | int]:
     }
 
 
-def _archives(study: Study) -> dict[str, dict]:
+def describe_archives(study: Study) -> dict[str, dict]:
     """Of each archive: source, slug, SHA-256 and bytes, images by label, and the median width of up to SIZED of them,
     in pixels, each with what is expected."""
     sources = read_json(study.raw / "SOURCE.json", f"dvc repro download@{study.dataset_name}")
@@ -149,7 +154,8 @@ def _of_settings(stated: dict, received: dict, prefix: str = "") -> list[str]:
     return found
 
 
-def _of_archives(archives: dict[str, dict]) -> list[str]:
+def archive_deviations(archives: dict[str, dict]) -> list[str]:
+    """How archives differ from the public ones, in words. archives: of describe_archives."""
     found = []
     for layout, archive in archives.items():
         for label, expected in archive["expected_images"].items():

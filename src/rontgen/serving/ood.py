@@ -1,7 +1,6 @@
 """The out-of-distribution check: whether a picture looks like the chest X-rays that a model was trained on."""
 
 import base64
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,6 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from rontgen.core.errors import RontgenError
-from rontgen.data.decoding import FORMATS
 
 # Chosen on 4,900 real X-rays, at 1% false alarms, among grids of 12 to 32, 10 to 80 components, and covariances of
 # Ledoit and Wolf: most told photographs, text and noise, but finer grids with more components took gradients and
@@ -157,18 +155,3 @@ def _moved(image: Image.Image, random: np.random.Generator) -> Image.Image:
     offset = middle + random.uniform(-SHIFT, SHIFT, 2) * image.size - turn @ middle
     matrix = np.column_stack([turn, offset]).ravel().tolist()
     return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
-
-
-def colourfulness(data: bytes) -> float:
-    """How far a picture is from gray: the mean of max(R, G, B) − min(R, G, B), 0 to 255, of 64 × 64 block means.
-
-    data: a file that images.decode accepts. Transparent pixels count as black. Above COLOUR it is no X-ray.
-    """
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        if image.mode in ("1", "L", "LA") or image.mode.startswith("I"):
-            return 0.0
-        image.draft(None, (64, 64))  # of a large JPEG an eighth, in a fraction of the time
-        small = image.convert("RGBA" if image.has_transparency_data else "RGB").resize((64, 64), Image.Resampling.BOX)
-    values = np.asarray(small, dtype=np.float64)
-    opaque = values[..., 3] / 255 if values.shape[2] == 4 else 1
-    return float((np.ptp(values[..., :3], axis=2) * opaque).mean())

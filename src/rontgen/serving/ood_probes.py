@@ -21,13 +21,14 @@ def measure(reference: Reference, xrays: np.ndarray, size: int) -> dict:
     """
     caught = {kind: reference.score(images) > reference.threshold for kind, images in draw(size, xrays).items()}
     return {
-        "false_alarm": _share(reference.score(xrays) > reference.threshold),
-        "no_xray": _share(np.concatenate([caught[kind] for kind in NO_XRAY])),
-        "caught": {kind: _share(those) for kind, those in caught.items()},
+        "false_alarm": share(reference.score(xrays) > reference.threshold),
+        "no_xray": share(np.concatenate([caught[kind] for kind in NO_XRAY])),
+        "caught": {kind: share(those) for kind, those in caught.items()},
     }
 
 
-def _share(those: np.ndarray) -> dict:
+def share(those: np.ndarray) -> dict:
+    """The share of True in bool (N,), with its exact 95% interval, as {value, low, high, images}."""
     low, high = exact_interval(int(np.count_nonzero(those)), len(those))
     return {"value": round(float(those.mean()), 4), "low": round(low, 4), "high": round(high, 4), "images": len(those)}
 

@@ -112,7 +112,7 @@ class Predictor:
         return Prediction(True, None, named, self.classes[decided], float(probabilities[decided]), shown, heatmap)
 
     def _unfamiliar(self, data: bytes, image: np.ndarray) -> str | None:
-        if ood.colourfulness(data) > ood.COLOUR:
+        if decoding.colourfulness(data) > ood.COLOUR:
             return "in_colour"
         (score,) = self._reference.score(image[None])
         return "unlike_xrays" if score > self._reference.threshold else None

@@ -1,0 +1,71 @@
+"""Audits of the real archives, recorded in results/archives: leaks, shortcuts, and the out-of-distribution check.
+
+leakage.json and shortcuts.json are what the stages of these names write, ood.json what serving.ood_archives measures.
+They are the same bytes for the same code, data and settings; provenance.json says which these were. No image is there.
+"""
+
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+
+from rontgen.core import params, runs
+from rontgen.core.io import read_json, replacing, write_json
+from rontgen.core.params import Params
+from rontgen.evidence import clone, provenance
+from rontgen.evidence.records import FOLDER as RECORDS
+
+FOLDER = RECORDS / "archives"
+
+
+def record(extra: dict[str, str], measure: Callable[[list[str]], dict], probed: dict[str, dict]) -> dict[str, dict]:
+    """Audit the archives in data/archives in the profile `paper` and write FOLDER; returns what it holds, by file.
+
+    extra: other keys of params.yaml and their values. measure: gives ood.json, from the names of image sets. probed:
+    shortcuts of images that are in no archive, see shortcuts.probe, by a name for them. Raises RontgenError where the
+    code is not committed or a stage fails.
+    """
+    changes = {"profile": "paper"} | extra
+    values = params.validate(params.changed(params.read(), changes))
+    image_sets = one_of_each_study(values)
+    targets = ["leakage", *(f"shortcuts@{name}" for name in values.datasets)]
+    targets += [runs.load_image_set(name).command.removeprefix("dvc repro ") for name in image_sets]
+    with clone.alone():
+        commit = clone.commit()
+        folder = clone.prepare(commit)
+        clone.run(folder, commit, "audit", changes, targets)
+        with chdir(folder):
+            measured = {
+                name: read_json(Path("metrics/shortcuts", f"{name}.json"), f"dvc repro shortcuts@{name}")
+                for name in values.datasets
+            }
+            described: dict[str, dict] = {}
+            for name in values.studies:
+                described |= provenance.describe_archives(runs.load_study(name))
+            found = {
+                "leakage": read_json(Path("metrics/leakage.json"), "dvc repro leakage"),
+                "shortcuts": measured | probed,
+                "ood": measure(image_sets),
+                "provenance": {
+                    "commit": commit,
+                    "set": changes,
+                    "archives": described,
+                    "packages": provenance.packages(),
+                    "machine": provenance.machine(),
+                    "deviations": provenance.archive_deviations(described),
+                },
+            }
+    with replacing(FOLDER) as temporary:
+        for name, content in found.items():
+            write_json(content, temporary / f"{name}.json")
+        if FOLDER.exists():
+            FOLDER.replace(temporary.with_name("earlier"))
+    return found
+
+
+def one_of_each_study(values: Params) -> list[str]:
+    """The smallest image set of each study's own split."""
+    found: dict[str, str] = {}
+    for name, image_set in sorted(values.image_sets.items(), key=lambda item: item[1].size):
+        if image_set.split == image_set.study:
+            found.setdefault(image_set.study, name)
+    return [found[study] for study in values.studies]

@@ -1,0 +1,49 @@
+"""The out-of-distribution check on real X-rays it has not seen: of its own archive, of others, and no X-rays."""
+
+import numpy as np
+from PIL import Image
+
+from rontgen.core import runs
+from rontgen.core.parts import ImageSet
+from rontgen.data import arrays
+from rontgen.serving import ood, ood_probes
+
+
+def measure(image_sets: list[str]) -> dict[str, dict]:
+    """How often the check flags a picture, by the image set it was fitted on, ready for JSON.
+
+    Of each image set: dataset, size (pixels), what ood_probes.measure gives (false_alarm, no_xray and caught), and
+    others: of each class of every other dataset its test images, resized, as {value, low, high, images} with the exact
+    95% interval. Raises RontgenError where images are missing.
+    """
+    sets = {name: runs.load_image_set(name) for name in image_sets}
+    tests = {name: _by_class(image_set) for name, image_set in sets.items()}
+    found = {}
+    for name, image_set in sets.items():
+        subsets = arrays.read_subsets(image_set)
+        reference = ood.fit(subsets["train"], subsets["validation"])
+        others: dict[str, dict] = {}
+        for other, classes in tests.items():
+            dataset = sets[other].study.dataset_name
+            if dataset == image_set.study.dataset_name or dataset in others:
+                continue
+            others[dataset] = {
+                label: ood_probes.share(reference.score(_resized(images, image_set.size)) > reference.threshold)
+                for label, images in classes.items()
+            }
+        measured = ood_probes.measure(reference, subsets["test"], image_set.size)
+        found[name] = {"dataset": image_set.study.dataset_name, "size": image_set.size} | measured | {"others": others}
+    return found
+
+
+def _by_class(image_set: ImageSet) -> dict[str, np.ndarray]:
+    """The test images of each class: uint8 (N, H, W, 1)."""
+    manifest, images = arrays.read_manifest(image_set), arrays.read_images(image_set)
+    test = manifest[manifest["subset"] == "test"]
+    return {label: images[test.index[test["class"] == label]] for label in image_set.study.dataset.classes}
+
+
+def _resized(images: np.ndarray, size: int) -> np.ndarray:
+    """uint8 (N, size, size, 1)."""
+    made = [Image.fromarray(image[..., 0]).resize((size, size), Image.Resampling.BOX) for image in images]
+    return np.stack([np.asarray(image) for image in made])[..., None]
