@@ -22,7 +22,7 @@ from rontgen.core import errors, runs
 from rontgen.core.parts import ACTIVE
 from rontgen.data import arrays
 from rontgen.data.archives import Archive
-from rontgen.serving.predictor import KINDS, open_predictors
+from rontgen.serving.predictor import KINDS, Trained, open_predictors
 
 
 def main() -> None:
@@ -103,7 +103,7 @@ def load(address: str, files: list[bytes], clients: int, requests: int) -> tuple
 def bare_seconds(run: str, kind: str, files: list[bytes]) -> float:
     """The median seconds in which a predictor answers one picture, without HTTP."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    predictor = open_predictors([run], kind)[run]
+    predictor = open_predictors([Trained.in_workspace(run)], kind)[run]
     seconds = []
     for data in files:
         begin = time.perf_counter()

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from rontgen.core import errors, params, parts, runs
+from rontgen.core import errors, parts, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.vocabulary import AS_STATED
 
@@ -21,6 +21,10 @@ app = typer.Typer(
 )
 
 Run = Annotated[str, typer.Option(metavar="RUN", help="active, or a key of `reported` in params.yaml.")]
+Record = Annotated[
+    str | None,
+    typer.Option(metavar="RECORD", help="Instead of a run, a record of real X-rays: <run>/<reading>/seed-<n>."),
+]
 Kind = Annotated[Literal["keras", "onnx"], typer.Option(help="Which of a run's model files.")]
 Settings = Annotated[
     list[str] | None,
@@ -124,19 +128,18 @@ def predict(
         list[str], typer.Argument(metavar="FILE…", help="JPEG, PNG or DICOM; a folder; or a pattern in quotes.")
     ],
     run: Run = parts.ACTIVE,
+    record: Record = None,
     kind: Kind = "keras",
     output: Annotated[Path | None, typer.Option(help="The CSV; standard output by default.")] = None,
 ) -> None:
     """Read X-rays: a CSV with a row for each file."""
     from rontgen.serving import predict as module
+    from rontgen.serving.predictor import Trained
 
-    done = module.write(module.find(files), run, kind, output)
+    trained = Trained.recorded(record) if record else Trained.in_workspace(run)
+    done = module.write(module.find(files), trained, kind, output)
     if done.refused:
-        drawn = ", drawn ones of the demo" if params.load().profile == "demo" else ""
-        print(
-            f"{done.refused} of {done.files} files are unlike the X-rays that {run} was trained on{drawn}: no decision",
-            file=sys.stderr,
-        )
+        print(f"{done.refused} of {done.files} files are unlike {trained.xrays}: no decision", file=sys.stderr)
     if done.failed:
         print(f"{done.failed} of {done.files} files could not be read: see the column error", file=sys.stderr)
         sys.exit(1)
@@ -145,15 +148,19 @@ def predict(
 @verb
 def serve(
     names: Annotated[list[str] | None, typer.Argument(metavar="[RUN]…", help="The runs to choose from.")] = None,
+    record: Record = None,
     kind: Kind = "keras",
     host: Address = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8000,
 ) -> None:
     """Serve a web page on this machine: show an X-ray to a model, and see where it looks."""
     with errors.needs_extra("app"):
+        from rontgen.serving.predictor import Trained
         from rontgen.serving.web import server
 
-        server.serve(names or [parts.ACTIVE], kind, host, port)
+        models = [Trained.recorded(record)] if record else []
+        models += [Trained.in_workspace(name) for name in names or ([] if record else [parts.ACTIVE])]
+        server.serve(models, kind, host, port)
 
 
 @verb

@@ -62,9 +62,9 @@ def prepare(commit: str) -> Path:
     git("fetch", "--quiet", "origin", commit, cwd=clone)
     _restore(clone, commit)
     (clone / ".dvc/tmp/rwlock").unlink(missing_ok=True)
-    cache = _dvc("cache", "dir", cwd=Path.cwd())
-    _dvc("config", "--quiet", "--local", "cache.dir", cache, cwd=clone)
-    _dvc("config", "--quiet", "--local", "cache.type", "reflink,hardlink,copy", cwd=clone)
+    cache = dvc("cache", "dir", cwd=Path.cwd())
+    dvc("config", "--quiet", "--local", "cache.dir", cache, cwd=clone)
+    dvc("config", "--quiet", "--local", "cache.type", "reflink,hardlink,copy", cwd=clone)
     kept = clone / by_hand.FOLDER
     for path in kept.iterdir():
         if path.name != ".gitignore" and not _same(path, by_hand.FOLDER / path.name):
@@ -120,7 +120,8 @@ def git(*arguments: str, cwd: Path | None = None) -> str:
     return _output(["git", *arguments], cwd)
 
 
-def _dvc(*arguments: str, cwd: Path) -> str:
+def dvc(*arguments: str, cwd: Path) -> str:
+    """What a dvc command prints. Raises RontgenError where it fails."""
     return _output([sys.executable, "-m", "dvc", *arguments], cwd)
 
 

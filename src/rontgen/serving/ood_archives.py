@@ -5,6 +5,7 @@ from PIL import Image
 
 from rontgen.core import runs
 from rontgen.core.parts import ImageSet
+from rontgen.core.sections import Dataset
 from rontgen.data import arrays
 from rontgen.serving import ood, ood_probes
 
@@ -14,7 +15,8 @@ def measure(image_sets: list[str]) -> dict[str, dict]:
 
     Of each image set: dataset, size (pixels), what ood_probes.measure gives (false_alarm, no_xray and caught), and
     others: of each class of every other dataset its test images, resized, as {value, low, high, images} with the exact
-    95% interval. Raises RontgenError where images are missing.
+    95% interval; not of a class from an archive that the image set has too. Raises RontgenError where images are
+    missing.
     """
     sets = {name: runs.load_image_set(name) for name in image_sets}
     tests = {name: _by_class(image_set) for name, image_set in sets.items()}
@@ -25,22 +27,35 @@ def measure(image_sets: list[str]) -> dict[str, dict]:
         others: dict[str, dict] = {}
         for other, classes in tests.items():
             dataset = sets[other].study.dataset_name
-            if dataset == image_set.study.dataset_name or dataset in others:
-                continue
-            others[dataset] = {
-                label: ood_probes.share(reference.score(_resized(images, image_set.size)) > reference.threshold)
-                for label, images in classes.items()
-            }
+            unseen = [
+                label for label in classes if not _layouts(sets[other], label) & set(_dataset(image_set).archives)
+            ]
+            if unseen and dataset not in others:
+                others[dataset] = {
+                    label: ood_probes.share(
+                        reference.score(_resized(classes[label], image_set.size)) > reference.threshold
+                    )
+                    for label in unseen
+                }
         measured = ood_probes.measure(reference, subsets["test"], image_set.size)
         found[name] = {"dataset": image_set.study.dataset_name, "size": image_set.size} | measured | {"others": others}
     return found
+
+
+def _dataset(image_set: ImageSet) -> Dataset:
+    return image_set.study.dataset
+
+
+def _layouts(image_set: ImageSet, label: str) -> set[str]:
+    """The archives that a class comes from."""
+    return {layout for layout, labels in _dataset(image_set).labels.items() if label in labels.values()}
 
 
 def _by_class(image_set: ImageSet) -> dict[str, np.ndarray]:
     """The test images of each class: uint8 (N, H, W, 1)."""
     manifest, images = arrays.read_manifest(image_set), arrays.read_images(image_set)
     test = manifest[manifest["subset"] == "test"]
-    return {label: images[test.index[test["class"] == label]] for label in image_set.study.dataset.classes}
+    return {label: images[test.index[test["class"] == label]] for label in _dataset(image_set).classes}
 
 
 def _resized(images: np.ndarray, size: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
-from rontgen.serving.predictor import MAX_BYTES, Predictor, open_predictors
+from rontgen.serving.predictor import MAX_BYTES, Predictor, Trained, open_predictors
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 
@@ -75,14 +75,14 @@ class Summary:
     refused: int
 
 
-def write(files: list[Path], run: str, kind: str, output: Path | None) -> Summary:
-    """Read the files by the model of a run and write the CSV, to standard output where `output` is None.
+def write(files: list[Path], trained: Trained, kind: str, output: Path | None) -> Summary:
+    """Read the files by a trained model and write the CSV, to standard output where `output` is None.
 
     Raises RontgenError where `output` is a folder, or the model is missing.
     """
     if output and output.is_dir():
         raise RontgenError(f"--output: expected a file to write, received the folder {output}: name a file")
-    predictor = open_predictors([run], kind)[run]
+    (predictor,) = open_predictors([trained], kind).values()
     failed = refused = 0
     with ExitStack() as stack:
         file = sys.stdout

@@ -4,17 +4,23 @@ The page and `rontgen predict` both read here. Decoding and prediction are the p
 image gets the probability that `evaluate` wrote, to the last bit.
 """
 
+from contextlib import chdir
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
-from rontgen.core import parts, runs
+from rontgen.core import params, parts, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.imports import importing_keras
 from rontgen.core.io import commit, read_json, require
+from rontgen.core.parts import Run
 from rontgen.data import arrays, decoding
 from rontgen.evaluation import metrics
+from rontgen.evaluation.intervals import bootstrap_intervals
+from rontgen.evidence import recorded_files
+from rontgen.evidence.records import Record
 from rontgen.serving import dicom, export, ood, ood_probes
 from rontgen.serving.ood import Reference
 
@@ -44,41 +50,85 @@ class Prediction:
     heatmap: np.ndarray | None
 
 
-class Predictor:
-    """The model of one run, and what is known of it.
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and what is known of it: that of a run in the workspace, or of a record.
 
-    description: of export.describe. metrics, intervals: of the run's evaluation. kind: of KINDS. explains: the method
-    of the heatmaps (gradcam.kind), None where there are none. export_metrics: of the exported files, None where this
-    model has none. Raises RontgenError, naming the command that mends it, where a file is missing, or where the ONNX
-    file is of another model than the Keras file that is there.
+    name: of the run, or of the record. folder: where the run's files lie. metrics, intervals: on its test images.
+    record: None in the workspace.
     """
 
-    def __init__(self, name: str, kind: str = "keras"):
-        run = runs.load_run(name)
-        self.name, self.kind, self.classes = name, kind, run.classes
-        evaluate = parts.stage_command("evaluate", name)
-        self.metrics = read_json(run.metrics, evaluate)
-        self.intervals = read_json(run.intervals, evaluate)
-        self.commit = commit()
-        self.explains = None
-        description, self.export_metrics = export.read(run)
-        if kind == "onnx":
-            file = require(export.FOLDER / name / export.FILES["onnx"], export.command(name))
-            if description is None:
-                raise RontgenError(
-                    f"{file}: expected an export of {run.model_file}, received that of another model: run "
-                    f"`{export.command(name)}`"
-                )
-            self._model = export.open_file("onnx", file, run.threads)
-        else:
-            with importing_keras():
-                from rontgen.evaluation import gradcam
-                from rontgen.models import files
+    name: str
+    run: Run
+    folder: Path
+    metrics: dict
+    intervals: dict
+    commit: str
+    is_demo: bool
+    record: Record | None = None
 
-            self._model = files.load(require(run.model_file, run.command), run.command)
-            self.explains = gradcam.kind(self._model)
-            description = description or export.describe(run, self._model, export.reference(run))
-        self.description, self._run = description, run
+    @classmethod
+    def in_workspace(cls, name: str) -> "Trained":
+        """The model of a run. Raises RontgenError, naming the command that mends it, where a file is missing."""
+        run, evaluate = runs.load_run(name), parts.stage_command("evaluate", name)
+        metrics, intervals = (read_json(path, evaluate) for path in (run.metrics, run.intervals))
+        return cls(name, run, Path(), metrics, intervals, commit(), params.load().profile == "demo")
+
+    @classmethod
+    def recorded(cls, name: str) -> "Trained":
+        """The model of a record. Raises RontgenError where there is none, or DVC's cache lacks its files."""
+        record = recorded_files.find(name)
+        run = recorded_files.run_of(record)
+        folder = recorded_files.checkout(record, run)
+        bounds = bootstrap_intervals(record.predictions, record.classes)
+        commit = record.provenance["commit"][:12]
+        return cls(record.name, run, folder, record.metrics["test"], bounds, commit, False, record)
+
+    @property
+    def xrays(self) -> str:
+        """The X-rays that it was trained on, in words."""
+        if self.record:
+            return f"the real X-rays that {self.name} was trained on"
+        return f"the {'drawn ' if self.is_demo else ''}X-rays that {self.name} was trained on"
+
+
+class Predictor:
+    """A trained model that reads pictures.
+
+    description: of export.describe. kind: of KINDS. explains: the method of the heatmaps (gradcam.kind), None where
+    there are none. export_metrics: of the exported files, None where this model has none. Raises RontgenError, naming
+    the command that mends it, where a file is missing, where the ONNX file is of another model than the Keras file that
+    is there, or where ONNX is wanted of a record.
+    """
+
+    def __init__(self, trained: Trained, kind: str = "keras"):
+        self.trained, self.kind = trained, kind
+        run = trained.run
+        self.name, self.classes = trained.name, run.classes
+        self.explains, self.export_metrics = None, None
+        description = None
+        if not trained.record:
+            description, self.export_metrics = export.read(run)
+        elif kind != "keras":
+            raise RontgenError(f"--kind: expected keras for --record, received {kind}")
+        with chdir(trained.folder):
+            if kind == "onnx":
+                file = require(export.FOLDER / run.name / export.FILES["onnx"], export.command(run.name))
+                if description is None:
+                    raise RontgenError(
+                        f"{file}: expected an export of {run.model_file}, received that of another model: run "
+                        f"`{export.command(run.name)}`"
+                    )
+                self._model = export.open_file("onnx", file, run.threads)
+            else:
+                with importing_keras():
+                    from rontgen.evaluation import gradcam
+                    from rontgen.models import files
+
+                self._model = files.load(require(run.model_file, run.command), run.command)
+                self.explains = gradcam.kind(self._model)
+                description = description or export.describe(run, self._model, export.reference(run))
+        self.description = description
         self._reference = Reference.from_dict(description["ood"])
         size = self.description["size"]
         metrics.predict(self._model, np.zeros((2, size, size, 1), np.uint8))  # the first takes seconds
@@ -88,7 +138,8 @@ class Predictor:
         """How often X-rays of the test subset and other pictures are turned away, see ood_probes.measure."""
         if self.export_metrics:
             return self.export_metrics["ood"]
-        test = arrays.read_subsets(self._run.image_set)["test"]
+        with chdir(self.trained.folder):
+            test = np.array(arrays.read_subsets(self.trained.run.image_set)["test"])
         return ood_probes.measure(self._reference, test, test.shape[1])
 
     def read(self, data: bytes, *, for_page: bool = False) -> Prediction:
@@ -124,11 +175,11 @@ class Predictor:
         return heatmap
 
 
-def open_predictors(names: list[str], kind: str = "keras") -> dict[str, Predictor]:
-    """The predictor of each run, the backend prepared as `evaluate` prepares it."""
+def open_predictors(models: list[Trained], kind: str = "keras") -> dict[str, Predictor]:
+    """The predictor of each model, by its name, the backend prepared as `evaluate` prepares it."""
     if kind == "keras":
         with importing_keras():
             from rontgen.training import determinism
 
-        determinism.prepare(seed=0, threads=runs.load_run(names[0]).threads)
-    return {name: Predictor(name, kind) for name in names}
+        determinism.prepare(seed=0, threads=models[0].run.threads)
+    return {trained.name: Predictor(trained, kind) for trained in models}

@@ -41,7 +41,7 @@ def save(prediction: Prediction, predictor: Predictor, text: dict) -> dict[str, 
     description = predictor.description
     lines = [
         f"{text['run']}: {predictor.name} ({description['model']}, {predictor.kind})",
-        f"{text['commit']}: {predictor.commit}",
+        f"{text['commit']}: {predictor.trained.commit}",
         f"{text['date']}: {datetime.now().astimezone().isoformat(timespec='minutes')}",
         text["warning"],
     ]

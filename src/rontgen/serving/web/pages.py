@@ -37,7 +37,6 @@ class Pages:
             "languages": LANGUAGES,
             "names": self.names,
             "colors": plots.CLASS_COLORS,
-            "profile": values.profile,
             "megabytes": MAX_BYTES // 1_000_000,
         }
         self._datasets = values.datasets

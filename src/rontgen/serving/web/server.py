@@ -24,7 +24,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 
 from rontgen.core.errors import RontgenError
-from rontgen.serving.predictor import MAX_BYTES, Prediction, Predictor, open_predictors
+from rontgen.serving.predictor import MAX_BYTES, Prediction, Predictor, Trained, open_predictors
 from rontgen.serving.web.middleware import Gate, Impatient
 from rontgen.serving.web.pages import LANGUAGES, Pages
 
@@ -141,7 +141,7 @@ def create(predictors: dict[str, Predictor], password: str | None = None, hosts:
                 predictions.append(Answer.model_validate(prediction, from_attributes=True))
         description = predictor.description
         return Answers(
-            run=predictor.name, model=description["model"], kind=predictor.kind, commit=predictor.commit,
+            run=predictor.name, model=description["model"], kind=predictor.kind, commit=predictor.trained.commit,
             classes=predictor.classes, threshold=description["threshold"], predictions=predictions,
         )  # fmt: skip
 
@@ -157,7 +157,7 @@ def create(predictors: dict[str, Predictor], password: str | None = None, hosts:
             name: {"model": predictor.description["model"], "kind": predictor.kind}
             for name, predictor in predictors.items()
         }
-        return {"version": app.version, "commit": predictors[default].commit, "runs": offered}
+        return {"version": app.version, "commit": predictors[default].trained.commit, "runs": offered}
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def choose_language(request: Request) -> Response:
@@ -228,8 +228,8 @@ def _said(error: StarletteHTTPException) -> str:
     return error.detail if "expected" in error.detail else f"expected another request: {error.detail.lower()}"
 
 
-def serve(names: list[str], kind: str, host: str, port: int) -> None:
-    """Serve the page over the models of some runs until Ctrl+C, and print its address.
+def serve(models: list[Trained], kind: str, host: str, port: int) -> None:
+    """Serve the page over some trained models until Ctrl+C, and print its address.
 
     port: 0 for any that is free. Raises RontgenError for an address that is not available, and for one that others can
     reach without a password in the environment variable PASSWORD.
@@ -241,7 +241,7 @@ def serve(names: list[str], kind: str, host: str, port: int) -> None:
             f"--host {host}: expected a password for a page that others can reach, received none: set {PASSWORD}, or "
             "leave --host away"
         )
-    application = create(open_predictors(names, kind), password, hosts)
+    application = create(open_predictors(models, kind), password, hosts)
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:

@@ -1,0 +1,58 @@
+"""The out-of-distribution check across image sets, on arrays that are made up."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rontgen.core import runs
+from rontgen.data import arrays, phantom
+from rontgen.serving import ood_archives
+
+
+@pytest.fixture(scope="module")
+def chests():
+    drawn = [phantom.draw("normal", *np.random.default_rng([7, number]).spawn(2), 64, 64).image for number in range(90)]
+    return np.stack(drawn)[..., None]
+
+
+@pytest.fixture
+def image_sets(chests, monkeypatch):
+    """Three image sets: of children and of lungs, X-rays; of covid, all negative and as large again."""
+
+    def images(image_set):
+        is_covid = image_set.study.dataset_name == "covid"
+        return 255 - chests.repeat(2, 1).repeat(2, 2) if is_covid else chests
+
+    def manifest(image_set):
+        classes = image_set.study.dataset.classes
+        rows = np.arange(len(chests))
+        subset = np.repeat(["train", "validation", "test"], 30)
+        return pd.DataFrame({"subset": subset, "class": [classes[row % len(classes)] for row in rows]})
+
+    monkeypatch.setattr(arrays, "read_images", images)
+    monkeypatch.setattr(arrays, "read_manifest", manifest)
+    return ["jitet_224", "covid_hybrid_224", "lungcare_240"]
+
+
+@pytest.fixture
+def found(image_sets):
+    return ood_archives.measure(image_sets)
+
+
+def test_each_image_set_is_measured_on_its_own_test_images(found, image_sets):
+    assert list(found) == image_sets
+    assert [measured["dataset"] for measured in found.values()] == ["pneumonia", "covid", "lungs"]
+    assert all(measured["false_alarm"]["images"] == 30 for measured in found.values())
+    assert found["jitet_224"]["size"] == runs.load_image_set("jitet_224").size
+
+
+def test_other_datasets_are_resized_and_measured_by_class(found):
+    covid = found["jitet_224"]["others"]["covid"]
+    assert covid["COVID"]["images"] + covid["NORMAL"]["images"] == 30
+    assert covid["COVID"]["value"] == 1  # negatives
+
+
+def test_classes_of_an_archive_that_was_seen_are_left_out(found):
+    assert set(found["jitet_224"]["others"]["lungs"]) == {"PNEUMOTHORAX", "TUBERCULOSIS"}
+    assert set(found["lungcare_240"]["others"]) == {"covid"}
+    assert set(found["covid_hybrid_224"]["others"]) == {"pneumonia", "lungs"}
