@@ -47,7 +47,7 @@ def commit() -> str:
     """The last commit. Raises RontgenError where CODE differs from it."""
     changed = git("status", "--porcelain", "--", *CODE)
     if changed:
-        first = changed.splitlines()[0][3:]
+        first = changed.splitlines()[0].split(maxsplit=1)[1]
         raise RontgenError(f"expected committed code, received changes in {first}: `git commit` or `git stash` them")
     return git("rev-parse", "HEAD")
 

@@ -13,12 +13,12 @@ from rontgen.core.params import Params
 from rontgen.core.sections import LEAKFREE
 from rontgen.core.vocabulary import AS_STATED
 from rontgen.evidence import leakage_gap
+from rontgen.evidence.archive_audit import FOLDER as ARCHIVES
 from rontgen.evidence.published import Papers, Reading
-from rontgen.evidence.records import FOLDER, Record, by_run
+from rontgen.evidence.records import Record, by_run
 from rontgen.evidence.verdicts import Claims
 from rontgen.reporting.rendering import ranges
 
-ARCHIVES = FOLDER / "archives"  # audits of the real archives
 SCORES = {
     "accuracy": ("accuracy",),
     "ROC-AUC": ("roc_auc",),
@@ -151,10 +151,10 @@ def gather(papers: Papers, values: Params, claims: Claims, records: list[Record]
 
 
 def read_audits() -> dict[str, dict]:
-    """The audits of the real archives: leakage, shortcuts and ood; an empty one where it was not recorded."""
+    """The audits of the real archives: leakage, shortcuts, ood and provenance; empty ones where none is recorded."""
     return {
         name: read_json(path, f"git checkout {path}") if (path := Path(ARCHIVES, f"{name}.json")).exists() else {}
-        for name in ("leakage", "shortcuts", "ood")
+        for name in ("leakage", "shortcuts", "ood", "provenance")
     }
 
 

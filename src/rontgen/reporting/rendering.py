@@ -30,7 +30,7 @@ def _markdown_environment() -> jinja2.Environment:
     # Markdown has its own escapes, see _escaped
     loader = jinja2.PackageLoader("rontgen.reporting")
     made = environment(loader, autoescape=False, finalize=_escaped, keep_trailing_newline=True)
-    made.filters |= {"markdown": Markup, "ranges": ranges}
+    made.filters |= {"markdown": Markup, "ranges": ranges, "share": share}
     return made
 
 
@@ -50,6 +50,11 @@ def ranges(numbers: list[int]) -> str:
         else:
             found.append([number])
     return ",".join(f"{part[0]}-{part[-1]}" if len(part) > 1 else str(part[0]) for part in found)
+
+
+def share(found: dict[str, float]) -> str:
+    """A share with its 95% interval, in percent: `4.0% (1.1–9.9)`. found: value, low, high."""
+    return f"{100 * found['value']:.1f}% ({100 * found['low']:.1f}–{100 * found['high']:.1f})"
 
 
 def rate(value: float) -> str:
