@@ -1,4 +1,4 @@
-"""Stage download: the archives of a dataset, as the zips they are, in data/raw: put by hand, from Kaggle, or drawn."""
+"""Stage download: the zips of a dataset in data/raw: from data/archives, from Kaggle, or drawn."""
 
 import argparse
 import shutil

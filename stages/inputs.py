@@ -1,4 +1,4 @@
-"""Stage inputs: what a person put into data/archives, as one list for each dataset and each model."""
+"""Stage inputs: list what the user put into data/archives, for each dataset and each model."""
 
 import argparse
 

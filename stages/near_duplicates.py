@@ -1,4 +1,4 @@
-"""Stage near_duplicates: one decode of every image of a dataset: size, perceptual hash, thumbnail, and copies."""
+"""Stage near_duplicates: fingerprint a dataset's images (size, perceptual hash, thumbnail) and find the copies."""
 
 import argparse
 from pathlib import Path

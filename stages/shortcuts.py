@@ -1,4 +1,4 @@
-"""Stage shortcuts: how far the class of a dataset's images can be told without looking at the lungs."""
+"""Stage shortcuts: how well the class of a dataset's images can be predicted without the lungs."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One decode of every image of a dataset, and what tells copies: bytes, perceptual hash and thumbnail."""
+"""Fingerprints of a dataset's images, from one decode of each: bytes, perceptual hash, thumbnail; and the copies."""
 
 from dataclasses import dataclass
 from io import BytesIO

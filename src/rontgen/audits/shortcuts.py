@@ -1,4 +1,4 @@
-"""How far a class can be told without looking at the lungs: from file sizes, borders and coarse brightness alone."""
+"""How well a class can be predicted without the lungs: from file sizes, borders and coarse brightness."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -31,7 +31,7 @@ ORIGINALS = ("NORMAL", "PNEUMONIA")
 
 
 def probe(prints: Fingerprints, classes: list[str]) -> dict:
-    """What each group of features tells of the class: {images, probes: {name: result}}, ready for JSON.
+    """How well each group of features predicts the class: {images, probes: {name: result}}, ready for JSON.
 
     size: width, height, their ratio and the bytes of the file; width, height and bytes: each alone; colour: how far the
     file is from gray, for an archive may tint the films of one class; border: the outer tenth of the thumbnail;
@@ -40,9 +40,8 @@ def probe(prints: Fingerprints, classes: list[str]) -> dict:
     patient. result: roc_auc of the pooled answers (the second of two
     classes, else the mean over the classes) with low and high, its 95% interval by patient, accuracy, and
     majority_accuracy, what naming the largest class alone gives. Features that are the same in every image give a
-    roc_auc of 0.5; those that tell nothing one that is on average a little below, as cross-validation has it. The
-    interval is of the answers given, not of other fits. Raises RontgenError where a class has fewer than FOLDS
-    patients.
+    roc_auc of 0.5; uninformative ones give slightly less on average, an effect of cross-validation. The interval
+    covers the sampling of images, not that of fits. Raises RontgenError if a class has fewer than FOLDS patients.
     """
     groups = near_duplicates.groups(prints.images)
     labels = pd.Index(classes).get_indexer(prints.images["class"])
@@ -59,7 +58,7 @@ def probe(prints: Fingerprints, classes: list[str]) -> dict:
 def probe_originals(path: Path) -> dict:
     """What probe gives for full-size images of chest_xray, in folders ORIGINALS of a zip.
 
-    Raises RontgenError where there are none.
+    Raises RontgenError if there are none.
     """
     rows = []
     with Archive(path) as archive:

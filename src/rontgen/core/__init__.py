@@ -1,1 +1,1 @@
-"""What everything stands on: errors, files, the validated settings, and the paths and commands of each run."""
+"""Errors, files, the validated settings, and each run's paths and commands: every other package uses these."""

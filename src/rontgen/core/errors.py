@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class RontgenError(Exception):
-    """An error the user can mend, in one line: what was expected, what was received, what mends it.
+    """An error that the user can fix, in one line: what was expected, what was received, and the fix.
 
     Stage scripts print it without a traceback.
     """
@@ -26,9 +26,9 @@ _STORAGE_REMEDIES = {
 
 
 def storage_error(error: OSError, path: Path | None = None) -> RontgenError | None:
-    """What to say of a disk that is full or may not be written; None where the error is another.
+    """The RontgenError for a full or read-only disk; None for any other error.
 
-    path: the output that was being written, where that is known; its temporary names are not shown.
+    path: the output being written, if known; it is shown in place of its temporary name.
     """
     number = error.errno
     if number is None and "requested and" in str(error):  # numpy.save, which does not say why a write stopped
@@ -43,7 +43,7 @@ def storage_error(error: OSError, path: Path | None = None) -> RontgenError | No
 
 @contextmanager
 def needs_extra(name: str) -> Iterator[None]:
-    """Say in one line which extra of pyproject.toml to install where an import in the block fails."""
+    """If an import in the block fails, name the extra of pyproject.toml to install."""
     try:
         yield
     except ModuleNotFoundError as error:

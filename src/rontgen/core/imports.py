@@ -10,8 +10,8 @@ from contextlib import contextmanager
 def importing_keras() -> Iterator[None]:
     """Import Keras in this block: without TensorFlow's start-up lines, and in 3.8 seconds instead of 4.9.
 
-    The lines come from native code, whatever TF_CPP_MIN_LOG_LEVEL says, so the file of stderr is put aside meanwhile.
-    What is imported is no garbage, and is not searched for any.
+    Native code prints those lines whatever TF_CPP_MIN_LOG_LEVEL says, so stderr goes to /dev/null meanwhile. Garbage
+    collection is off during the import, and later skips what was imported.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     stderr = os.dup(2)

@@ -1,4 +1,4 @@
-"""Files: inputs must exist and be whole; outputs are written under a temporary name, then renamed."""
+"""Files: inputs must exist and be complete; outputs are written under a temporary name, then renamed."""
 
 import glob
 import json
@@ -17,14 +17,14 @@ if TYPE_CHECKING:  # most stages do without pandas, which takes half a second to
 
 
 def require(path: Path, command: str) -> Path:
-    """`path` where it exists; else a RontgenError that names the command which makes it."""
+    """Return `path`. Raises RontgenError, naming the command that makes it, if it does not exist."""
     if not path.exists():
         raise RontgenError(f"{path} not found: run `{command}` first")
     return path
 
 
 def read_json(path: Path, command: str) -> dict:
-    """The object in a JSON file. Raises RontgenError where it is missing or damaged, naming the command for it."""
+    """The object in a JSON file. Raises RontgenError, naming the command that makes it, if it is missing or damaged."""
     try:
         return json.loads(require(path, command).read_text(encoding="utf-8"))
     except ValueError:
@@ -33,14 +33,14 @@ def read_json(path: Path, command: str) -> dict:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path to write to, which becomes `path` when the block ends and is removed when it fails.
+    """A temporary path to write to. It becomes `path` when the block ends, and is removed if the block fails.
 
-    What a killed process left of an earlier try at `path` is removed first. Raises RontgenError, naming `path`, where
-    the disk is full or may not be written.
+    Leftovers of a killed process are removed first. Raises RontgenError, naming `path`, if the disk is full or
+    read-only.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Random names, swept: under one fixed name a process whose dvc was killed could rename another's half
+        # A random name: with a fixed one, a process that outlived its dvc could rename another's unfinished file
         for leftover in path.parent.glob(f".{glob.escape(path.name)}.????????.partial"):
             shutil.rmtree(leftover, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".partial") as folder:
@@ -55,7 +55,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_json(values: dict, path: Path) -> None:
-    """Write `values` as indented JSON; a NaN, which JSON has no word for, is refused with ValueError."""
+    """Write `values` as indented JSON. Raises ValueError for NaN, which JSON lacks."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -67,7 +67,7 @@ def write_csv(table: "pd.DataFrame", path: Path) -> None:
 
 
 def commit() -> str:
-    """The commit that is checked out, with `+ changes` where tracked files differ from it."""
+    """The commit that is checked out, with `+ changes` if tracked files differ from it."""
     command = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty= + changes"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""params.yaml, read, changed and validated."""
+"""Read, change and validate params.yaml."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -125,7 +125,7 @@ def load(path: Path = Path("params.yaml")) -> Params:
 
 
 def read(path: Path = Path("params.yaml")) -> dict:
-    """params.yaml as it is written. Raises RontgenError where it is missing or not YAML."""
+    """The plain values of params.yaml. Raises RontgenError if it is missing or not YAML."""
     try:
         # YAML 1.2, as DVC reads it: in 1.1 the learning rate 1e-05 would be a string
         values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
@@ -139,9 +139,9 @@ def read(path: Path = Path("params.yaml")) -> dict:
 
 
 def changed(values: dict, changes: Mapping[str, str]) -> dict:
-    """`values` of `read` with others at some dotted keys, each written as in YAML, as `dvc exp run -S` takes them.
+    """A copy of `values` (from `read`) with some keys changed, as `dvc exp run -S` changes them.
 
-    Raises RontgenError for a key that is not there and a value that is not YAML.
+    changes: dotted keys, and values written as YAML. Raises RontgenError for an unknown key or a value not in YAML.
     """
     values = deepcopy(values)
     for key, text in changes.items():
@@ -159,7 +159,7 @@ def changed(values: dict, changes: Mapping[str, str]) -> dict:
 
 
 def validate(values: dict, path: Path = Path("params.yaml")) -> Params:
-    """`values` of `read` as an object. Raises RontgenError as `load` does."""
+    """Validate the values that `read` returns. Raises RontgenError as `load` does."""
     try:
         return Params.model_validate(values)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""A study, an image set and a run: their settings, where their files lie, and the commands that make these."""
+"""A study, an image set and a run: their settings, the paths of their files, and the commands that make these."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from rontgen.core.sections import LEAKFREE, Augment, Counts, Dataset, Model, Spl
 
 ACTIVE = "active"
 
-# The metrics of the active run that `dvc exp show` lists
+# The active run's metrics, which `dvc exp show` lists
 SUMMARY = Path("metrics/active.json")
 
 
@@ -84,9 +84,9 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Start:
-    """What a model begins with: ImageNet weights of its backbone, or random ones.
+    """The initial weights of a model: ImageNet weights for its backbone, or random ones.
 
-    file: the name of Keras's own weights file. sha256: of the other file that is accepted, None for none.
+    file: the name of Keras's own weights file. sha256: of another file that is accepted too, or None.
     """
 
     model: str

@@ -1,7 +1,7 @@
-"""What a stage works on: a study, an image set of it, or a run, with the profile applied, and where their files lie.
+"""Load what a stage works on, a study, an image set or a run, with the profile applied.
 
 `active` names the one described by the top-level keys of params.yaml; any other name is an entry of `studies`,
-`image_sets` or `reported`. `<study>_leakfree` is a study of `leakfree` with the split that leaks nothing.
+`image_sets` or `reported`. `<study>_leakfree` is a study of `leakfree`, with its leak-free split.
 """
 
 import math
@@ -18,7 +18,7 @@ Entry = TypeVar("Entry")
 
 
 def load_dataset(name: str) -> tuple[Dataset, DownloadProfile]:
-    """A dataset and where the profile has it from. Raises RontgenError for a name that params.yaml lacks."""
+    """A dataset, and where the profile downloads it from. Raises RontgenError for a name that params.yaml lacks."""
     values = params.load()
     if name not in values.datasets:
         raise RontgenError(f"--dataset: expected one of {', '.join(values.datasets)}, received {name!r}")
@@ -38,7 +38,7 @@ def load_image_set(name: str) -> ImageSet:
 def load_run(name: str, values: Params | None = None) -> Run:
     """The reported run of that name, or the active one. Raises RontgenError for a name that params.yaml lacks.
 
-    values: those of params.yaml, read where they are not given.
+    values: of params.yaml, which is read if they are not given.
     """
     values = values or params.load()
     image: StudyImage
@@ -69,7 +69,7 @@ def load_run(name: str, values: Params | None = None) -> Run:
 
 
 def load_start(model: str) -> Start:
-    """What the model of that name begins with. Raises RontgenError for a name that params.yaml lacks."""
+    """The initial weights of the model of that name. Raises RontgenError for a name that params.yaml lacks."""
     values = params.load()
     if model not in values.models:
         raise RontgenError(f"--model: expected one of {', '.join(values.models)}, received {model!r}")
@@ -77,7 +77,7 @@ def load_start(model: str) -> Start:
 
 
 def check(values: Params) -> None:
-    """That every run can be built: its model takes its images. Raises RontgenError for the first that cannot."""
+    """Check that every run's model accepts its images. Raises RontgenError for the first that does not."""
     for name in [ACTIVE, *values.reported]:
         run = load_run(name, values)
         if name == ACTIVE:

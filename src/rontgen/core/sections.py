@@ -8,10 +8,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 SUBSETS = ("train", "validation", "test")
 
-# Pixels, height and width: below it the five halvings of a backbone leave nothing, and keras.applications refuses it
+# Pixels, height and width. A backbone halves an image five times, and keras.applications refuses smaller ones
 SMALLEST_BACKBONE_IMAGE = 32
 
-# After the name of a study or a run: the same on a split in which no patient, copy or near copy is in two subsets
+# Suffix of a study or run whose split shares no patient, copy or near copy between subsets
 LEAKFREE = "_leakfree"
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -23,7 +23,7 @@ Balance = Literal["none", "smote", "smote_train_test"]
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """What to add to an error about a name that is none of the choices: the nearest of them, if one is near."""
+    """A hint for an error about an unknown name: the most similar choice, if there is one."""
     near = get_close_matches(name, choices, 1)
     return f": did you mean {near[0]}?" if near else ""
 
@@ -139,7 +139,7 @@ class Train(Section):
 
 
 class Source(Section):
-    """A Kaggle dataset, owner/name; a version and the SHA-256 of its archive where they are pinned."""
+    """A Kaggle dataset, owner/name, with the version and the archive's SHA-256 if they are pinned."""
 
     slug: Annotated[str, Field(pattern="^[^/]+/[^/]+$")]
     version: Count | None = None
@@ -194,6 +194,8 @@ class Model(Section):
         of_family, of_backbone = expected[self.family], {"preprocessing", "unfrozen_layers"}
         if self.family == "transfer" and self.backbone is None:
             raise ValueError("family transfer needs a backbone")
+        if self.weights == "imagenet" and self.backbone is None:
+            raise ValueError("weights imagenet needs a backbone, received none: set weights to none")
         needed = of_family | (of_backbone if self.backbone else set())
         given = {name for name in of_backbone.union(*expected.values()) if getattr(self, name) is not None}
         if given != needed:

@@ -1,6 +1,6 @@
 """The words that verdicts, tables and figures share."""
 
-# The reading of a paper in which nothing is changed
+# The reading that follows the paper's stated protocol
 AS_STATED = "as_stated"
 
 # Found by arithmetic, without a run

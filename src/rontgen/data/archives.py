@@ -1,4 +1,4 @@
-"""Zips stay zips: members are listed, checked and read in place, and nothing is ever extracted to disk."""
+"""Read zips in place: members are listed, checked and read, and never extracted to disk."""
 
 import hashlib
 import io
@@ -38,7 +38,7 @@ _CLUTTER = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._[^/]*$)")
 
 
 class ArchiveError(RontgenError):
-    """A zip that is damaged or refused. `fault`: what is wrong, without the path and the remedy."""
+    """A zip that is damaged or refused. fault: what is wrong, without the path and the fix."""
 
     def __init__(self, path: Path, fault: str, command: str) -> None:
         super().__init__(f"{path}: {fault}; delete it and run `{command}` again")
@@ -68,12 +68,12 @@ class _File(io.BufferedReader):
 class Archive:
     """A zip opened for reading, by any number of threads at once; a context manager.
 
-    Opening checks what the zip declares. Raises RontgenError where there is none, ArchiveError where it is no
-    zip or cut off, and where a member is unsafe: its name leaves the folder or another's differs at most in
-    case, it is a link, encrypted, larger than MAX_MEMBER, …
+    Opening checks what the zip declares. Raises RontgenError if the file is missing, and ArchiveError if it is
+    truncated or not a zip, or if a member is unsafe: its path leaves the folder, two names differ only in case, it
+    is a link, encrypted, larger than MAX_MEMBER, …
 
-    `left_out` has the names of the files that are no data but what macOS adds: `__MACOSX/…`, `._*` and
-    `.DS_Store`. They are checked like the others, and missing from `members()`.
+    left_out: the files that macOS adds, `__MACOSX/…`, `._*` and `.DS_Store`. They are checked like the others, but
+    `members()` does not list them.
     """
 
     # One ZipFile serves all threads: it locks the read of the compressed bytes alone, and where images are
@@ -176,9 +176,9 @@ class Archive:
 
 
 def verify(path: Path, progress: bool = True, *, command: str = DOWNLOAD) -> None:
-    """Check a zip whole: what it declares, and the CRC of every member, with a progress bar in bytes.
+    """Check all of a zip: what it declares, and the CRC of every member, with a progress bar in bytes.
 
-    Raises ArchiveError naming the file, the member and `command` as the remedy.
+    Raises ArchiveError naming the file, the member, and `command` as the fix.
     """
     with Archive(path, command=command) as archive:
         archive.verify(progress)

@@ -1,4 +1,4 @@
-"""What the data stages wrote, as training and evaluation read it: manifest, images, synthetic images."""
+"""Read what the data stages wrote: manifests, images, synthetic images, weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ def read_split(study: Study) -> pd.DataFrame:
 
 
 def read_manifest(image_set: ImageSet) -> pd.DataFrame:
-    """The manifest of an image set without the images that did not decode; its index is their row in the images.
+    """The manifest of an image set, without images that failed to decode; its index is the row in the images.
 
-    Raises RontgenError where a file is missing.
+    Raises RontgenError if a file is missing.
     """
     manifest = read_split(image_set.study)
     unreadable = pd.read_csv(require(image_set.preprocessed / "unreadable.csv", image_set.command), dtype=str)
@@ -53,9 +53,9 @@ def read_synthetic(image_set: ImageSet) -> tuple[np.ndarray, pd.DataFrame]:
 
 
 def read_weights(start: Start) -> Path | None:
-    """The weights file that a model's backbone begins with; None where it begins with random ones.
+    """The file of a backbone's initial weights; None for random ones.
 
-    Raises RontgenError where the stage `weights` has not brought it.
+    Raises RontgenError if the stage `weights` has not run.
     """
     facts = read_json(start.folder / "SOURCE.json", start.command)
     return start.folder / facts["file"] if facts["file"] else None
@@ -63,9 +63,9 @@ def read_weights(start: Start) -> Path | None:
 
 @dataclass(frozen=True)
 class Subset:
-    """Images of one subset without a copy of them: `rows` of `images`, then all of `synthetic`.
+    """The images of one subset, not copied: `rows` of `images`, then all of `synthetic`.
 
-    images, synthetic: uint8 (N, H, W, 1), memory-mapped; in training also features, float32 (N, …). rows: int (M,).
+    images, synthetic: uint8 (N, H, W, 1), memory-mapped; or, in training, features float32 (N, …). rows: int (M,).
     labels: int (M + synthetic,), as in the dataset's classes.
     """
 

@@ -1,4 +1,4 @@
-"""What a person put into data/archives: zips that are used instead of a download, and weights files of backbones."""
+"""Files that the user put into data/archives: zips to use instead of a download, and weights of backbones."""
 
 from functools import cache
 from pathlib import Path
@@ -16,9 +16,9 @@ COMMAND = "dvc repro inputs"
 
 
 def lists(values: Params, folder: Path = FOLDER) -> dict[Path, dict[str, str]]:
-    """The SHA-256 of each file put by hand, by its name, for each list: of a dataset's archives, of a model's weights.
+    """The SHA-256 of each file in data/archives, by name: a list for each dataset's archives and each model's weights.
 
-    Nothing is listed that the profile does not use.
+    Files that the profile does not use are not listed.
     """
     profile = values.profiles[values.profile]
     sha256, found = cache(archives.sha256), {}
@@ -38,7 +38,7 @@ def lists(values: Params, folder: Path = FOLDER) -> dict[Path, dict[str, str]]:
 
 
 def weights_names(backbone: str, values: Params) -> list[str]:
-    """The names that a backbone's weights file may have, the first found counts."""
+    """The names that a backbone's weights file may have; the first one found is used."""
     return [f"{backbone}.weights.h5", values.backbones[backbone].file]
 
 
@@ -48,7 +48,7 @@ def read(kind: str, name: str) -> dict[str, str]:
 
 
 def check(path: Path, sha256: str) -> None:
-    """Raises RontgenError where a listed file is no longer the one that the stage `inputs` saw."""
+    """Raise RontgenError if a listed file has changed since the stage `inputs` ran."""
     received = archives.sha256(path) if path.exists() else "no file"
     if received != sha256:
         raise RontgenError(f"{path}: expected SHA-256 {sha256}, as listed, received {received}: run `{COMMAND}` again")

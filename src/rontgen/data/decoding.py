@@ -53,7 +53,7 @@ def decode(data: bytes, size: int) -> np.ndarray:
     EXIF rotation is applied, 16-bit values are divided by 257, palettes and CMYK go through RGB, transparent pixels
     are black. The picture is squeezed to the square, as Keras's `load_img` does, with bilinear antialiasing.
     Large JPEGs are decoded at a lower resolution, of at least DRAFT_SIZE times the size.
-    Returns uint8 (size, size). Raises RontgenError, naming what is wrong, where the bytes are no picture.
+    Returns uint8 (size, size). Raises RontgenError, saying what is wrong, if the bytes are not a picture.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -79,7 +79,7 @@ def decode(data: bytes, size: int) -> np.ndarray:
 
 
 def _draft(image: Image.Image, size: int) -> tuple[float, float, float, float]:
-    """Have a JPEG decoded in gray, and a large one to a share of its size; returns where the picture lies in that."""
+    """Have a JPEG decoded in gray, and a large one at a fraction of its size; returns the picture's box in it."""
     large = image.width * image.height >= WORTH_A_DRAFT
     least = round(DRAFT_SIZE * size)
     drafted = image.draft("L", (least, least) if large else image.size)
@@ -105,9 +105,9 @@ def _grayscale(image: Image.Image) -> Image.Image:
 def decode_all(manifest: pd.DataFrame, raw: Path, size: int, folder: Path, max_unreadable: int) -> pd.DataFrame:
     """Decode the images of a manifest to `folder`/images.npy: uint8 (N, size, size, 1), in the manifest's order.
 
-    raw: the folder of the archives. Images that do not decode are black there, and listed, with the reason, in
-    unreadable.csv and the frame returned: UNREADABLE_COLUMNS. Shows progress. Raises RontgenError, and writes nothing,
-    where there are more of them than max_unreadable.
+    raw: the folder of the archives. Images that fail to decode become black, and are listed with the reason in
+    unreadable.csv and in the frame returned (UNREADABLE_COLUMNS). Shows progress. Raises RontgenError, and writes
+    nothing, if more than max_unreadable fail.
     """
     unreadable = []
     with opened(manifest, raw) as archives, replacing(folder / "images.npy") as temporary:
@@ -138,10 +138,10 @@ def opened(images: pd.DataFrame, raw: Path) -> Iterator[dict[str, Archive]]:
 def each(
     images: pd.DataFrame, archives: dict[str, Archive], function: Callable[[bytes], Result], label: str
 ) -> Generator[Result | str, None, None]:
-    """What a function makes of the bytes of each image, in order; where the image does not decode, why not.
+    """Call a function on the bytes of each image, in order; yields its result, or why the image failed to decode.
 
-    images: columns archive and member. archives: of `opened`. Shows progress under `label`. Raises RontgenError where
-    an archive is damaged.
+    images: columns archive and member. archives: of `opened`. label: of the progress bar. Raises RontgenError if an
+    archive is damaged.
     """
 
     def result(row: Any) -> Result | str:
@@ -161,7 +161,7 @@ def each(
 
 
 def check_unreadable(unreadable: pd.DataFrame, raw: Path, allowed: int) -> None:
-    """Raise RontgenError where more images do not decode than are allowed. unreadable: archive, member, reason."""
+    """Raise RontgenError if more images failed to decode than are allowed. unreadable: archive, member, reason."""
     if len(unreadable) > allowed:
         first = unreadable.iloc[0]
         raise RontgenError(

@@ -1,4 +1,4 @@
-"""Archives put by hand, else from Kaggle by its official client, which is imported only where it must download."""
+"""Get an archive: from data/archives if it is there, else from Kaggle with its official client."""
 
 import contextlib
 import errno
@@ -32,7 +32,7 @@ _GIVE_CREDENTIALS = (
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A verified archive. The SHA-256 tells its version, which Kaggle's name for it does not."""
+    """A verified archive. Its SHA-256 identifies its version; Kaggle's name for it does not."""
 
     path: Path
     sha256: str
@@ -41,7 +41,7 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """When to give up; times in seconds. Tries are counted anew after one that brought new bytes."""
+    """When to give up; times in seconds. The count of tries restarts after one that brought new bytes."""
 
     tries: int = 5
     wait: float = 1.0  # after the first try, doubled after each further one
@@ -50,7 +50,7 @@ class Patience:
 
 
 class _Again(Exception):
-    """A try failed in a way that another may mend. `wait`: seconds, where the server named them."""
+    """A try failed, and another may succeed. wait: seconds, if the server named them."""
 
     def __init__(self, cause: str, wait: float | None = None) -> None:
         super().__init__(cause)
@@ -58,9 +58,9 @@ class _Again(Exception):
 
 
 def bring(source: Source, listed: dict[str, str], folder: Path, *, command: str) -> Path:
-    """Give the archive of a source: the one put by hand where it is `listed` (by_hand.read), else Kaggle's in `folder`.
+    """The archive of a source: that in data/archives if it is listed (by_hand.read), else Kaggle's, kept in `folder`.
 
-    Raises RontgenError where it cannot be had, is damaged, or is not the one that params.yaml pins.
+    Raises RontgenError if it cannot be downloaded, is damaged, or is not the one that params.yaml pins.
     """
     name = archive_name(source.slug)
     if name in listed:
@@ -86,11 +86,11 @@ def bring(source: Source, listed: dict[str, str], folder: Path, *, command: str)
 def fetch(
     slug: str, folder: Path, *, version: int | None = None, command: str = DOWNLOAD, patience: Patience | None = None
 ) -> Fetched:
-    """Give the archive of the Kaggle dataset `slug` (owner/name) in `folder`, downloaded unless it is there.
+    """The archive of the Kaggle dataset `slug` (owner/name) in `folder`, downloaded if it is not there.
 
-    version: Kaggle's number of it, None for the latest. One that is there needs neither credentials nor a network. A
-    download lies under `….zip.part` until it is whole and verified; a cut one stays there and is resumed by the next
-    call, where Kaggle still has the same file. `command`: what to run again, named in errors. Raises RontgenError.
+    version: Kaggle's version number, None for the latest. An archive that is there needs neither credentials nor a
+    network. A download is named `….zip.part` until it is complete and verified; an interrupted one is resumed by the
+    next call if Kaggle still has the same file. command: what to run again, for errors. Raises RontgenError.
     """
     path = Path(folder) / archive_name(slug)
     part = path.with_name(path.name + ".part")
@@ -173,9 +173,9 @@ def _try_once(slug: str, version: int | None, part: Path, remedy: str, stall: fl
 
 
 def _import_client() -> None:
-    """Import the client, which logs in at once: where it cannot, it prints a page of help.
+    """Import the client, which logs in at once, and prints a page of help if it cannot.
 
-    Where VERBOSE is set, it would print every header, and log every address, of all that follows.
+    With VERBOSE set, it would print every header and log every address.
     """
     names = [name for name in ("VERBOSE", "VERBOSE_OUTPUT") if name in os.environ]
     hidden = {name: os.environ.pop(name) for name in names}

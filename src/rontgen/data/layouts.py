@@ -31,10 +31,9 @@ class Reading:
 
 
 def read(layout: str, archive: Archive, keep_copies: bool = False) -> Reading:
-    """List the images of an archive in one of the layouts, its nested copies left out unless keep_copies asks for them.
+    """List the images of an archive in one of the layouts, without its nested copies unless keep_copies is true.
 
-    Raises RontgenError for an unknown layout, an archive with no image in it, or one whose labels contradict
-    each other.
+    Raises RontgenError for an unknown layout, an archive without images, or contradictory labels.
     """
     if layout not in LAYOUTS:
         raise RontgenError(f"layout: expected one of {', '.join(LAYOUTS)}, received {layout!r}")
@@ -49,7 +48,7 @@ def read(layout: str, archive: Archive, keep_copies: bool = False) -> Reading:
 
 
 def _chest_xray(archive: Archive) -> Reading:
-    """`chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg`, once more under `chest_xray/chest_xray/`."""
+    """`chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg`, and again under `chest_xray/chest_xray/`."""
     pattern = re.compile(r"(?:chest_xray/)+((train|val|test)/(NORMAL|PNEUMONIA)/([^/]+)\.jpe?g)", re.IGNORECASE)
     seen: dict[str, tuple[int, int]] = {}
     records, left_out = [], Counter[str]()
@@ -70,7 +69,7 @@ def chest_xray_patient(stem: str) -> str:
     """The patient in a file name of `chest_xray`: personN_bacteria, personN_virus, IM-N or NORMAL2-IM-N; else "".
 
     Kermany, Zhang, Goldbaum (2018) name files by disease, patient and image number. Patients with bacterial and with
-    viral pneumonia are numbered apart, so that one number is two children: docs/patients.md.
+    viral pneumonia are numbered separately, so the same number is two children: docs/patients.md.
     """
     match = re.match(r"(person\d+_(?:bacteria|virus))_|((?:NORMAL2-)?IM-\d+)-", stem)
     return (match[1] or match[2]) if match else ""
@@ -100,7 +99,7 @@ def _by_folder(archive: Archive, pattern: str) -> Reading:
 
 
 def _is_mask(name: str) -> bool:
-    """Whether any folder of a member is one of masks, which may hold folders with the names of the classes."""
+    """Whether any folder of a member is a folder of masks, which may have subfolders named after the classes."""
     return re.search(r"(^|/)(png_)?masks?/", name, re.IGNORECASE) is not None
 
 
@@ -145,7 +144,7 @@ def _siim_rows(archive: Archive, table: str) -> Iterator[tuple[str, str]]:
         for row in rows:
             yield row["new_filename"], row["has_pneumo"]
     except csv.Error as error:
-        raise RontgenError(f"{archive.path}: {table}: expected a table, received what is none: {error}") from None
+        raise RontgenError(f"{archive.path}: {table}: expected a CSV table, {error}") from None
 
 
 def _check_flag(archive: Archive, name: str, flag: str, listed: str | None) -> None:

@@ -1,4 +1,4 @@
-"""From a folder of archives to a manifest: list the images, hash them, give each its subset, and audit the result."""
+"""Make a manifest: list and hash the images of the archives, assign each to a subset, and audit the split."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ THREADS = 4
 
 
 class Listed(Protocol):
-    """What has archives to be listed: a study, or a dataset alone."""
+    """Anything with archives to list: a study, or a dataset alone."""
 
     @property
     def dataset_name(self) -> str: ...
@@ -36,7 +36,7 @@ class Listed(Protocol):
 def build(study: Study) -> tuple[pd.DataFrame, dict]:
     """The manifest of a study (columns splits.MANIFEST_COLUMNS) and the audit of its split, ready for JSON.
 
-    Raises RontgenError where an archive is missing or damaged, holds other counts than expected, lacks a class, or
+    Raises RontgenError if an archive is missing or damaged, has other counts than expected, lacks a class, or
     cannot meet the policy.
     """
     images, found, left_out = list_images(study, study.split.keep_copies)
@@ -63,10 +63,10 @@ def build(study: Study) -> tuple[pd.DataFrame, dict]:
 
 
 def list_images(study: Listed, keep_copies: bool = False) -> tuple[pd.DataFrame, dict, dict]:
-    """The images of every archive of a study's dataset, with SHA-256; what was found by label, what left out by reason.
+    """The images of every archive of a dataset, with SHA-256; counts of those found, by label, and left out, by reason.
 
-    The frame has the columns that splits.assign takes. keep_copies: an archive's nested copies are in it too. What was
-    found never counts them.
+    The frame has the columns that splits.assign takes. keep_copies: whether it includes nested copies; the counts
+    never do.
     """
     frames, found, left_out = [], {}, {}
     for layout, source in study.dataset.archives.items():

@@ -23,9 +23,9 @@ class Radiograph(NamedTuple):
 def draw(finding: str, patient: Generator, exposure: Generator, height: int, width: int) -> Radiograph:
     """Draw one frontal chest radiograph.
 
-    `patient` gives the anatomy: seeded as before, it gives the same patient again. `exposure` gives the pose,
-    the breath, this instance of the sign, the noise and the tone. As under automatic exposure control, the
-    mean brightness does not depend on what is in the frame, so no finding can be told by it.
+    patient: draws the anatomy; the same seed gives the same patient. exposure: draws the pose, the breath, the
+    instance of the sign, the noise and the tone. As under automatic exposure control, the
+    mean brightness does not depend on the content, so it does not reveal the finding.
 
     finding: a key of `FINDINGS`; height, width: pixels. Raises KeyError for any other finding.
     """

@@ -1,4 +1,4 @@
-"""What a model's backbone begins with: a folder with a weights file, or without one where it begins at random.
+"""Initial weights of a model's backbone: a folder with a weights file, or without one for random weights.
 
 rontgen.data.arrays.read_weights reads it."""
 
@@ -23,9 +23,9 @@ UNPUBLISHED = {"mobilenetv2"}
 
 @dataclass(frozen=True)
 class Pretrained:
-    """source: keras (its host), keras file (its file, put by hand), other file (put by hand, pinned), none (random).
+    """source: keras (downloaded), keras file (Keras's own, from data/archives), other file (pinned), none (random).
 
-    file: name of the weights file in the folder, "" where there is none. sha256: of that file.
+    file: name of the weights file in the folder, "" if there is none. sha256: of that file.
     """
 
     source: str
@@ -34,11 +34,11 @@ class Pretrained:
 
 
 def write(start: Start, listed: dict[str, str]) -> Pretrained:
-    """Bring what a model begins with into its folder: its backbone's weights, checked, or nothing.
+    """Put the checked weights of a model's backbone into its folder, or nothing for random weights.
 
-    listed: the files put by hand, name to SHA-256 (by_hand.read). Such a file must have the SHA-256 that params.yaml
-    pins, or be Keras's own by the hash that Keras publishes. Without one, Keras downloads its own, over HTTPS, and
-    checks it where it publishes a hash. Raises RontgenError.
+    listed: files in data/archives, name to SHA-256 (by_hand.read). Such a file must have the SHA-256 that params.yaml
+    pins, or the hash that Keras publishes for its own. Without one, Keras downloads its own over HTTPS and checks the
+    hash, if it publishes one. Raises RontgenError.
     """
     with replacing(start.folder) as temporary:
         temporary.mkdir()
@@ -56,7 +56,7 @@ def write(start: Start, listed: dict[str, str]) -> Pretrained:
 
 
 def _by_hand(start: Start, name: str, sha256: str, folder: Path) -> Pretrained:
-    """Copy a file put by hand, named `name` and listed with a hash, into the folder."""
+    """Copy the file `name` of data/archives, listed with a hash, into the folder."""
     given = by_hand.FOLDER / name
     by_hand.check(given, sha256)
     if sha256 == start.sha256:

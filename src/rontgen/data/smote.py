@@ -34,8 +34,8 @@ class Synthetic:
 
 
 class _Parents(SMOTE):
-    """imbalanced-learn's SMOTE, for each new row's parents and step, which it does not report, without the rows: as
-    floats they and their copies would take most of the memory."""
+    """imbalanced-learn's SMOTE, changed to report each new row's parents and step and not to make the rows: as floats
+    they and their copies would take most of the memory."""
 
     def _generate_samples(self, X, nn_data, nn_num, rows, cols, steps, y_type=None, y=None):
         self.first, self.second, self.steps = rows, nn_num[rows, cols], steps[:, 0]
@@ -43,7 +43,7 @@ class _Parents(SMOTE):
 
 
 def no_balance(images: np.ndarray) -> Synthetic:
-    """No synthetic image, of the shape of `images`, (N, H, W, 1)."""
+    """A Synthetic without images, in the shape of `images` (N, H, W, 1)."""
     return Synthetic(np.empty((0, *images.shape[1:]), np.uint8), pd.DataFrame(columns=ROW_COLUMNS))
 
 
@@ -58,8 +58,8 @@ def write(synthetic: Synthetic, folder: Path) -> None:
 def smote(images: np.ndarray, classes: np.ndarray, ids: np.ndarray, seed: int) -> Synthetic:
     """Bring every class up to the size of the largest by SMOTE (Chawla et al. 2002), rounded to whole grey levels.
 
-    images: uint8 (N, H, W, 1), those that may be parents. classes, ids: (N,).
-    Raises RontgenError where a class has too few images for its neighbours.
+    images: uint8 (N, H, W, 1), the possible parents. classes, ids: (N,). Raises RontgenError if a class has too few
+    images for SMOTE's neighbours.
     """
     names, counts = np.unique(classes, return_counts=True)
     parts = [no_balance(images)]

@@ -1,6 +1,6 @@
-"""Which image goes to which subset: stratified, balanced or official, with bit-identical images kept together.
+"""Assign images to subsets: stratified, balanced or official, with bit-identical images kept together.
 
-Only `keep_copies` lets them stand in two subsets.
+Only `keep_copies` allows them in two subsets.
 """
 
 from collections.abc import Callable
@@ -30,16 +30,14 @@ Keep = Callable[[pd.DataFrame, pd.Series, str], pd.DataFrame]
 
 
 def assign(images: pd.DataFrame, classes: list[str], split: Split, max_per_class: Counts | None = None) -> Assignment:
-    """Give each image its subset.
+    """Assign each image to a subset.
 
-    images: columns archive, member, class, patient ("" where unknown), folder (train | val | test, or "") and
-    sha256, in any order: the result does not depend on it; a column near, where there is one, is equal for near
-    duplicates. max_per_class: at most this many images of the largest class in a subset; the other classes shrink
-    with it.
+    images: columns archive, member, class, patient ("" where unknown), folder (train | val | test, or "") and sha256;
+    the order of rows does not matter. A column near, if there is one, is equal for near duplicates. max_per_class: at
+    most this many images of the largest class in a subset; the other classes shrink with it.
 
-    Bit-identical images never sit in two subsets, whatever the policy, but where `keep_copies` lets them; nor do near
-    duplicates where they are known; with `group_by: patient` nor does a patient.
-    Raises RontgenError where the policy cannot be met.
+    Unless `keep_copies` is true, bit-identical images are never in two subsets, nor are known near duplicates, nor,
+    with `group_by: patient`, the images of a patient. Raises RontgenError if the policy cannot be met.
     """
     images = images.sort_values(["archive", "member"]).reset_index(drop=True)
     dropped = {}
@@ -91,7 +89,7 @@ def _official_folders(images: pd.DataFrame, keep: Keep) -> pd.DataFrame:
 
 
 def _groups(images: pd.DataFrame, split: Split) -> np.ndarray:
-    """A number for each image: equal for images that may not be parted. int array (N,)."""
+    """A number for each image, equal for images that must stay together. int array (N,)."""
     keys = [images["archive"] + "/" + images["member"] if split.keep_copies else images["sha256"]]
     if split.group_by == "patient":
         keys.append(images["patient"].where(images["patient"] != "", keys[0]))
@@ -151,7 +149,7 @@ def _balanced(
     if split.on_shortage == "error" and totals.min() < wanted.sum():
         raise RontgenError(
             f"split.counts: expected {wanted.sum()} images of each class, received {totals.min()} of "
-            f"{classes[totals.argmin()]} that can be parted so: lower split.counts or set split.on_shortage to "
+            f"{classes[totals.argmin()]} that can be split this way: lower split.counts or set split.on_shortage to "
             "shrink or repeat"
         )
     if split.on_shortage == "shrink":

@@ -1,9 +1,9 @@
-"""The test images of a run as a bootstrap draws them: every metric of many resamples at once.
+"""A bootstrap of a run's test images: every metric of many resamples at once.
 
-Patients are resampled, not images, because two images of one patient tell less than images of two (Field and Welsh
-2007). Every resample is a whole number of times that each patient is drawn, so all 2,000 are one matrix of weights,
-and what metrics are made of, counts and sums, are products with it. The products are sparse ones, which take their
-sums in one order whatever the number of threads.
+Patients are resampled, not images, because two images of one patient carry less information than images of two
+(Field and Welsh 2007). A resample is the number of times that each patient is drawn, so all 2,000 form one matrix of
+weights, and the counts and sums behind the metrics are products with it. Sparse products add up in one order, whatever
+the number of threads.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ Key = tuple[str, ...]
 class Sample:
     """The test images of one run, ready to be weighted.
 
-    Raises RontgenError where a class has no image: its metrics would have no value.
+    Raises RontgenError if a class has no image: its metrics would be undefined.
     """
 
     def __init__(self, predictions: pd.DataFrame, classes: list[str]):
@@ -57,7 +57,7 @@ class Sample:
         }
 
     def draws(self, random: np.random.Generator, resamples: int) -> Iterator[np.ndarray]:
-        """How often each unit, a patient or an image without a patient ID, is drawn: float (units, resamples)."""
+        """How often each unit (a patient, or an image without a patient ID) is drawn: float (units, resamples)."""
         step = max(1, BLOCK // self.units)
         for start in range(0, resamples, step):
             count = min(step, resamples - start)
@@ -117,7 +117,7 @@ class Sample:
     def interval(self, key: Key, values: np.ndarray) -> tuple[float, float] | None:
         """The 95% interval of the metric `key` from its values in the resamples, float (resamples,).
 
-        Where all of these agree it is the exact one of a share of images; of another metric there is none.
+        If all of these are equal, it is the exact interval for a share of images, and None for other metrics.
         """
         low, high = np.nanpercentile(values, PERCENTILES)
         if np.nanmin(values) == np.nanmax(values):

@@ -1,6 +1,6 @@
 """Where a model looked: Grad-CAM, and for a model without convolutions the gradient of its input.
 
-Both show what the score depends on near this image, not that the model is right to depend on it.
+Both show what the score depends on for this image, not whether the model is right to depend on it.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from rontgen.core.errors import RontgenError
 
-# Pixels: the backbones end at 7 of the papers' 224, but at 1 of the demo's 32, and one pixel tells of no place
+# Pixels: backbones end at 7 for the papers' 224, but at 1 for the demo's 32, and one pixel shows no place
 SMALLEST_MAP = 4
 # Of an input gradient, the standard deviation of the Gaussian as a share of the image's width (ours): 7 of 224 pixels
 SMOOTHING = 1 / 32
@@ -34,7 +34,7 @@ class _Step(NamedTuple):
 
 
 def kind(model: keras.Model) -> str:
-    """What `heatmaps` gives for this model: `Grad-CAM`, or `input gradient` where it has no feature map to show."""
+    """The method of `heatmaps` for this model: `Grad-CAM`, or `input gradient` if it has no usable feature map."""
     return KINDS[_feature_map(_steps(model)) is not None]
 
 
@@ -45,8 +45,8 @@ def heatmaps(model: keras.Model, images: np.ndarray, classes: np.ndarray) -> np.
     Grad-CAM (Selvaraju et al. 2017, section 3): the feature map's channels, weighted by the mean gradient of the
     class's score, summed, cut off below zero and brought to the image's size bilinearly. The score is that before the
     softmax; before a sigmoid it is the second class's, and its negative the first's. The feature map is the last that
-    every path from image to score goes through, at least 4 pixels wide and high. A map of nothing but zeros means
-    that nothing there speaks for the class.
+    every path from image to score goes through, at least 4 pixels wide and high. A map of zeros means
+    that nothing in it speaks for the class.
     A model without such a map (lstm, simple_rnn) gets an input gradient instead, which is no Grad-CAM: the absolute
     gradient of the same score by each pixel (Simonyan et al. 2014, section 3), smoothed by a Gaussian. It speaks for
     or against the class. Raises RontgenError for a model that does not end as blocks.head does, or a backend without
@@ -73,11 +73,11 @@ def heatmaps(model: keras.Model, images: np.ndarray, classes: np.ndarray) -> np.
 
 
 def most_confident(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """Of each true class, the image most confidently put right and the one most confidently put wrong.
+    """For each true class, the most confident correct prediction and the most confident wrong one.
 
     predictions: a table of evaluation.prediction_table. Returns position (in predictions), class, predicted,
-    probability (of the predicted class) and right, class by class, the right one first; one that is not there has no
-    row. The first of equals is taken.
+    probability (of the predicted class) and right, class by class, the correct one first; a missing one has no row.
+    The first of equals is taken.
     """
     columns = pd.Index(classes).get_indexer(predictions["predicted"])
     probability = predictions[classes].to_numpy()[np.arange(len(predictions)), columns]

@@ -1,4 +1,4 @@
-"""How far a test metric can be trusted: 95% intervals of one run, and of the difference between two.
+"""95% intervals of a run's test metrics, and of the differences between two runs.
 
 Percentile bootstraps by patient, in rontgen.evaluation.bootstrap.
 """
@@ -108,10 +108,10 @@ def paired_difference(
 
 
 def mcnemar(first: pd.DataFrame, second: pd.DataFrame) -> dict:
-    """Which of two runs is right more often on the same images: only_first_right, only_second_right, p_value.
+    """Whether one of two runs is right more often on the same images: only_first_right, only_second_right, p_value.
 
-    The exact two-sided test of McNemar (1947), a binomial test of the images that one alone has right; each image
-    counts as independent, also where a patient has several. Raises RontgenError as `aligned` does.
+    McNemar's exact two-sided test (1947), a binomial test on the images that only one has right. Images count as
+    independent, even several of one patient. Raises RontgenError as `aligned` does.
     """
     second = aligned(first, second)
     first_right, second_right = ((run["class"] == run["predicted"]).to_numpy() for run in (first, second))
@@ -124,7 +124,7 @@ def mcnemar(first: pd.DataFrame, second: pd.DataFrame) -> dict:
 def aligned(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """The second prediction table with its rows in the order of the first.
 
-    Raises RontgenError where the two have other images or other true classes.
+    Raises RontgenError if the two differ in images or true classes.
     """
     ids, others = pd.Index(first["id"]), pd.Index(second["id"])
     shared = len(ids.intersection(others))

@@ -1,4 +1,4 @@
-"""From a model and the test subset to per-image probabilities, and from those to every metric."""
+"""Per-image probabilities of the test subset, and every metric computed from them."""
 
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
@@ -34,7 +34,7 @@ BATCH = 64
 
 
 class Predicts(Protocol):
-    """A Keras model, or an exported one that answers as it does."""
+    """A Keras model, or an exported one with the same method."""
 
     def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
         """Probabilities, float (N, 1) of the second class or (N, classes), of images uint8 (N, H, W, 1)."""
@@ -66,8 +66,8 @@ def prediction_table(
 def read_predictions(file: Path | IO, name: str, command: str) -> pd.DataFrame:
     """A prediction table from its CSV; its classes are the columns after COLUMNS.
 
-    file: a path or an open file. name: what an error calls it. command: what makes it anew. Raises RontgenError where
-    the file is from before there was a column of patients, is damaged, or names an image twice.
+    file: a path or an open file. name: of the file, for errors. command: makes the file again. Raises RontgenError if
+    the file lacks the column of patients, is damaged, or names an image twice.
     """
     try:
         table = pd.read_csv(file, dtype=dict.fromkeys(COLUMNS, str), keep_default_na=False)
@@ -238,5 +238,5 @@ SUMMARY = (
 
 
 def summary(metrics: dict) -> dict[str, float]:
-    """The numbers of SUMMARY that a run has, and its macro F1: what two runs are compared by at a glance."""
+    """The metrics of SUMMARY that a run has, and its macro F1, to compare runs at a glance."""
     return {name: metrics[name] for name in SUMMARY if name in metrics} | {"macro_f1": metrics["macro"]["f1"]}

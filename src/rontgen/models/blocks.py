@@ -1,4 +1,4 @@
-"""What every architecture shares: the first layers, the head, and pretrained backbones."""
+"""Parts that the architectures share: the first layers, the head, and pretrained backbones."""
 
 import warnings
 from collections.abc import Callable
@@ -15,7 +15,7 @@ UNIT, SYMMETRIC = (1 / 255, 0.0), (1 / 127.5, -1.0)
 NORMALIZE = {"unit": UNIT, "symmetric": SYMMETRIC}
 
 # What the weights of a backbone were trained with, by the modes of keras.applications.imagenet_utils. caffe takes
-# ImageNet's mean of each channel away, and swaps red and blue too, which are the same here; torch divides by the
+# ImageNet's mean of each channel away; it also swaps red and blue, which are the same here. torch divides by the
 # standard deviation as well
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PREPROCESSING = {
@@ -30,8 +30,8 @@ def normalize(
 ) -> keras.KerasTensor:
     """Scale pixels (N, H, W, C), 0 to 255, and copy a gray channel to `channels`. No parameters.
 
-    normalize: unit, symmetric, or backbone: by the mode `preprocessing` of the model's backbone. Raises RontgenError
-    where it has none, or the backbone wants other channels.
+    normalize: unit, symmetric, or backbone, which is the mode `preprocessing` of the model's backbone. Raises
+    RontgenError if the model has no backbone, or if there are not three channels.
     """
     if normalize == "backbone":
         if preprocessing is None or channels != 3:
@@ -66,7 +66,7 @@ def head(
 
 
 def application(name: str) -> Callable[..., keras.Model]:
-    """The model of keras.applications with that name in lower case. Raises RontgenError where there is none."""
+    """The model of keras.applications with that name in lower case. Raises RontgenError for an unknown name."""
     for key, value in vars(keras.applications).items():
         if key.lower() == name and callable(value):
             return value
@@ -74,7 +74,7 @@ def application(name: str) -> Callable[..., keras.Model]:
 
 
 def backbone(name: str, pixels: keras.KerasTensor, weights: Path | None) -> keras.KerasTensor:
-    """The feature map of a Keras application without its top, for pixels (N, H, W, 3), as a layer of its own name.
+    """The feature map of a Keras application without its top, for pixels (N, H, W, 3), as one layer.
 
     weights: a file that Keras's `load_weights` reads, or None for random ones. Raises RontgenError where the image is
     too small or not of three channels, or the weights do not fit.

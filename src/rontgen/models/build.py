@@ -1,4 +1,4 @@
-"""Every architecture of params.yaml, built by one function."""
+"""Build any architecture of params.yaml."""
 
 from importlib import import_module
 from pathlib import Path
@@ -25,8 +25,8 @@ def build_model(
     `backbone`: as its backbone was trained) and the copying of a gray channel to `channels` are its first layers. It
     returns probabilities: (N, 1), of the second class, from a sigmoid head, else (N, classes).
 
-    weights: a weights file of the backbone, or None for random ones; of no meaning to a model without a backbone.
-    Raises RontgenError where the backbone does not take such images, or the weights do not fit.
+    weights: a weights file for the backbone, or None for random ones; ignored by a model without a backbone. Raises
+    RontgenError if the backbone does not accept such images, or the weights do not fit.
     """
     family = import_module(f"rontgen.models.{model.family}")
     image = keras.Input(image_shape, name="image")

@@ -1,4 +1,4 @@
-"""Model files are data: what they hold is checked, then Keras loads them in safe mode, so that none runs any code."""
+"""Load model files without running code from them: their content is checked, then Keras loads them in safe mode."""
 
 import io
 import json
@@ -11,7 +11,7 @@ import keras
 from rontgen.core.errors import RontgenError
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
-# What training.save writes. Where there are more members, Keras unpacks them all to a temporary folder.
+# What protocol.save writes. Where there are more members, Keras unpacks them all to a temporary folder.
 MEMBERS = [CONFIG, "metadata.json", WEIGHTS]
 # Bytes of config.json: the largest of the twelve architectures has 190 kB
 MAX_CONFIG = 16 * 2**20
@@ -32,10 +32,10 @@ REFUSED = {
 
 
 def load(path: Path, command: str) -> keras.Model:
-    """Load the model that training.save wrote, not compiled, without running code that the file brings.
+    """Load an uncompiled model that protocol.save wrote, without running any code from the file.
 
-    command: what makes the file again, named in errors. Raises RontgenError where the file is damaged, is no model, or
-    holds anything but layers of Keras and their weights.
+    command: makes the file again; errors name it. Raises RontgenError if the file is damaged, is not a model, or has
+    anything but Keras layers and their weights.
     """
     try:
         _check(path)
@@ -51,7 +51,7 @@ def load(path: Path, command: str) -> keras.Model:
 
 
 def _check(path: Path) -> None:
-    """Raise where a model file holds more than the layers of Keras and their weights, or less."""
+    """Raise unless a model file has exactly the layers of Keras and their weights."""
     with zipfile.ZipFile(path) as file:
         infos = sorted(file.infolist(), key=lambda info: info.filename)
         names = [info.filename for info in infos]
@@ -90,7 +90,7 @@ def _check_class(value: dict) -> None:
 
 
 def _check_weights(name: str, item: h5py.Group | h5py.Dataset) -> None:
-    """A dataset must lie in the file, whole: one may declare any shape, or take its bytes from any other file."""
+    """Raise unless a dataset lies complete in the file itself: it could declare any shape, or use another file."""
     if isinstance(item, h5py.Dataset) and (
         item.external or item.is_virtual or item.id.get_storage_size() != item.nbytes
     ):

@@ -11,7 +11,7 @@ from rontgen.models.blocks import backbone
 
 def features(pixels: keras.KerasTensor, model: Model, weights: Path | None) -> keras.KerasTensor:
     """The backbone's last feature map, averaged or flattened. (N, H, W, 3) to (N, features)."""
-    assert model.backbone  # params.Model holds it to be there
+    assert model.backbone  # sections.Model requires it
     feature_map = backbone(model.backbone, pixels, weights)
     if model.pooling == "flatten":
         return layers.Flatten(name="flatten")(feature_map)

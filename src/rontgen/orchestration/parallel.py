@@ -1,8 +1,8 @@
 """Rebuild the stale stages, several at a time, on dask workers: `rontgen scale --jobs 2`.
 
 Each worker has a clone of its own (workers.py), where DVC rebuilds one stage after the other from what earlier stages
-wrote: through a cache that all share by path, or through a DVC remote. What it wrote comes back the same way, by its
-entry for dvc.lock. `dvc repro` stays the authority: run afterwards, it finds everything done.
+wrote, through a cache that all share by path, or through a DVC remote. Its outputs come back the same way, with its
+entry for dvc.lock. `dvc repro` remains the authority: run afterwards, it finds everything done.
 """
 
 import io
@@ -39,8 +39,8 @@ PATIENCE = 60
 
 @dataclass(frozen=True)
 class Task:
-    """A stale stage. parents: the stale stages it reads from. unchanged: the others', by their entries in dvc.lock.
-    resources: what a worker must have free for it, such as {"GPU": 1}, where any worker has some."""
+    """A stale stage. parents: the stale stages it reads from. unchanged: entries in dvc.lock of its other inputs.
+    resources: what a worker must have free for it, such as {"GPU": 1}, if any worker has some."""
 
     name: str
     parents: list[str]
@@ -83,9 +83,9 @@ def plan(repo: Repo, targets: list[str], remote: str | None) -> tuple[list[Task]
 
 
 def rebuild(client: Client, project: Project, tasks: list[Task]) -> dict[str, dict]:
-    """Rebuild all tasks on the workers of a client, showing progress. The entry in dvc.lock of each, by its name.
+    """Rebuild all tasks on the workers of a client, showing progress; returns the entry in dvc.lock of each, by name.
 
-    Raises RontgenError where a stage fails or its worker dies again and again; what was finished stays in the cache.
+    Raises RontgenError if a stage fails or its workers keep dying; finished stages stay in the cache.
     """
     offered = {
         name for worker in client.scheduler_info(n_workers=-1)["workers"].values() for name in worker["resources"]
@@ -120,7 +120,7 @@ def rebuild(client: Client, project: Project, tasks: list[Task]) -> dict[str, di
 
 
 def bring_home(repo: Repo, targets: list[str], built: dict[str, dict], *, pull: bool) -> None:
-    """`dvc repro` in the workspace, which takes from the cache what workers built and runs what gathers it.
+    """Run `dvc repro` in the workspace: it takes what workers built from the cache, and runs the stages that gather it.
 
     built: of rebuild. DVC would write the whole of dvc.lock after each stage; here it is written once. pull: from the
     remote.
@@ -149,7 +149,7 @@ def bring_home(repo: Repo, targets: list[str], built: dict[str, dict], *, pull: 
 
 @contextmanager
 def workers(jobs: int, scratch: Path) -> Iterator[Client]:
-    """A client of `jobs` workers on this machine, of which each that gets a GPU has it for itself."""
+    """A client of `jobs` workers on this machine. A worker that gets a GPU does not share it."""
     gpus = _gpus()
     scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}}
     specification = {}
@@ -174,7 +174,7 @@ def workers(jobs: int, scratch: Path) -> Iterator[Client]:
 
 @contextmanager
 def scheduler_at(address: str) -> Iterator[Client]:
-    """A client of a scheduler that has workers. Raises RontgenError where there is none, or it has none."""
+    """A client of a scheduler with workers. Raises RontgenError if there is no scheduler, or it has no worker."""
     with ExitStack() as stack:
         try:
             client = stack.enter_context(Client(address, timeout=PATIENCE))
@@ -188,7 +188,7 @@ def scheduler_at(address: str) -> Iterator[Client]:
 
 
 def _pack(repo: Repo, kept: set[str]) -> bytes:
-    """The files of the project as a tar: what git tracks or would, of the stages' outputs those in `kept` alone."""
+    """The project as a tar: what git tracks or would track, and of the stages' outputs only those in `kept`."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=repo.root_dir, check=True, capture_output=True, text=True,
@@ -218,10 +218,10 @@ def _gpus() -> int:
 
 
 def rebuild_stale(targets: list[str], jobs: int, scheduler: str | None, remote: str | None) -> None:
-    """Rebuild the stale ones of the stages and of those that they are made from.
+    """Rebuild those of the stages, and of the stages they depend on, that are stale.
 
-    targets: as of `dvc repro`. jobs: workers on this machine. scheduler: address of a dask scheduler whose workers are
-    used instead. remote: the DVC remote to share, where they cannot reach this project's cache. Raises RontgenError.
+    targets: as for `dvc repro`. jobs: workers on this machine. scheduler: address of a dask scheduler, to use its
+    workers instead. remote: a DVC remote to share, if these cannot reach this project's cache. Raises RontgenError.
     """
     try:
         _rebuild_stale(targets, jobs, scheduler, remote)

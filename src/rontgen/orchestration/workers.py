@@ -1,4 +1,4 @@
-"""What a worker of parallel.py does: DVC rebuilds one stage in the worker's own clone of the project."""
+"""The work of a worker of parallel.py: DVC rebuilds one stage in the worker's own clone of the project."""
 
 import io
 import os
@@ -27,8 +27,8 @@ IDENTITY = ["-c", "user.name=rontgen", "-c", "user.email=rontgen@localhost"]
 
 @dataclass(frozen=True)
 class Project:
-    """What a clone is made from. name: of its folder. files: the project's, as a tar. config: of DVC, as in
-    .dvc/config: a cache that all clones share, or a remote. data: the project's, where the worker can reach it."""
+    """The source of a clone. name: of its folder. files: the project's, as a tar. config: of DVC, as in .dvc/config: a
+    cache that all clones share, or a remote. data: the project's data folder, if the worker can reach it."""
 
     name: str
     files: bytes
@@ -42,7 +42,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Built:
-    """A stage that a worker rebuilt: its entry for dvc.lock, and how long it took where."""
+    """A stage that a worker rebuilt: its entry for dvc.lock, the worker, and the time it took."""
 
     stage: str
     entry: dict
@@ -61,8 +61,8 @@ _one_at_a_time = threading.Lock()
 def build(project: Project, name: str, unchanged: dict[str, dict], *built: Built) -> Built:
     """Rebuild the stage `name` in this worker's clone, or take it from the run cache.
 
-    unchanged, built: the stages it reads from, by their entries in dvc.lock and as other workers built them. Raises
-    RontgenError with the last line of the stage's output where it fails.
+    unchanged, built: the stages it reads from, by their entries in dvc.lock, and as other workers built them. Raises
+    RontgenError with the last line of the stage's output if it fails.
     """
     with _one_at_a_time:
         begin = time.perf_counter()
@@ -87,7 +87,7 @@ def build(project: Project, name: str, unchanged: dict[str, dict], *built: Built
 
 
 def forget(name: str) -> None:
-    """End what this worker still runs, and close and remove its clone of the project `name`, if it has one."""
+    """Stop what this worker still runs, then close and remove its clone of the project `name`, if it has one."""
     while True:  # a build that has only begun may start its stage later
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.NoSuchProcess):
@@ -128,7 +128,7 @@ def _open(project: Project) -> tuple[Repo, dict[str, Stage]]:
 
 
 def _place(parent: Stage, entry: dict, needed: list[Path], *, pull: bool) -> None:
-    """Check out those outputs of a stage that are needed, or have a needed file in them."""
+    """Check out the outputs of a stage that are needed, or contain a needed file."""
     StageLoader.fill_from_lock(parent, entry)
     with _from_cache(parent):
         for out in parent.outs:
@@ -140,7 +140,7 @@ def _place(parent: Stage, entry: dict, needed: list[Path], *, pull: bool) -> Non
 
 
 def _push(stage: Stage) -> None:
-    """What the stage wrote, and its entry in the run cache, to the remote."""
+    """Push the stage's outputs, and its entry in the run cache, to the remote."""
     with _from_cache(stage):
         for objects in stage.get_used_objs().values():
             stage.repo.cloud.push(objects)
@@ -149,7 +149,7 @@ def _push(stage: Stage) -> None:
 
 @contextmanager
 def _from_cache(stage: Stage) -> Iterator[None]:
-    """Take outputs that git keeps from DVC's cache too, where the run cache has put them."""
+    """Take outputs that git tracks from DVC's cache too, where the run cache has put them."""
     kept_by_git = [out for out in stage.outs if not out.use_cache]
     for out in kept_by_git:
         out.use_cache = True
@@ -160,7 +160,7 @@ def _from_cache(stage: Stage) -> Iterator[None]:
 
 @contextmanager
 def _output_to(path: Path) -> Iterator[None]:
-    """What this process and its children write, to a file."""
+    """Redirect what this process and its children print to a file."""
     streams = {number: os.dup(number) for number in (1, 2)}
     try:
         with path.open("wb") as file:

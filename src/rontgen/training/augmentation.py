@@ -1,7 +1,7 @@
 """Augmentation as one composed affine transform per image, on the device, in batches.
 
-The amounts are drawn on the host, one small row per image, so that an epoch depends on nothing but the seed; the
-pixels are moved on the device. Same transform as Keras's ImageDataGenerator, which the papers use.
+The amounts are drawn on the host, one small row per image, so that an epoch depends on the seed alone. The pixels are
+moved on the device. It is the transform of Keras's ImageDataGenerator, which the papers use.
 """
 
 from collections.abc import Callable
@@ -60,17 +60,17 @@ def _compiled(function: Callable) -> Callable:
 
 
 @_compiled
-def apply(images, amounts):
+def apply(images: keras.KerasTensor, amounts: keras.KerasTensor) -> keras.KerasTensor:
     """Transform images uint8 (N, H, W, 1) by amounts (N, COLUMNS). float32 tensor (N, H, W, 1), clipped to 0…255.
 
-    Bilinear; what comes from outside the image repeats its edge. H and W are at least 2.
+    Bilinear; pixels from outside the image repeat its edge. H and W are at least 2.
     """
     images = _move(images, amounts)
     mean = ops.mean(images, axis=(1, 2, 3), keepdims=True)
     return ops.clip(mean + (images - mean) * amounts[:, 6, None, None, None], 0.0, 255.0)
 
 
-def _move(images, amounts):
+def _move(images: keras.KerasTensor, amounts: keras.KerasTensor) -> keras.KerasTensor:
     count, height, width, _ = ops.shape(images)
     x_of_x, x_of_y, x_offset, y_of_x, y_of_y, y_offset = (amounts[:, i, None, None] for i in range(6))
     y, x = ops.arange(height, dtype="float32")[:, None], ops.arange(width, dtype="float32")
@@ -98,7 +98,7 @@ def _move(images, amounts):
 
 
 class Augmentation(keras.layers.Layer):
-    """Applies amounts (N, COLUMNS) to images uint8 (N, H, W, 1) in training, and nothing outside it."""
+    """Applies amounts (N, COLUMNS) to images uint8 (N, H, W, 1) in training; does nothing at other times."""
 
     def __init__(self, **options):
         # float32 also in mixed precision: a shift in pixels needs more than bfloat16's eight bits

@@ -12,11 +12,11 @@ from rontgen.training.data_parallel import ALONE, Share
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches of a subset for `fit`: shuffled and augmented anew each epoch from (seed, epoch), or in order.
+    """Batches of a subset for `fit`: in a new order and with new augmentation each epoch, drawn from (seed, epoch).
 
-    Yields images uint8 (B, H, W, 1), with `amounts` also their augmentation's amounts, the identity where
-    `augmentation` is None, and labels: float32 (B, 1) for one sigmoid unit, else int32 (B,). Of a batch that several
-    processes share, this one's part.
+    seed: None keeps the subset's order. amounts: whether a batch also has the amounts of the augmentation, which are
+    those of the identity if `augmentation` is None. Yields images uint8 (B, H, W, 1) and labels, float32 (B, 1) for one
+    sigmoid unit, else int32 (B,). If several processes share a batch, each yields its own part.
     """
 
     def __init__(

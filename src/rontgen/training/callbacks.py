@@ -1,4 +1,4 @@
-"""What happens at the end of each epoch: the best weights are kept, the history grows, and all of it is saved."""
+"""Callbacks: keep the best weights, record the history, save the progress, show the time left, stop at NaN."""
 
 import json
 import math
@@ -26,12 +26,12 @@ HISTORY_COLUMNS = {
     "learning_rate": "learning_rate",
 }
 
-# What Keras's ReduceLROnPlateau and EarlyStopping remember from one epoch to the next
+# The state of Keras's ReduceLROnPlateau and EarlyStopping
 SCHEDULE_STATE = ("best", "best_epoch", "cooldown_counter", "stopped_epoch", "wait")
 
 
 def open_live(folder: Path) -> Live:
-    """DVCLive, writing to `folder`. Raises RontgenError outside of a git repository with a commit, which it needs."""
+    """DVCLive, writing to `folder`. It needs a git repository with a commit; raises RontgenError without one."""
     try:
         return Live(str(folder), dvcyaml=None, save_dvc_exp=False)
     except SCMError as error:
@@ -39,7 +39,7 @@ def open_live(folder: Path) -> Live:
 
 
 class Finite(keras.callbacks.Callback):
-    """Ends the training at the first loss that is not finite, before anything of that epoch is kept or saved."""
+    """Stops the training at the first loss that is not finite, before that epoch is kept or saved."""
 
     def __init__(self, name: str):
         super().__init__()
@@ -63,7 +63,7 @@ class Finite(keras.callbacks.Callback):
 
 
 class TimeLeft(keras.callbacks.Callback):
-    """Prints, after each epoch, how much time is left of `total` epochs at the mean pace so far."""
+    """Prints the time left after each epoch, from the mean time of an epoch so far. total: epochs of all phases."""
 
     def __init__(self, total: int):
         super().__init__()
@@ -84,8 +84,8 @@ class TimeLeft(keras.callbacks.Callback):
 class KeepBest(keras.callbacks.Callback):
     """Keeps the weights of the best epoch over all phases.
 
-    val_accuracy: the highest, and of several the one with the lowest val_loss (covid_hybrid); val_loss: the lowest;
-    last: the last.
+    monitor: val_accuracy keeps the highest, and among equals the lowest val_loss (covid_hybrid); val_loss the lowest;
+    last the last epoch.
     """
 
     def __init__(self, kept: keras.Model, monitor: str):
@@ -109,7 +109,7 @@ class KeepBest(keras.callbacks.Callback):
 
 
 class Record(keras.callbacks.Callback):
-    """Collects the history, and logs it to DVCLive as it grows, so that DVC and its editors follow a run.
+    """Collects the history, and logs each epoch to DVCLive, so that a run can be watched.
 
     live: None in a process that does not write.
     """
@@ -138,12 +138,11 @@ SAVE_EVERY = 20
 
 
 class Progress(keras.callbacks.Callback):
-    """Saves after an epoch, in one file, all that the next one depends on; a killed run goes on from there.
+    """Saves all that the next epoch depends on in one file, from which a killed run resumes.
 
-    That is: the phase, weights, optimizer and random state, the schedules, the history, and the best weights so far.
-    Epochs that are short beside the saving are skipped, so that a twentieth of the time goes into it at most.
-    A file of another fingerprint is not read. Of several processes the first saves, and all read. The callback must
-    be the last of its list.
+    That is the phase, weights, optimizer and random state, schedules, history, and the best weights so far. Saving
+    takes at most a twentieth of the time: after short epochs it is skipped. A file with another fingerprint is ignored.
+    Of several processes the first saves and all read. This must be the last callback of the list.
     """
 
     def __init__(self, path: Path, fingerprint: str, keep: KeepBest, record: Record):
@@ -155,7 +154,7 @@ class Progress(keras.callbacks.Callback):
         self.saved = self._load()
 
     def start_phase(self, phase: int, schedules: list[keras.callbacks.Callback]) -> int | None:
-        """The epoch at which this phase began, or None where a saved run has it behind it."""
+        """The epoch at which this phase began; None if a saved run had already finished it."""
         if self.saved is not None and phase < self.saved["phase"]:
             return None
         self.phase, self.schedules, self.begin = phase, schedules, len(self.record.rows)
@@ -165,7 +164,7 @@ class Progress(keras.callbacks.Callback):
 
     @property
     def is_stopped(self) -> bool:
-        """Whether early stopping had ended the saved phase."""
+        """Whether early stopping ended the saved phase."""
         return self.saved is not None and self.saved["stopped"]
 
     def on_train_begin(self, logs=None):

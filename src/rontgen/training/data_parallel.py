@@ -1,7 +1,7 @@
-"""One training on several devices: the same model on each, a part of every batch for each, their gradients averaged.
+"""One training on several devices: each has the same model and a part of every batch; gradients are averaged.
 
-Keras's own DataParallel does it, with JAX alone. The devices are those of this process or, once processes have found
-each other, those of all: then each process reads its own part of a batch, and the first alone writes.
+Keras's DataParallel does this, with the JAX backend only. The devices are those of this process, or of several
+processes: then each process reads its own part of a batch, and only the first writes.
 """
 
 import os
@@ -12,13 +12,13 @@ import numpy as np
 
 from rontgen.core.errors import RontgenError
 
-# Where Keras looks for them: where the first process listens (host:port), how many there are, and which this one is
+# Environment variables that Keras reads: address of the first process (host:port), number of processes, own number
 PROCESSES = ("KERAS_DISTRIBUTION_JOB_ADDRESSES", "KERAS_DISTRIBUTION_NUM_PROCESSES", "KERAS_DISTRIBUTION_PROCESS_ID")
 
 
 @dataclass(frozen=True)
 class Share:
-    """What this process has to do with a batch. process: its number, from 0. devices: of all processes together."""
+    """This process's part of a batch. process: its number, from 0. devices: of all processes together."""
 
     process: int = 0
     processes: int = 1
@@ -27,8 +27,8 @@ class Share:
     def of(self, batch: np.ndarray, batch_size: int) -> np.ndarray:
         """The images of a batch that this process reads. batch: int (N,), N at most batch_size.
 
-        A batch that the devices cannot share evenly, as the last of an epoch, is padded with its own images beyond
-        batch_size: a length that no other batch has, by which `without_padding` knows it.
+        A batch that the devices cannot share evenly, such as the last of an epoch, is padded with its own images to
+        more than batch_size. `without_padding` recognises it by that length.
         """
         if len(batch) % self.devices:
             batch = np.resize(batch, batch_size + self.devices)
@@ -39,10 +39,10 @@ ALONE = Share()
 
 
 def prepare(distribute: str, batch_size: int) -> None:
-    """Spread what is built from now on over all devices, of all processes, where `distribute` is data_parallel.
+    """Distribute models built from now on over the devices of all processes, if `distribute` is data_parallel.
 
-    Call it after reproducibility.prepare and before any tensor is made. Raises RontgenError for another backend than
-    JAX, processes that are described by halves or do not find each other, and devices that cannot share a batch.
+    Call this after determinism.prepare and before any tensor is made. Raises RontgenError if the backend is not JAX, if
+    the variables PROCESSES are incomplete or the processes do not connect, or if the devices cannot share a batch.
     """
     if distribute == "none":
         return
@@ -70,7 +70,7 @@ def prepare(distribute: str, batch_size: int) -> None:
 
 
 def share() -> Share:
-    """The part of this process, as `prepare` has set it up; all of it where nothing is distributed."""
+    """The part of this process, as `prepare` set it up; the whole batch if nothing is distributed."""
     current = keras.distribution.distribution()
     if current is None:
         return ALONE
@@ -83,7 +83,7 @@ def is_first() -> bool:
 
 
 def agree(value: str) -> None:
-    """Raises RontgenError in every process where they do not all have the same `value`, of one length in all."""
+    """Raise RontgenError in every process unless all have the same `value`. It must have one length everywhere."""
     if share().processes == 1:
         return
     from jax.experimental import multihost_utils
@@ -98,9 +98,9 @@ def agree(value: str) -> None:
 
 
 def without_padding(trainer: keras.Model, batch_size: int, train_images: int, validation_images: int) -> None:
-    """Let a compiled model's steps drop what Share.of padded: every device then takes the whole of such a batch.
+    """Make a compiled model's steps drop the padding of Share.of: each device then takes the whole of such a batch.
 
-    So nothing counts twice, not even in batch statistics, and the step is what one device would do.
+    So no image counts twice, not even in batch statistics: the step is that of one device.
     """
     devices = share().devices
     if devices == 1:

@@ -1,7 +1,7 @@
-"""The same bytes from the same commit: every source of chance in training and evaluation is fixed here.
+"""The same bytes from the same commit: the seeds, threads and operations of the backend are fixed here.
 
-The order of files is fixed where they are listed (archives sort their members), the order of images by splits and
-batches from the seeds in params.yaml; nothing iterates over a set, so Python's hash seed has no say.
+Elsewhere, archives sort their members, splits and batches take their order from the seeds in params.yaml, and nothing
+iterates over a set, so Python's hash seed does not matter.
 """
 
 import os
@@ -12,8 +12,8 @@ import keras
 def prepare(seed: int, threads: int) -> None:
     """Seed Python, NumPy and the backend, make its operations deterministic, and fix its threads.
 
-    threads: of one operation. A sum in another number of parts is another float, so that the weights of a CNN trained
-    with one thread and with two differ; more threads than cores are allowed. Call it before any tensor is made.
+    threads: of one operation. A sum split into other parts rounds differently, so the weights of a CNN depend on the
+    number of threads. There may be more threads than cores. Call this before any tensor is made.
     """
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
@@ -28,6 +28,6 @@ def prepare(seed: int, threads: int) -> None:
 
 
 def mix_precision() -> None:
-    """Compute in half precision what is built from now on: float16 on a GPU, bfloat16 on a CPU."""
+    """Use mixed precision for models built from now on: float16 on a GPU, bfloat16 on a CPU."""
     has_gpu = keras.distribution.list_devices()[0].startswith("gpu")
     keras.mixed_precision.set_global_policy("mixed_float16" if has_gpu else "mixed_bfloat16")

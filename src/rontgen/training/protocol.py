@@ -29,7 +29,7 @@ OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of epochs with one learning rate to begin with. whole: the whole backbone is trained."""
+    """Epochs that start at one learning rate. whole: whether the whole backbone is trained."""
 
     epochs: int
     learning_rate: float
@@ -47,7 +47,7 @@ class Result:
 
 
 def set_batch_norm_momentum(model: keras.Model, momentum: float) -> None:
-    """How slowly batch statistics are averaged, in every BatchNormalization of the model and its backbone."""
+    """Set the momentum of the moving statistics in every BatchNormalization of the model and its backbone."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             set_batch_norm_momentum(layer, momentum)
@@ -56,8 +56,8 @@ def set_batch_norm_momentum(model: keras.Model, momentum: float) -> None:
 
 
 def fingerprint(run: Run, files: list[Path]) -> str:
-    """What a run depends on, as one SHA-256: its settings, the bytes of its input files, this code, its versions
-    and the number of devices, in whose parts a gradient is summed."""
+    """A SHA-256 of all that a run depends on: settings, input files, code, versions, and the number of devices, since
+    each sums its part of a gradient."""
     versions = (keras.__version__, keras.backend.backend(), sys.version)
     digest = hashlib.sha256(repr((run, *versions, data_parallel.share().devices)).encode())
     for path in sorted(files) + sorted(Path(__file__).parents[1].rglob("*.py")):
@@ -81,13 +81,13 @@ def fit(
 ) -> Result:
     """Train a model by a protocol and leave it with the weights of the epoch that is kept.
 
-    Where a backbone is frozen whole and nothing is augmented, one device sends an image through it once, not in every
-    epoch.
+    If the whole backbone is frozen and nothing is augmented, its features are computed once, not in every epoch (on one
+    device).
     unfrozen_layers: how many of a pretrained backbone's last layers are trained; None where there is no backbone or
     it has no pretrained weights: then everything is trained, for frozen random features mean nothing.
-    name: of the run, for messages. progress_file: where each epoch is saved; a run of the same fingerprint, killed
-    earlier, goes on from there. live: None in a process that does not write. Raises RontgenError where a loss is not
-    finite, and where several processes go on from another epoch.
+    name: of the run, for messages. progress_file: where progress is saved; a killed run with the same fingerprint
+    resumes from it. live: None in a process that does not write. Raises RontgenError if a loss is not finite, or if
+    several processes resume from different epochs.
     """
     trainer = _trainer(model, augmentation is not None)
     share = data_parallel.share()
@@ -127,7 +127,7 @@ def fit(
             initial_epoch=done,
             epochs=done if progress.is_stopped else begin + phase.epochs,
             callbacks=[next_order, *watch, keep, *schedules, record, progress],
-            shuffle=False,  # Keras would shuffle the batches once more, by Python's own random numbers
+            shuffle=False,  # Keras would shuffle the batches again, with Python's own random numbers
             verbose=0 if not data_parallel.is_first() else 1 if sys.stdout.isatty() else 2,
         )
     keep.restore()
@@ -136,7 +136,7 @@ def fit(
 
 
 def summary(result: Result, train_images: int, validation_images: int) -> dict:
-    """The training metrics of a run, ready for JSON; times are not among them."""
+    """The training metrics of a run, without times, ready for JSON."""
     history = result.history.drop(columns=["epoch", "learning_rate"])
     best = {name: float(history[name].agg("min" if name.endswith("loss") else "max")) for name in history}
     return {
@@ -151,7 +151,7 @@ def summary(result: Result, train_images: int, validation_images: int) -> dict:
 
 
 def save(model: keras.Model, path: Path) -> None:
-    """Save a model as one .keras file whose bytes depend on neither the time nor the place in memory."""
+    """Save a model as a .keras file whose bytes do not depend on the time or on memory addresses."""
     with replacing(path) as temporary:
         dated = temporary.with_name("dated.keras")
         model.save(dated)
@@ -166,7 +166,7 @@ def save(model: keras.Model, path: Path) -> None:
 
 
 def _number_shared_objects(config: str) -> str:
-    """Keras marks an object that two layers share by its address in memory; a running number says the same."""
+    """Replace the memory addresses by which Keras marks shared objects with running numbers."""
     numbers: dict[str, int] = {}
     return re.sub(
         r'("shared_object_id": )(\d+)', lambda match: match[1] + str(numbers.setdefault(match[2], len(numbers))), config
@@ -189,7 +189,7 @@ def device() -> str:
 
 
 def _trainer(model: keras.Model, augmented: bool) -> keras.Model:
-    """The model that is fitted: the same layers, behind the augmentation. `model` itself stays uncompiled, and so is
+    """The model that is fitted: the same layers, after the augmentation. `model` itself stays uncompiled, so that it is
     saved without the optimizer."""
     if not augmented:
         return keras.Model(model.inputs, model.outputs)
@@ -199,10 +199,10 @@ def _trainer(model: keras.Model, augmented: bool) -> keras.Model:
 
 
 def split_at_backbone(model: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """A model in two that share its layers: from images to features, and from these to probabilities.
+    """Two models that share a model's layers: from images to features, and from features to probabilities.
 
-    The first ends before the first layer behind the backbone that has variables: weights, or random numbers as
-    Dropout has them. With a frozen backbone it is a constant function.
+    The first ends before the first layer after the backbone that has variables, whether weights or, as in Dropout, a
+    random state. With a frozen backbone it is a constant function.
     """
     backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     behind = model.layers[model.layers.index(backbone) + 1 :]
@@ -211,8 +211,8 @@ def split_at_backbone(model: keras.Model) -> tuple[keras.Model, keras.Model]:
 
 
 def _features(constant: keras.Model, subset: Subset, batch_size: int, folder: Path) -> Subset:
-    """A subset of features, float32, in place of the images: memory-mapped, for those of 5,000 images may take 2 GB.
-    The file in `folder` has no name, so that not even a killed process leaves it behind."""
+    """A subset with float32 features in place of the images. They are memory-mapped: those of 5,000 images may take
+    2 GB. The file in `folder` has no name, so that even a killed process leaves nothing behind."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
         for start in range(0, len(subset), batch_size):
@@ -224,8 +224,8 @@ def _features(constant: keras.Model, subset: Subset, batch_size: int, folder: Pa
 
 
 def _compile(trainer: keras.Model, optimizer: keras.optimizers.Optimizer, *, sigmoid: bool) -> None:
-    """Compile with all variables made beforehand: TensorFlow traces a step twice that makes some, and ResNet50V2's
-    first step then takes 13 seconds instead of 7."""
+    """Compile, with all variables made first: TensorFlow would trace a step that makes variables twice, and
+    ResNet50V2's first step would take 13 seconds instead of 7."""
     metric = keras.metrics.BinaryAccuracy if sigmoid else keras.metrics.SparseCategoricalAccuracy
     loss = "binary_crossentropy" if sigmoid else "sparse_categorical_crossentropy"
     optimizer.build(trainer.trainable_variables)
@@ -241,8 +241,8 @@ def _phases(train: Train) -> list[Phase]:
 
 
 def _set_trainable(model: keras.Model, unfrozen_layers: int | None, *, pretrained: bool) -> None:
-    """Freeze a pretrained backbone but for its last layers; None unfreezes it whole, save its batch statistics, which
-    small batches of another kind of image would wreck (Keras guide "Transfer learning & fine-tuning")."""
+    """Freeze a pretrained backbone except its last layers. None unfreezes all of it but its batch statistics, which
+    small batches of another kind of image would spoil (Keras guide "Transfer learning & fine-tuning")."""
     if not pretrained:
         return
     backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
