@@ -52,6 +52,7 @@ def test_a_run_named_by_batch_and_size_has_them(shipped):
         ({"models.lstm.pooling": "average"}, "models.lstm: expected the options cell, recurrent_units of its family"),
         ({"models.vgg16.preprocessing": None}, "models.vgg16: expected the options pooling, preprocessing, unfrozen"),
         ({"models.vgg16.backbone": None}, "models.vgg16: family transfer needs a backbone"),
+        ({"models.lstm.weights": "imagenet"}, "models.lstm: weights imagenet needs a backbone, received none: set we"),
         ({"reported.smatika_vgg16.family": "cnn"}, "reported.smatika_vgg16.family: expected one of transfer, received"),
     ],
 )

@@ -49,8 +49,9 @@ def _fits(cell: Cell, ours: float) -> bool:
 def of_settings(cell: Cell, settings: list[dict]) -> Evidence:
     """A setting of params.yaml, which all of the runs must share."""
     found = {_at(run, cell.metric.split(".")[1:]) for run in settings}
-    if len(found) != 1 or None in found:
-        raise RontgenError(f"papers.yaml: {cell.metric}: expected one value in params.yaml, received {found}")
+    if len(found) != 1 or not all(isinstance(value, int | float) for value in found):
+        received = ", ".join(sorted(map(repr, found)))
+        raise RontgenError(f"papers.yaml: {cell.metric}: expected one number in params.yaml, received {received}")
     ours = float(found.pop())
     if _fits(cell, ours):
         return Evidence(AS_SPECIFIED, "our setting is the same", ours)
