@@ -444,7 +444,5 @@ def test_the_records_that_are_committed_are_judged():
     ledger = verdicts.compare(PAPERS, DEMO, records.read_all(ROOT / "results"), [])
     assert len(ledger.endpoints[ledger.endpoints.reading == "as_stated"]) == 21
     assert set(ledger.records) == {
-        path.parts[-3:-1]
-        for path in (ROOT / "results").glob("*/*/seed-*")
-        if not path.parts[-3].endswith("free")
+        path.parts[-3:-1] for path in (ROOT / "results").glob("*/*/seed-*") if not path.parts[-3].endswith("free")
     }
