@@ -19,7 +19,7 @@ def gather(datasets: dict[str, Fingerprints]) -> Fingerprints:
 
 
 def find_pairs(everything: Fingerprints) -> pd.DataFrame:
-    """Exact and near pairs, as fingerprints.find_exact and find_near give them, with a column kind: exact | near."""
+    """Exact and near pairs, as near_duplicates.find_exact and find_near give them, with a column kind: exact | near."""
     exact = near_duplicates.find_exact(everything.images).assign(kind="exact")
     near = near_duplicates.find_near(everything.images, everything.thumbnails).assign(kind="near")
     return pd.concat([exact, near], ignore_index=True)

@@ -75,7 +75,7 @@ def heatmaps(model: keras.Model, images: np.ndarray, classes: np.ndarray) -> np.
 def most_confident(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """For each true class, the most confident correct prediction and the most confident wrong one.
 
-    predictions: a table of evaluation.prediction_table. Returns position (in predictions), class, predicted,
+    predictions: a table of evaluation.metrics.prediction_table. Returns position (in predictions), class, predicted,
     probability (of the predicted class) and right, class by class, the correct one first; a missing one has no row.
     The first of equals is taken.
     """

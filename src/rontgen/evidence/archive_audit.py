@@ -1,7 +1,7 @@
 """Audits of the real archives, recorded in results/archives: leaks, shortcuts, and the out-of-distribution check.
 
-leakage.json and shortcuts.json are what the stages of these names write, ood.json what serving.ood_archives measures.
-They are the same bytes for the same code, data and settings; provenance.json says which these were. No image is there.
+leakage.json and shortcuts.json are the output of the stages of these names, ood.json that of serving.ood_archives. The
+same code, data and settings give the same bytes; provenance.json says which these were. There are no images.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def record(extra: dict[str, str], measure: Callable[[list[str]], dict], probed: 
     """Audit the archives in data/archives in the profile `paper` and write FOLDER; returns what it holds, by file.
 
     extra: other keys of params.yaml and their values. measure: gives ood.json, from the names of image sets. probed:
-    shortcuts of images that are in no archive, see shortcuts.probe, by a name for them. Raises RontgenError where the
+    shortcuts of images that are in no archive, see shortcuts.probe, by a name for them. Raises RontgenError if the
     code is not committed or a stage fails.
     """
     changes = {"profile": "paper"} | extra

@@ -1,4 +1,4 @@
-"""Published counts against what the public archives hold: what was counted twice, and what cannot be had."""
+"""Published counts against the public archives: images counted twice, and images that the archives lack."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -9,14 +9,14 @@ from rontgen.evidence.consistency import Violation, contradiction, listed, plus,
 from rontgen.evidence.published import Papers, PublishedStudy
 from rontgen.evidence.published_counts import Published
 
-# Images of a class, or of all classes together (None), by part of the archive; "all" where it is not parted
+# Images of a class, or of all classes together (None), by part of the archive; "all" for an archive without parts
 Holdings = dict[str | None, dict[str, int]]
 
 
 def violations(papers: Papers, study: str, dataset: Dataset, settings: Study) -> list[Violation]:
-    """Every published count of a study that the public archives contradict or cannot give.
+    """The published counts of a study that the public archives contradict or cannot supply.
 
-    Of params.yaml are read classes, labels and counts of the dataset, and policy and counts of the study's split.
+    Uses the classes, labels and counts of the dataset, and the policy and counts of the study's split.
     """
     published = papers.studies[study]
     held = of_archives(dataset, papers.archives)
@@ -27,7 +27,7 @@ def violations(papers: Papers, study: str, dataset: Dataset, settings: Study) ->
 
 
 def of_archives(dataset: Dataset, archives: dict[str, dict[str, dict[str, int]]]) -> Holdings:
-    """What the archives of a dataset hold. archives: as papers.yaml parts them, where they are parted."""
+    """The images in the archives of a dataset. archives: their parts, from papers.yaml."""
     held: dict[str, dict] = {name: {} for name in dataset.classes}
     for archive, labels in dataset.labels.items():
         for label, name in labels.items():
@@ -39,7 +39,7 @@ def of_archives(dataset: Dataset, archives: dict[str, dict[str, dict[str, int]]]
 
 
 def _archive(published: Published, held: Holdings) -> Iterator[Violation]:
-    """Fewer images than the archive's are a choice; more cannot be had, or were counted more than once."""
+    """Fewer images than the archive's are a choice; more do not exist, or were counted more than once."""
     for name, parts in held.items():
         cell = published.cells.get(f"data.images.{name}" if name else "data.images")
         archive = sum(parts.values())
@@ -59,9 +59,9 @@ def _archive(published: Published, held: Holdings) -> Iterator[Violation]:
 
 
 def _shares(published: Published, held: Holdings) -> Iterator[Violation]:
-    """A subset is its stated share of the images, give or take one image of each class for the cut.
+    """A subset is its stated share of the images, give or take one image of each class.
 
-    The images are those selected, else those published, else those of the archive.
+    The images are those selected, or else those published, or else those of the archive.
     """
     sizes = [sum(held[name].values()) for name in published.classes]
     base = published.count("data.selected") or published.count("data.images")
@@ -78,7 +78,7 @@ def _shares(published: Published, held: Holdings) -> Iterator[Violation]:
 
 
 def _smote(published: Published, held: Holdings) -> Iterator[Violation]:
-    """SMOTE makes classes as large as the largest of those it is given, which must be training images alone."""
+    """SMOTE makes all classes as large as the largest, counting training images alone."""
     train, smote = published.per_class("data.train.{}"), published.per_class("data.smote.{}")
     if not train or not smote or max(smote.values()) <= max(train.values()):
         return
@@ -92,7 +92,7 @@ def _smote(published: Published, held: Holdings) -> Iterator[Violation]:
 
 
 def _shortage(study: str, published: PublishedStudy, settings: Study, held: Holdings) -> Iterator[Violation]:
-    """Where a study needs more distinct images of a class than there are, all its counts and results need them."""
+    """If a study needs more distinct images of a class than exist, all its counts and results depend on them."""
     counts = settings.split.counts
     if settings.split.policy != "balanced" or counts is None:
         return

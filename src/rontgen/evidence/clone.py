@@ -1,6 +1,6 @@
-"""The clone in which real data are worked on: the project at its last commit, under .dvc/tmp, with its DVC cache.
+"""The clone for work on real data: the project at its last commit, under .dvc/tmp, with the project's DVC cache.
 
-The workspace keeps its demo, what is recorded has the code of a commit, and a killed run goes on from where it was.
+So the workspace keeps its demo, every record has the code of a commit, and a killed run can resume.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ IDENTITY = {
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Hold the clone for this process. Raises RontgenError where another one has it."""
+    """Lock the clone for this process. Raises RontgenError if another process has it."""
     path = FOLDER.with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -44,7 +44,7 @@ def alone() -> Iterator[None]:
 
 
 def commit() -> str:
-    """The last commit. Raises RontgenError where CODE differs from it."""
+    """The last commit. Raises RontgenError if CODE differs from it."""
     changed = git("status", "--porcelain", "--", *CODE)
     if changed:
         first = changed.splitlines()[0].split(maxsplit=1)[1]
@@ -76,9 +76,9 @@ def prepare(commit: str) -> Path:
 
 
 def run(clone: Path, commit: str, name: str, changes: Mapping[str, str], targets: Iterable[str]) -> None:
-    """Run stages in the clone as a DVC experiment, which this project's `dvc exp show` then has too.
+    """Run stages in the clone as a DVC experiment, and fetch the experiment into this project.
 
-    changes: keys of params.yaml and their values. Raises RontgenError where a stage fails.
+    changes: keys of params.yaml and their values. Raises RontgenError if a stage fails.
     """
     _restore(clone, commit)
     set_ = [part for key, value in changes.items() for part in ("-S", f"{key}={value}")]
@@ -90,10 +90,10 @@ def run(clone: Path, commit: str, name: str, changes: Mapping[str, str], targets
 
 
 def _restore(clone: Path, commit: str) -> None:
-    """The clone's tracked files as a commit has them, and no other dvc.lock.
+    """Reset the clone's tracked files to a commit, and remove an untracked dvc.lock.
 
-    `dvc exp run` leaves what it set in params.yaml, where the next job would take it for its own. DVC writes dvc.lock
-    in place, so that a kill may leave half of one; what was finished is in its run cache.
+    `dvc exp run` leaves its settings in params.yaml, where they would affect the next job. DVC writes dvc.lock in
+    place, so a kill may leave half of one; finished stages are in the run cache.
     """
     git("checkout", "--quiet", "--force", "--detach", commit, cwd=clone)
     git("clean", "--quiet", "--force", "--", str(provenance.LOCK), cwd=clone)
@@ -107,7 +107,7 @@ def _same(path: Path, other: Path) -> bool:
 
 
 def _environment(clone: Path) -> dict[str, str]:
-    """Stages run on the clone's sources by this Python; git has an author where the user named none."""
+    """Environment of the stages: the clone's sources, this Python, and a git author if the user has none."""
     paths = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "PYTHONPATH": str(clone / "src"),
@@ -116,12 +116,12 @@ def _environment(clone: Path) -> dict[str, str]:
 
 
 def git(*arguments: str, cwd: Path | None = None) -> str:
-    """What a git command prints. Raises RontgenError where it fails."""
+    """The output of a git command. Raises RontgenError if it fails."""
     return _output(["git", *arguments], cwd)
 
 
 def dvc(*arguments: str, cwd: Path) -> str:
-    """What a dvc command prints. Raises RontgenError where it fails."""
+    """The output of a dvc command. Raises RontgenError if it fails."""
     return _output([sys.executable, "-m", "dvc", *arguments], cwd)
 
 

@@ -1,9 +1,9 @@
-"""Which published numbers of a run cannot be true together, found by arithmetic alone.
+"""Find the published numbers of a run that cannot all be true, by arithmetic alone.
 
-A published number stands for all that print as it: 0.90 for 0.895 to 0.905. A relation is violated where no choice
-within these intervals fulfils it, so that rounding never makes a contradiction. Its reason names every number that
-takes part. The verdict falls on all of these but the firmer evidence: counts beside a rate that is computed from them,
-and (in rontgen.evidence.archive_counts) counts beside one that is made of them.
+A published number stands for all values that print as it: 0.90 for 0.895 to 0.905. A relation is violated if no choice
+within these intervals satisfies it, so rounding alone never makes a contradiction. The reason names every number
+involved. All of them get the verdict, except the firmer evidence: counts next to a rate computed from them, and (in
+rontgen.evidence.archive_counts) counts next to a count that is made of them.
 """
 
 import math

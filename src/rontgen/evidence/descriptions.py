@@ -1,4 +1,4 @@
-"""How a published number that is no verdict is described: our value, its interval, and whether the two agree."""
+"""Describe the published numbers that are not judged: our value, its interval, and whether the two agree."""
 
 import math
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ EXACT = ("test.test_images", "test.parameters", "test.model_megabytes", "train.e
 
 @dataclass(frozen=True)
 class Evidence:
-    """Our number and its interval, and, where arithmetic leaves it open, the finding and its reason."""
+    """Our number and its interval, and, unless arithmetic settles it, the finding and its reason."""
 
     finding: str
     reason: str
@@ -47,7 +47,7 @@ def _fits(cell: Cell, ours: float) -> bool:
 
 
 def of_settings(cell: Cell, settings: list[dict]) -> Evidence:
-    """A setting of params.yaml, which all of the runs must share."""
+    """A setting of params.yaml, which all runs must share. Raises RontgenError if they do not, or it is no number."""
     found = {_at(run, cell.metric.split(".")[1:]) for run in settings}
     if len(found) != 1 or not all(isinstance(value, int | float) for value in found):
         received = ", ".join(sorted(map(repr, found)))
@@ -59,11 +59,11 @@ def of_settings(cell: Cell, settings: list[dict]) -> Evidence:
 
 
 def of_the_archive(cell: Cell, archive: archive_counts.Holdings, split: Split) -> Evidence:
-    """What the public archive holds, by the archive's own parts, or our share of the split."""
+    """A count of the public archive, by the archive's own parts, or our share of the split."""
     _, part, *rest = cell.metric.split(".")
     if part == "share" and split.policy != "official":
         shares = split.fractions if split.policy == "stratified" else split.counts
-        assert shares is not None  # params.Split holds it to be there
+        assert shares is not None  # sections.Split requires it
         sizes = shares.model_dump()
         return _exact(cell, [round(sizes[rest[0]] / sum(sizes.values()), 9)], "our share")
     parts, published = archive.get(rest[0] if rest else None, {}), int(cell.number)
@@ -86,7 +86,7 @@ def _exact(cell: Cell, ours: list[float], what: str) -> Evidence:
 
 
 def of_records(cell: Cell, published: Published, records: list[Record]) -> Evidence:
-    """A result as the seeds have it, and what one more seed would give in 95 of 100 cases.
+    """The mean of a result over the seeds, and what one more seed would give in 95 of 100 cases.
 
     That is mean ± t·s·√(1 + 1/n), with s the standard deviation over n seeds and t of n − 1 degrees of freedom.
     """
@@ -130,7 +130,7 @@ def _number(record: Record, metric: str) -> float:
 
 
 def _at(value: Any, keys: list[str]) -> Any:
-    """What lies at a path of keys and list positions; None where nothing does."""
+    """The value at a path of keys and list positions; None if there is none."""
     for key in keys:
         if isinstance(value, list):
             value = value[int(key)] if int(key) < len(value) else None

@@ -1,7 +1,7 @@
-"""The verdict on each published row: on its test accuracy, by each way to read its paper, from records alone.
+"""The verdict on each published row: on its test accuracy, for each reading of its paper, from records alone.
 
-`contradictory` and `data unavailable` come first, for no run can change them: a run on what data there is stands beside
-them. Where nothing was run it is `not run`; else rontgen.evidence.replication judges.
+`contradictory` and `data unavailable` come first, since no run can change them; runs on the available data are shown
+beside them. Without a record the verdict is `not run`; otherwise rontgen.evidence.replication judges.
 """
 
 import math
@@ -17,10 +17,10 @@ METRIC = "test.accuracy"
 def endpoint(
     published: Published, trained: str, reading: str, records: list[Record], settled: tuple[str, str] | None
 ) -> dict:
-    """One row of compare.Claims.endpoints.
+    """One row of verdicts.Claims.endpoints.
 
-    trained: the run that is trained for this row. records: those of this reading. settled: the verdict and reason that
-    arithmetic found, if any.
+    trained: the run that is trained for this row. records: of this reading. settled: the verdict and reason from
+    arithmetic, if any.
     """
     cell, own = published.cells[METRIC], own_interval(published, METRIC) or (math.nan, math.nan)
     row = {

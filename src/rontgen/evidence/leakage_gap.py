@@ -28,15 +28,15 @@ def pair(records: Iterable[Record], run: str) -> list[tuple[pd.DataFrame, pd.Dat
 def measure(pairs: list[tuple[pd.DataFrame, pd.DataFrame]]) -> dict:
     """How much higher a run scores than its leak-free run, on average over seeds, ready for JSON.
 
-    pairs: for each seed the prediction tables (evaluation.prediction_table) of the run and of its leak-free run. Both
-    are scored on the images, by id, that both tests share, if in every seed these are FEWEST or more of each class
-    (`paired`); else each is scored on its own test. One kind serves for all seeds, so that their mean has a meaning.
+    pairs: for each seed the prediction tables (evaluation.metrics.prediction_table) of the run and its leak-free run.
+    Both are scored on the images in both test sets if these are FEWEST or more of each class in every seed (`paired`),
+    otherwise each on its own test set. All seeds are scored alike, so that their mean is meaningful.
 
     Returns seeds, paired, images and leakfree_images (those scored, over all seeds), note (these in words), and
     metrics: of each of METRICS the mean of the `run`, of `leakfree`, and of the `gap` between them. With two seeds or
-    more, low and high are the 95% t interval of the mean gap; there is none where every seed has the same gap, as where
-    both runs name one class alone. The splits of several seeds are of the same archive, so the interval says what other
-    seeds would give, not other images. Raises RontgenError where the two of a pair have other classes.
+    more, low and high are the 95% t interval of the mean gap, unless every seed has the same gap. All seeds split the
+    same archive, so the interval covers other seeds, not other images. Raises RontgenError if the two of a pair have
+    different classes.
     """
     shared = [_shared(run, leakfree) for run, leakfree in pairs]
     paired = all(_is_enough(table) for tables in shared for table in tables)
@@ -54,7 +54,7 @@ def measure(pairs: list[tuple[pd.DataFrame, pd.DataFrame]]) -> dict:
 
 
 def _shared(run: pd.DataFrame, leakfree: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Of both tables, the images that are in both."""
+    """The rows of both tables whose images are in both."""
     if list(run.columns) != list(leakfree.columns):
         classes, others = (", ".join(_classes(table)) for table in (run, leakfree))
         raise RontgenError(

@@ -1,4 +1,4 @@
-"""The claims ledger as files: counts of verdicts, and tables for programs and for people."""
+"""Write the claims ledger: counts of verdicts, and tables for programs and for people."""
 
 import math
 from pathlib import Path
@@ -23,7 +23,7 @@ def write(claims: Claims, papers: Papers, folder: Path) -> None:
     Counts are written whole, other numbers with four decimals, a published number in the paper's own digits. In
     claims.json: endpoints, the number of published rows of each verdict as stated, in all and by study;
     other_readings, the same of every row and other reading that was run; numbers, what the other published numbers are;
-    headlines (rontgen.evidence.published); and in the demo profile demo, how many of its runs learn.
+    headlines (published_counts.headline); and in the demo profile demo, how many of its runs learn.
     """
     cells, rows = claims.cells, claims.endpoints
     as_stated = rows[rows.reading == AS_STATED]
@@ -46,7 +46,7 @@ def write(claims: Claims, papers: Papers, folder: Path) -> None:
 
 
 def others(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells that are no endpoint."""
+    """The cells other than endpoints."""
     return cells[cells.metric != METRIC]
 
 
@@ -201,7 +201,7 @@ def _runs(claims: Claims) -> list[str]:
 
 
 def _numbers_of_violations(claims: Claims) -> dict[tuple[str, str, str], str]:
-    """`(3), (4)` for each cell and verdict that the violations of these numbers settle."""
+    """For each cell and verdict, the numbers of the violations that settle it: `(3), (4)`."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for number, violation in enumerate(claims.violations, 1):
         for owner, metric in violation.cells:

@@ -1,5 +1,5 @@
-"""Where a record comes from: commit, stages and hashes, settings, packages, machine, data; and how it departs from the
-paper, derived from these."""
+"""The provenance of a record: commit, stages and hashes, settings, packages, machine, data; and the deviations from the
+paper that follow from these."""
 
 import io
 import os
@@ -29,7 +29,7 @@ SIZED = 500
 def gather(run: Run, as_stated: Run, papers: Papers) -> dict:
     """The provenance of a finished run, from the workspace, ready for JSON.
 
-    run: as its settings are. as_stated: as the reading and the profile `paper` alone would have them.
+    run: with the settings it had. as_stated: with those of the reading and the profile `paper` alone.
     """
     time = read_json(run.time_metrics, run.command)
     archives = describe_archives(run.image_set.study)
@@ -75,8 +75,8 @@ def settings(run: Run) -> dict:
 
 
 def stages(target: str) -> dict[str, dict]:
-    """The entries of dvc.lock for a stage and all that it was made from, by stage: cmd, and the hashes of deps
-    and outs by path, and params."""
+    """The entries of dvc.lock for a stage and all stages it depends on: cmd, the hashes of deps and outs by path, and
+    params."""
     locked = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))["stages"]
     made = {Path(out["path"]): name for name, entry in locked.items() for out in entry.get("outs", ())}
     found, waiting = {}, [target]
@@ -116,8 +116,8 @@ def machine() -> dict[str, str | int]:
 
 
 def describe_archives(study: Study) -> dict[str, dict]:
-    """Of each archive: source, slug, SHA-256 and bytes, images by label, and the median width of up to SIZED of them,
-    in pixels, each with what is expected."""
+    """For each archive: source, slug, SHA-256, bytes, images by label, and the median width of up to SIZED of them in
+    pixels; counts and width with the expected values."""
     sources = read_json(study.raw / "SOURCE.json", f"dvc repro download@{study.dataset_name}")
     images = read_json(study.audit, study.command)["found"]
     return {
@@ -143,7 +143,7 @@ def _median_width(path: Path, layout: str) -> int:
 
 
 def _of_settings(stated: dict, received: dict, prefix: str = "") -> list[str]:
-    """Settings that are not as the reading has them."""
+    """Settings that differ from those of the reading."""
     found = []
     for key, expected in stated.items():
         value = received[key]

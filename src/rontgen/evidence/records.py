@@ -1,7 +1,7 @@
 """Records of runs on real X-rays, in results/<run>/<reading>/seed-<n>: what was measured, and from what.
 
-metrics.json, predictions.csv and history.csv are the same bytes where a run is repeated on one machine;
-provenance.json (rontgen.evidence.provenance) has what may differ, such as times, too. No image is in a record.
+metrics.json, predictions.csv and history.csv are the same bytes if a run is repeated on one machine; provenance.json
+(rontgen.evidence.provenance) also has what may differ, such as times. A record contains no image.
 """
 
 import json
@@ -25,9 +25,9 @@ FILES = ("metrics.json", "predictions.csv", "history.csv", "provenance.json")
 class Record:
     """One training of a reported run by one reading of its paper, with one seed.
 
-    metrics: test (as metrics/<run>.json), train (as metrics/<run>/train.json) and time, so that the names of
-    papers.yaml's metrics are paths in it. predictions: a table of evaluation.prediction_table. history: a row for each
-    epoch. provenance: of rontgen.evidence.provenance.gather.
+    metrics: test, train and time, as the run's files of metrics have them, so that the names of papers.yaml's metrics
+    are paths in it. predictions: a table of evaluation.metrics.prediction_table. history: a row for each epoch.
+    provenance: of rontgen.evidence.provenance.gather.
     """
 
     run: str
@@ -57,7 +57,7 @@ def path_of(run: str, reading: str, seed: int, folder: Path = FOLDER) -> Path:
 
 
 def read_all(folder: Path = FOLDER) -> list[Record]:
-    """Every record, by run, reading and seed. Raises RontgenError where a file of one is missing or damaged."""
+    """Every record, by run, reading and seed. Raises RontgenError if a file is missing or damaged."""
     places = sorted(folder.glob("*/*/seed-*"), key=lambda path: (*path.parts[-3:-1], _seed(path)))
     return [read(path) for path in places]
 
@@ -72,7 +72,7 @@ def by_run(found: list[Record]) -> dict[str, dict[str, list[Record]]]:
 
 
 def read(path: Path) -> Record:
-    """The record in a folder. Raises RontgenError where a file of it is missing or damaged."""
+    """The record in a folder. Raises RontgenError if a file is missing or damaged."""
     command = f"git checkout {path}"
     for name in FILES:
         if not (path / name).exists():
@@ -90,7 +90,7 @@ def read(path: Path) -> Record:
 
 
 def write(record: Record, folder: Path = FOLDER) -> Path:
-    """Write a record, whole or not at all, in place of an earlier one; returns its folder."""
+    """Write a record completely or not at all, replacing an earlier one; returns its folder."""
     path = path_of(record.run, record.reading, record.seed, folder)
     metrics = {part: record.metrics[part] for part in ("test", "train")}
     with replacing(path) as temporary:
@@ -106,7 +106,7 @@ def write(record: Record, folder: Path = FOLDER) -> Path:
 
 
 def check(record: Record) -> list[str]:
-    """What of a record's test metrics its predictions do not give, each in one line; none where all agree."""
+    """The test metrics of a record that its predictions do not give, a line each; empty if all agree."""
     expected = _flat(compute_metrics(record.predictions, record.classes))
     received = _flat(record.metrics["test"])
     wrong = [

@@ -2,7 +2,7 @@
 
 A published row has a verdict on its test accuracy (endpoints.py); every other number is described (descriptions.py).
 What is `contradictory` or `data unavailable` is found first, by arithmetic over the published numbers (consistency.py)
-and the public archives' counts (archive_counts.py). What the demo trains is no evidence.
+and the public archives' counts (archive_counts.py). The demo's runs are no evidence.
 """
 
 import math
@@ -37,9 +37,9 @@ class Claims:
     cells: a row for each published number: study, run (or the study itself), metric, place, note, paper, paper_low,
     paper_high, ours (the mean over the seeds as stated), low, high, difference (ours less the paper's), finding and
     reason. The finding of a test accuracy is the verdict as stated. Numbers are float64 in the metric's own unit,
-    durations in seconds, NaN where there is none.
+    durations in seconds, NaN if missing.
 
-    violations: the sums that do not hold. headlines: by study, see published.headline; a study of one run has none.
+    violations: the relations that do not hold. headlines: by study, see published_counts.headline; none for one run.
     records: by run and reading, those that were judged. demo: in the demo profile a row for each run: run, images,
     accuracy, majority_accuracy, learns.
     """

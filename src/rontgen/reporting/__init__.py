@@ -1,1 +1,1 @@
-"""Figures, model cards and the report. Everything that is drawn for people is drawn here."""
+"""Figures, model cards and the report."""

@@ -1,4 +1,4 @@
-"""Figures of the audits: what splits leak, near duplicates, the leakage gap, and shortcuts."""
+"""Figures of the audits: leaks of splits, near duplicates, the leakage gap, and shortcuts."""
 
 from pathlib import Path
 
@@ -68,10 +68,10 @@ def near_pairs(pairs: pd.DataFrame, images: pd.DataFrame, thumbnails: np.ndarray
 
 
 def leakage_gap(measured: dict[str, dict[str, dict]], is_demo: bool, path: Path) -> None:
-    """Draw the gap of each run's accuracy as a PNG, that of the records above that of the workspace.
+    """Draw the gap of each run's accuracy as a PNG, the records above the workspace.
 
-    measured: under "records" and "workspace" what leakage_gap.measure gives, by run. The two have an axis
-    each: real X-rays and a demo's drawn images are not to be compared.
+    measured: under "records" and "workspace" what leakage_gap.measure gives, by run. Each has an axis of its own, since
+    real X-rays and the demo's drawn images cannot be compared.
     """
     titles = {
         "records": "Records: real X-rays",
@@ -155,6 +155,6 @@ def _probe_scores(axes: Axes, probes: dict[str, dict]) -> None:
 
 
 def _short(member: str, length: int = 26) -> str:
-    """The end of a member's name, where the number is that tells it from others."""
+    """The end of a member's name, which has the number that identifies it."""
     name = member.rpartition("/")[2]
     return name if len(name) <= length else "…" + name[1 - length :]

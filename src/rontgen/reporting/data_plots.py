@@ -1,4 +1,4 @@
-"""The pictures of data: how many images there are, what they look like, and what SMOTE makes of them."""
+"""Figures of the data: numbers of images, contact sheets, and SMOTE's images beside their parents."""
 
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,7 @@
 """All of the evidence on one page: `rontgen report` writes report.html, which needs no other file.
 
-Figures are inlined, so that the page can be mailed or kept; a figure that is not there is named on the page with the
-command that makes it. The same files at the same commit make the same bytes.
+Figures are inlined, so that the page can be mailed or kept. For a missing figure the page names the command that makes
+it. The same files at the same commit make the same bytes.
 """
 
 import base64
@@ -32,7 +32,7 @@ AUDITS = Path("results/archives")
 
 @dataclass(frozen=True)
 class Figure:
-    """A PNG of the page, as base64: its text for who cannot see it; without data, the file and the command for it."""
+    """A PNG of the page. text: alternative text. data: base64; None if the file is missing, which `command` makes."""
 
     text: str
     data: str | None
@@ -46,14 +46,14 @@ class Figure:
 
     @classmethod
     def drawn(cls, draw: Callable[[Path], None], text: str) -> "Figure":
-        """What a drawing function writes."""
+        """The PNG that a function draws."""
         with tempfile.TemporaryDirectory() as folder:
             draw(Path(folder, "figure.png"))
             return cls(text, base64.b64encode(Path(folder, "figure.png").read_bytes()).decode())
 
 
 def write(output: Path) -> None:
-    """Write the page. Raises RontgenError, naming `make repro`, where a file or number that it needs is missing."""
+    """Write the page. Raises RontgenError, naming the command that helps, if a file or number is missing."""
     values = gather(params.load())
     try:
         page = _template().render(values)
@@ -64,7 +64,7 @@ def write(output: Path) -> None:
 
 
 def gather(values: Params) -> dict:
-    """All that the page says, by the names that its template uses."""
+    """The content of the page, by the names that its template uses."""
     claims, endpoints = (model_cards.read_table(path, COMMAND) for path in (model_cards.CLAIMS, model_cards.ENDPOINTS))
     counts = read_json(CLAIMS_JSON, COMMAND)
     leakage, shortcuts, archives = (
@@ -123,7 +123,7 @@ def _workspace(run: Run) -> dict:
 
 
 def _html(markdown: str) -> Markup:
-    """A card as HTML, its headings three levels lower, for the page has three above them; HTML in it stays text."""
+    """A card as HTML, with its headings three levels lower; HTML in it stays text."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
     for token in tokens:

@@ -1,7 +1,7 @@
-"""A model card for each run, from the files that the other stages wrote: nothing in it is typed by hand.
+"""Model cards for the workspace's runs, written from the output of the other stages.
 
 The headings are those of Mitchell et al. (2019), "Model Cards for Model Reporting", Section 4; the text is in
-templates/model_card.md.j2. A card holds nothing that differs between two runs of one commit on one machine.
+templates/model_card.md.j2. Two runs of one commit on one machine give the same card.
 """
 
 import re
@@ -43,7 +43,7 @@ PAPERS = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """What all cards share, each part as the stage of that name wrote it.
+    """What all cards share: the outputs of the stages of these names.
 
     claims, endpoints: tables of text, see read_table. versions: the pinned version of each of PACKAGES.
     """
@@ -57,9 +57,9 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Card:
-    """What the card of a run says, by the names that its template uses.
+    """The content of a run's card, by the names that its template uses.
 
-    paper: the work behind the study, None for the active run. settings: key in params.yaml and value, as text.
+    paper: the study's paper, None for the active run. settings: key in params.yaml and value, as text.
     metrics, intervals, train, time, audit, preprocess, shortcuts: the JSON files of the run, its split, its images
     and its dataset. endpoints: rows of the published accuracies, see shown. findings: how many other numbers have each
     finding, of this run and of its whole study. contradictions: see contradictions.
@@ -83,7 +83,7 @@ class Card:
 
 
 def write_cards(folder: Path = FOLDER) -> None:
-    """Write a card for the active run and each reported one, and a README.md that lists them; other cards go.
+    """Write a card for the active run and each reported one, and a README.md that lists them; remove other cards.
 
     Raises RontgenError, before anything is written, naming the command that makes a missing file.
     """
@@ -108,7 +108,7 @@ def write_cards(folder: Path = FOLDER) -> None:
 
 
 def read_evidence() -> Evidence:
-    """What the cards share. Raises RontgenError for a file that is missing, naming the command that makes it."""
+    """Read what the cards share. Raises RontgenError, naming the command that makes it, for a missing file."""
     return Evidence(
         leakage=read_json(LEAKAGE, "dvc repro leakage"),
         leakage_gap=read_json(LEAKAGE_GAP, "dvc repro leakage_gap"),
@@ -119,9 +119,9 @@ def read_evidence() -> Evidence:
 
 
 def gather(name: str, values: Params, evidence: Evidence) -> Card:
-    """What the card of the run `name` says.
+    """Gather the card of the run `name`.
 
-    Raises RontgenError for a file that is missing, naming the command that makes it.
+    Raises RontgenError, naming the command that makes it, for a missing file.
     """
     run = runs.load_run(name)
     study, evaluate = run.image_set.study, parts.stage_command("evaluate", name)
@@ -149,9 +149,9 @@ def gather(name: str, values: Params, evidence: Evidence) -> Card:
 
 
 def read_table(path: Path, command: str) -> pd.DataFrame:
-    """A table of the ledger, CLAIMS or ENDPOINTS, every cell as the text that stands there.
+    """A table of the ledger, CLAIMS or ENDPOINTS, every cell as text.
 
-    Raises RontgenError where it is missing, naming the command that makes it.
+    Raises RontgenError, naming the command that makes it, if it is missing.
     """
     return pd.read_csv(require(path, command), dtype=str, keep_default_na=False)
 
@@ -162,7 +162,7 @@ def shown(endpoints: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def contradictions(claims: pd.DataFrame) -> list[dict[str, Any]]:
-    """Of each run, or whole study, that contradicts itself: run, rows (its contradictory claims) and sums (why)."""
+    """For each run, or whole study, that contradicts itself: run, rows (its contradictory claims) and sums (why)."""
     found = claims[claims["finding"] == "contradictory"]
     result = []
     for run, rows in found.groupby("run", sort=False):
@@ -177,7 +177,7 @@ def _counts(findings: pd.Series) -> dict[str, int]:
 
 
 def _settings(run: Run, values: Params) -> Iterator[tuple[str, str]]:
-    """The settings that the run took, the profile applied, by their keys in params.yaml."""
+    """The settings of the run, with the profile applied, by their keys in params.yaml."""
     study, profile = run.image_set.study, f"profiles.{values.profile}"
     sections = {
         "dataset": study.dataset_name,

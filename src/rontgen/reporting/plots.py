@@ -65,9 +65,9 @@ def confusion_matrix(confusion: dict[str, dict[str, int]], title: str, path: Pat
 def roc(
     table: pd.DataFrame, band: pd.DataFrame, auc: float, interval: dict[str, float] | None, title: str, path: Path
 ) -> None:
-    """Draw ROC curves, a table of evaluation.roc_table, as a PNG, in the band of intervals.roc_band.
+    """Draw ROC curves, a table of evaluation.metrics.roc_table, as a PNG, in the band of intervals.roc_band.
 
-    interval: low and high, of the ROC-AUC; None where there is none.
+    interval: low and high, of the ROC-AUC; None if there is none.
     """
     figure, axes = _square(f"{title}\nROC-AUC {_with_interval(auc, interval)}")
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1, label="chance")
@@ -87,10 +87,10 @@ def precision_recall(
     title: str,
     path: Path,
 ) -> None:
-    """Draw precision-recall curves, a table of evaluation.precision_recall_table, as a PNG, in the band of
+    """Draw precision-recall curves (evaluation.metrics.precision_recall_table) as a PNG, in the band of
     intervals.precision_recall_band.
 
-    interval: low and high, of the average precision; None where there is none. prevalence: each class's share of the
+    interval: low and high, of the average precision; None if there is none. prevalence: each class's share of the
     images, the precision of chance, as a dotted line.
     """
     figure, axes = _square(f"{title}\naverage precision {_with_interval(average_precision, interval)}")
@@ -107,7 +107,7 @@ def precision_recall(
 def calibration(
     table: pd.DataFrame, brier_score: float, expected_calibration_error: float, title: str, path: Path
 ) -> None:
-    """Draw a reliability diagram, a table of evaluation.calibration_table, as a PNG, over the bins' numbers of images.
+    """Draw a reliability diagram (evaluation.metrics.calibration_table) as a PNG, over the number of images per bin.
 
     Accuracy with its interval against mean confidence: under the diagonal the model is surer than it is right.
     """

@@ -1,4 +1,4 @@
-"""Templates and the numbers in them, as cards, the report and the page show them."""
+"""Templates, and the format of numbers, for cards, the report and the page."""
 
 import re
 from functools import cache
@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 
 def environment(loader: jinja2.BaseLoader, **options: Any) -> jinja2.Environment:
-    """An environment that refuses names which are not there, and knows how numbers are shown.
+    """A Jinja environment that refuses undefined names, with filters for numbers.
 
     options: of jinja2.Environment.
     """
@@ -35,7 +35,7 @@ def _markdown_environment() -> jinja2.Environment:
 
 
 def _escaped(value: object) -> str:
-    """Any value on one line, with what would be Markdown or HTML in it escaped; Markup is Markdown as it stands."""
+    """Any value on one line, with Markdown and HTML in it escaped; Markup is left as it is."""
     if isinstance(value, Markup):
         return str(value)
     return re.sub(r"([\\`*\[|]|<(?=[A-Za-z/!?]))", r"\\\1", str(value).replace("\n", " "))
@@ -68,7 +68,7 @@ def number(value: int) -> str:
 
 
 def with_interval(metrics: dict, intervals: dict, *keys: str) -> str:
-    """A metric by its path of keys and its 95% interval, as `0.9700 (0.9151–0.9938)`; without one, where none is."""
+    """A metric, by its path of keys, with its 95% interval if there is one: `0.9700 (0.9151–0.9938)`."""
     value: Any = metrics
     interval = intervals
     for key in keys:

@@ -1,4 +1,4 @@
-"""The forest plot of the verdicts: each published accuracy, and what real runs gave by each reading."""
+"""The forest plot of the verdicts: each published accuracy, and the results of real runs for each reading."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ def draw(endpoints: pd.DataFrame, path: Path) -> None:
     """A PNG, 900 pixels wide: for each published row the paper's accuracy with its exact 95% interval, and below it,
     for each reading that was run, the mean over our seeds with the 95% prediction interval.
 
-    endpoints: of compare.Claims. As stated is filled, another reading hollow. A published accuracy that other numbers
+    endpoints: of verdicts.Claims. As stated is filled, another reading hollow. A published accuracy that other numbers
     of the paper contradict has another colour and a cross. A row without records is marked as not run.
     """
     lines = []  # the published row or reading of each line, and where it lies
@@ -67,7 +67,7 @@ def draw(endpoints: pd.DataFrame, path: Path) -> None:
 
 
 def _beside_the_paper(row: pd.Series, endpoints: pd.DataFrame) -> str:
-    """What stands beside a published row: nothing where our lines below it have the verdict."""
+    """The text beside a published row: none if our lines below it have the verdict."""
     if endpoints[endpoints.run == row.run].seeds.any():
         return ""
     return row.verdict if row.verdict == NOT_RUN else f"{row.verdict}, {NOT_RUN}"

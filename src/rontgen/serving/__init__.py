@@ -1,1 +1,1 @@
-"""Models in use: reading one X-ray, refusing what is none, exports, and a web page."""
+"""Use trained models: predict single X-rays, refuse other pictures, export, and serve a web page."""

@@ -35,9 +35,9 @@ METRICS = Path("metrics/exports")
 DESCRIPTION = "model.json"
 FILES = {"onnx": "model.onnx", "litert": "model.tflite", "litert_int8": "model_int8.tflite"}
 
-# Of two classes, the probability from which evaluation.prediction_table decides for the second; the metrics are at it
+# Of two classes, the second is predicted from this probability on, as evaluation.metrics.prediction_table does
 THRESHOLD = 0.5
-# Of probabilities, from another order of float32 sums: ResNet50 in the demo is 1.5e-5 away, the deepest of the twelve.
+# Largest difference of probabilities, from the order of float32 sums: ResNet50, the deepest, differs by 1.5e-5.
 # int8 is another model, and is measured instead
 TOLERANCE = 1e-4
 # Training images from which int8 takes the range of each activation
@@ -106,7 +106,7 @@ def export(run: Run) -> None:
 
 
 def predictions_of(run: Run) -> pd.DataFrame:
-    """What the Keras model said of each test image: a table of evaluation.prediction_table."""
+    """What the Keras model said of each test image: a table of evaluation.metrics.prediction_table."""
     evaluate = parts.stage_command("evaluate", run.name)
     with require(run.predictions, evaluate).open() as file:
         return read_predictions(file, str(run.predictions), evaluate)

@@ -1,4 +1,4 @@
-"""X-rays read from files: a CSV with a row for each."""
+"""Predict X-ray files: a CSV with a row for each."""
 
 import csv
 import sys
@@ -17,9 +17,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 
 
 def find(names: list[str]) -> list[Path]:
-    """The files that names stand for: themselves, a folder's pictures at any depth (SUFFIXES), or a pattern's matches.
+    """The files that names refer to: a file, a folder's pictures at any depth (SUFFIXES), or a pattern's matches.
 
-    Sorted within each name. Raises RontgenError for a name that stands for none.
+    Sorted within each name. Raises RontgenError for a name without a file.
     """
     found = []
     for name in names:
@@ -43,7 +43,7 @@ def find(names: list[str]) -> list[Path]:
 
 
 def rows(predictor: Predictor, files: list[Path]) -> Iterator[dict]:
-    """A row for each file, by the columns of `columns`; where one cannot be read, with the error alone."""
+    """A row for each file, with the columns of `columns`; one that cannot be read has only the error."""
     for file in tqdm(files, desc="predict", unit="image", disable=None):
         try:
             with file.open("rb") as opened:
@@ -62,13 +62,13 @@ def rows(predictor: Predictor, files: list[Path]) -> Iterator[dict]:
 
 
 def columns(predictor: Predictor) -> list[str]:
-    """The columns of the CSV; one that is not read, or is out of distribution, leaves the others empty."""
+    """The columns of the CSV. A file that cannot be read, or is out of distribution, leaves most of them empty."""
     return ["file", "in_distribution", "decision", "confidence", *predictor.classes, "error"]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Of how many files: all, those that could not be read, and those that are out of distribution."""
+    """Numbers of files: all, those that could not be read, and those out of distribution."""
 
     files: int
     failed: int
@@ -76,9 +76,9 @@ class Summary:
 
 
 def write(files: list[Path], trained: Trained, kind: str, output: Path | None) -> Summary:
-    """Read the files by a trained model and write the CSV, to standard output where `output` is None.
+    """Predict the files and write the CSV, to standard output if `output` is None.
 
-    Raises RontgenError where `output` is a folder, or the model is missing.
+    Raises RontgenError if `output` is a folder, or a file of the model is missing.
     """
     if output and output.is_dir():
         raise RontgenError(f"--output: expected a file to write, received the folder {output}: name a file")

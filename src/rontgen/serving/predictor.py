@@ -1,7 +1,7 @@
-"""A picture read by the model of one run: from the bytes of a file to probabilities, a decision, and where it looked.
+"""Predict one picture: from the bytes of a file to probabilities, a decision, and a heatmap.
 
-The page and `rontgen predict` both read here. Decoding and prediction are the pipeline's own functions, so that a test
-image gets the probability that `evaluate` wrote, to the last bit.
+The page and `rontgen predict` both use this. Decoding and prediction are the pipeline's own functions, so a test image
+gets the probability that `evaluate` wrote, to the last bit.
 """
 
 from contextlib import chdir
@@ -33,10 +33,10 @@ SHOWN = 448
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one picture.
+    """A model's answer to one picture.
 
-    in_distribution: whether it looks like those the model was trained on; one that does not has no probabilities (by
-    class), decision and confidence. reason: why not, a key of the page's texts. For the page: image, uint8 (SHOWN,
+    in_distribution: whether it looks like the X-rays the model was trained on; if not, it has no probabilities (by
+    class), decision or confidence. reason: why not, a key of the page's texts. For the page: image, uint8 (SHOWN,
     SHOWN), and heatmap, float32 (H, W) in [0, 1], of gradcam.heatmaps for the class decided for; None elsewhere, and
     where the model's kind has no heatmap.
     """
@@ -69,14 +69,14 @@ class Trained:
 
     @classmethod
     def in_workspace(cls, name: str) -> "Trained":
-        """The model of a run. Raises RontgenError, naming the command that mends it, where a file is missing."""
+        """The model of a run. Raises RontgenError, naming the command that fixes it, if a file is missing."""
         run, evaluate = runs.load_run(name), parts.stage_command("evaluate", name)
         metrics, intervals = (read_json(path, evaluate) for path in (run.metrics, run.intervals))
         return cls(name, run, Path(), metrics, intervals, commit(), params.load().profile == "demo")
 
     @classmethod
     def recorded(cls, name: str) -> "Trained":
-        """The model of a record. Raises RontgenError where there is none, or DVC's cache lacks its files."""
+        """The model of a record. Raises RontgenError if there is no such record, or DVC's cache lacks its files."""
         record = recorded_files.find(name)
         run = recorded_files.run_of(record)
         folder = recorded_files.checkout(record, run)
@@ -97,8 +97,8 @@ class Predictor:
 
     description: of export.describe. kind: of KINDS. explains: the method of the heatmaps (gradcam.kind), None where
     there are none. export_metrics: of the exported files, None where this model has none. Raises RontgenError, naming
-    the command that mends it, where a file is missing, where the ONNX file is of another model than the Keras file that
-    is there, or where ONNX is wanted of a record.
+    the command that fixes it, if a file is missing, if the ONNX file is of another model than the Keras file, or if
+    kind is onnx for a record.
     """
 
     def __init__(self, trained: Trained, kind: str = "keras"):
@@ -135,7 +135,7 @@ class Predictor:
 
     @cached_property
     def ood_rates(self) -> dict:
-        """How often X-rays of the test subset and other pictures are turned away, see ood_probes.measure."""
+        """How often X-rays of the test subset and other pictures are refused, see ood_probes.measure."""
         if self.export_metrics:
             return self.export_metrics["ood"]
         with chdir(self.trained.folder):
@@ -143,7 +143,7 @@ class Predictor:
         return ood_probes.measure(self._reference, test, test.shape[1])
 
     def read(self, data: bytes, *, for_page: bool = False) -> Prediction:
-        """Read the bytes of a JPEG, PNG or DICOM file. Raises RontgenError where they are none, or too large."""
+        """Read the bytes of a JPEG, PNG or DICOM file. Raises RontgenError if they are not, or are too large."""
         if len(data) > MAX_BYTES:
             raise RontgenError(
                 f"expected a file of at most {MAX_BYTES / 1e6:.0f} MB, received {len(data) / 1e6:.1f} MB"

@@ -1,4 +1,4 @@
-"""What every request passes before the application sees it: password, size, number and time, and what answers carry."""
+"""Checks of every request before the application sees it (password, size, number, time), and headers of the answers."""
 
 import asyncio
 import base64
@@ -41,7 +41,7 @@ POLICY_OF_DOCS = (
 
 
 class Impatient(H11Protocol):
-    """uvicorn's HTTP, but for closing a connection on which no request has begun within IDLE seconds."""
+    """uvicorn's HTTP, which also closes a connection on which no request begins within IDLE seconds."""
 
     def connection_made(self, transport):
         super().connection_made(transport)
@@ -60,7 +60,7 @@ class Impatient(H11Protocol):
 
 
 class Gate:
-    """An ASGI application around another. password: asked for as HTTP Basic, with any user name; None for none."""
+    """An ASGI application around another. password: for HTTP Basic, with any user name; None for no password."""
 
     def __init__(self, app: ASGIApp, password: str | None):
         self.app = app
@@ -102,7 +102,7 @@ class Gate:
         return kind.lower() == "basic" and secrets.compare_digest(given, self.password.encode(errors="surrogateescape"))
 
     async def _ask(self, scope, receive, send):
-        """Ask the application, which has answered with a 500 where it raises. An error's text may quote the upload."""
+        """Call the application. If it raises, it has sent a 500; the error's text, which may quote the upload, is dropped."""
         try:
             await self.app(scope, receive, send)
         except (ClientDisconnect, TimeoutError):
@@ -115,7 +115,7 @@ _TOO_LARGE = f"expected at most {MAX_REQUEST / 1e6:.0f} MB in one request, recei
 
 
 def _bounded(receive):
-    """`receive`, which stops a body that is larger than it said, or slower than PATIENCE."""
+    """A `receive` that stops a body larger than announced, or slower than PATIENCE."""
     deadline = asyncio.get_running_loop().time() + PATIENCE
     size, whole = 0, False
 

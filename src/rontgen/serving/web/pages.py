@@ -1,4 +1,4 @@
-"""The pages as HTML, in every language of texts.yaml, from templates/ and what the pipeline wrote."""
+"""The pages as HTML, in each language of texts.yaml, from templates/ and the pipeline's results."""
 
 import base64
 import io
@@ -57,7 +57,7 @@ class Pages:
         return self._render(language, name, predictor, prediction=None, error=None, **extra)
 
     def read(self, language: str, predictor: Predictor, data: bytes) -> str:
-        """The page `examine` with what a predictor says of a file. Raises RontgenError where it cannot be read."""
+        """The page `examine` with a predictor's answer to a file. Raises RontgenError if it cannot be read."""
         prediction = predictor.read(data, for_page=True)
         assert prediction.image is not None  # as it is for a page
         extra: dict[str, Any] = {"picture": data_url(prediction.image)}
@@ -69,7 +69,7 @@ class Pages:
         return self._render(language, "examine", predictor, prediction=prediction, error=None, **extra)
 
     def show_error(self, language: str, predictor: Predictor, error: str) -> str:
-        """The page `examine` with what was wrong with a file."""
+        """The page `examine` with the error of a file."""
         return self._render(language, "examine", predictor, prediction=None, error=error)
 
     def _render(self, language: str, name: str, predictor: Predictor, **values: Any) -> str:
@@ -88,7 +88,7 @@ def data_url(pixels: np.ndarray) -> str:
 
 @cache
 def _example(finding: str) -> str | None:
-    """A drawn phantom with the signs of a class: no patient's picture has a place here. None where there is none."""
+    """A drawn phantom with the signs of a class, for no patient's picture is shown here. None for an unknown class."""
     if finding not in phantom.FINDINGS:
         return None
     patient, exposure = np.random.default_rng(1), np.random.default_rng(2)  # of six, where the signs are clearest

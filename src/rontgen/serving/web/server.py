@@ -1,4 +1,4 @@
-"""The application: the pages in both languages, and the JSON interface, over models that read one picture at a time."""
+"""The web application: the pages in both languages and the JSON interface."""
 
 import asyncio
 import os
@@ -60,7 +60,7 @@ Result = TypeVar("Result")
 
 
 class Answer(BaseModel):
-    """What the model says of one picture. A picture that is unlike its X-rays has no probabilities."""
+    """The model's answer to one picture. An out-of-distribution picture has no probabilities."""
 
     in_distribution: bool
     reason: str | None
@@ -70,7 +70,7 @@ class Answer(BaseModel):
 
 
 class Answers(BaseModel):
-    """The predictions in the order of the files, and what made them."""
+    """The predictions in the order of the files, and the model that made them."""
 
     run: str
     model: str
@@ -88,9 +88,9 @@ class Failure(BaseModel):
 
 
 def create(predictors: dict[str, Predictor], password: str | None = None, hosts: Sequence[str] = LOOPBACK) -> Gate:
-    """The application over the predictors of some runs, of which the first is the default.
+    """The application for some predictors; the first is the default.
 
-    password: see Gate. hosts: the names under which it may be asked; ["*"] for any.
+    password: see Gate. hosts: the host names it answers to; ["*"] for any.
     """
     app = FastAPIOffline(
         title="Rontgen",
@@ -112,7 +112,7 @@ def create(predictors: dict[str, Predictor], password: str | None = None, hosts:
         return predictors[run or default]
 
     async def at_work(request: Request, function: Callable[[], Result]) -> Result:
-        """What a function returns in the worker, once it is its turn and if somebody still waits for it."""
+        """The result of a function in the worker, once it is its turn and if the client still waits."""
         async with working:
             if await request.is_disconnected():
                 raise ClientDisconnect
@@ -231,8 +231,8 @@ def _said(error: StarletteHTTPException) -> str:
 def serve(models: list[Trained], kind: str, host: str, port: int) -> None:
     """Serve the page over some trained models until Ctrl+C, and print its address.
 
-    port: 0 for any that is free. Raises RontgenError for an address that is not available, and for one that others can
-    reach without a password in the environment variable PASSWORD.
+    port: 0 for any free one. Raises RontgenError if the address is not available, or if others can reach it and the
+    environment variable PASSWORD is not set.
     """
     password = os.environ.get(PASSWORD) or None
     hosts = LOOPBACK if host in LOOPBACK else ["*"]
