@@ -102,7 +102,7 @@ class Gate:
         return kind.lower() == "basic" and secrets.compare_digest(given, self.password.encode(errors="surrogateescape"))
 
     async def _ask(self, scope, receive, send):
-        """Call the application. If it raises, it has sent a 500; the error's text, which may quote the upload, is dropped."""
+        """Call the application, which sends a 500 if it raises. Drop the error's text: it may quote the upload."""
         try:
             await self.app(scope, receive, send)
         except (ClientDisconnect, TimeoutError):
