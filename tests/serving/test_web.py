@@ -119,7 +119,7 @@ def test_what_is_no_xray_is_not_diagnosed(client, kind):
     Image.fromarray(values if kind == "colour" else values[..., 0]).save(buffer, "PNG")
     (found,) = predict(client, buffer.getvalue()).json()["predictions"]
     assert found["probabilities"] is None and found["decision"] is None and not found["in_distribution"]
-    assert found["reason"] == {"noise": "unlike_xrays", "colour": "in_colour"}[kind]
+    assert found["reason"] == {"noise": "unlike_drawn_xrays", "colour": "in_colour"}[kind]
 
 
 def test_hostile_uploads_get_a_clear_4xx_and_are_listed_in_the_docs(client, xray):

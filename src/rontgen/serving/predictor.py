@@ -166,7 +166,9 @@ class Predictor:
         if decoding.colourfulness(data) > ood.COLOUR:
             return "in_colour"
         (score,) = self._reference.score(image[None])
-        return "unlike_xrays" if score > self._reference.threshold else None
+        if score <= self._reference.threshold:
+            return None
+        return "unlike_drawn_xrays" if self.trained.is_demo else "unlike_xrays"
 
     def _heatmap(self, image: np.ndarray, decided: int) -> np.ndarray:
         from rontgen.evaluation import gradcam
