@@ -274,7 +274,7 @@ RIGHT_ROWS = [f"{index}_train_{flag}_.png,id,{flag}" for flag in (0, 1) for inde
         ),
         pytest.param(
             siim("x".join(map(str, range(40_000)))),
-            "expected a table, received what is none: field larger",
+            "expected a CSV table, field larger",
             id="no table",
         ),
     ],

@@ -405,7 +405,7 @@ def test_repeat_cuts_no_class_that_has_enough():
 
 
 def test_error_names_the_class_and_the_numbers():
-    message = "split.counts: expected 50 images of each class, received 49 of SICK that can be parted so: lower split.c"
+    message = "split.counts: expected 50 images of each class, received 49 of SICK that can be split this way"
     with pytest.raises(RontgenError, match=message):
         splits.assign(distinct(NORMAL=60, SICK=49, WORSE=55), CLASSES, split("balanced", counts=(40, 5, 5)))
 

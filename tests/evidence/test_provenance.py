@@ -52,12 +52,12 @@ ARCHIVE = {
 
 
 def test_the_public_archive_is_no_deviation():
-    assert provenance._of_archives({"chest_xray": ARCHIVE}) == []
+    assert provenance.archive_deviations({"chest_xray": ARCHIVE}) == []
 
 
 def test_missing_and_smaller_images_are():
     archive = ARCHIVE | {"images": {"NORMAL": 1575}, "median_width": 224}
-    assert provenance._of_archives({"chest_xray": archive}) == [
+    assert provenance.archive_deviations({"chest_xray": archive}) == [
         "chest_xray has 1,575 of the 1,583 images of NORMAL",
         "images of chest_xray have a median width of 224 pixels, the public archive's 1224",
     ]

@@ -282,7 +282,7 @@ def test_predict_says_why_it_decides_nothing(project, tmp_path):
     Image.fromarray(noise).save(tmp_path / "noise.png")
     result = python(project, "predict", str(tmp_path / "noise.png"))
     assert result.returncode == 0
-    said = "1 of 1 files are unlike the X-rays that active was trained on, drawn ones of the demo: no decision"
+    said = "1 of 1 files are unlike the drawn X-rays that active was trained on: no decision"
     assert result.stderr.splitlines()[-1] == said
 
 

@@ -109,7 +109,10 @@ def _open(project: Project) -> tuple[Repo, dict[str, Stage]]:
         raise RontgenError(f"expected the DVC cache at {cache}, found none there: share it by path, or give --remote")
     folder = Path(get_worker().local_directory, project.name)
     with tarfile.open(fileobj=io.BytesIO(project.files)) as archive:
-        archive.extractall(folder, filter="data")
+        # Python 3.11.3 and older have no filters, and the tar is the project's own
+        if hasattr(tarfile, "data_filter"):
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(folder)
     # DVCLive asks git for the last commit
     for command in (["init", "-q"], ["add", "-A"], [*IDENTITY, "commit", "-qm", "snapshot"]):
         subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
