@@ -199,7 +199,7 @@ def _as_seen(pixels: np.ndarray, header: Dataset) -> np.ndarray:
 
 
 def _look_up(values: np.ndarray, item: Dataset, header: Dataset) -> tuple[np.ndarray, int]:
-    """The values in a LUT, and the highest that its depth allows. pydicom's apply_voi_lut takes 300 as 44 in an 8-bit LUT."""
+    """The values in a LUT, and the highest that its depth allows. pydicom's reads 300 as 44 in an 8-bit LUT."""
     entries, first, depth = item.LUTDescriptor
     entries = entries or 65536
     table = item.LUTData
