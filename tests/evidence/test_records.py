@@ -126,3 +126,12 @@ def test_committed_records_hold_text_alone():
     assert COMMITTED
     suffixes = {path.suffix for path in (ROOT / "results").rglob("*") if path.is_file()}
     assert suffixes == {".json", ".csv", ".md"}
+
+
+def test_what_an_archive_is_is_known_by_its_sha256(tmp_path):
+    record = recorded("covid_hybrid_lstm", "as_stated", 3, CLASSES, 80, 100)
+    record.provenance["archives"] = {"one": {"sha256": "1" * 64}, "other": {"sha256": "2" * 64}}
+    records.write(record, tmp_path)
+    assert records.read_all(tmp_path)[0].deviations == record.provenance["deviations"]
+    (tmp_path / records.SOURCES).write_text(json.dumps({"2" * 64: "other is a copy", "3" * 64: "another"}))
+    assert records.read_all(tmp_path)[0].deviations == ["other is a copy", *record.provenance["deviations"]]

@@ -195,7 +195,7 @@ def _runs(claims: Claims) -> list[str]:
     for (run, reading), records in claims.records.items():
         seeds = ", ".join(str(record.seed) for record in records)
         lines.append(f"- {run}, {reading.replace('_', ' ')}, seed{'s' if len(records) > 1 else ''} {seeds}")
-        deviations = dict.fromkeys(text for record in records for text in record.provenance["deviations"])
+        deviations = dict.fromkeys(text for record in records for text in record.deviations)
         lines += [f"  - {text}" for text in deviations]
     return lines or ["Nothing yet: `rontgen reproduce RUN --seeds 1-5`."]
 

@@ -15,7 +15,7 @@ from rontgen.core.vocabulary import AS_STATED
 from rontgen.evidence import leakage_gap
 from rontgen.evidence.archive_audit import FOLDER as ARCHIVES
 from rontgen.evidence.published import Papers, Reading
-from rontgen.evidence.records import Record, by_run
+from rontgen.evidence.records import Record, by_run, sources_of
 from rontgen.evidence.verdicts import Claims
 from rontgen.reporting.rendering import ranges
 
@@ -57,7 +57,7 @@ class Training:
     @property
     def deviations(self) -> list[str]:
         """How these records depart from the paper, each once."""
-        return list(dict.fromkeys(text for record in self.records for text in record.provenance["deviations"]))
+        return list(dict.fromkeys(text for record in self.records for text in record.deviations))
 
     @property
     def commits(self) -> list[str]:
@@ -152,10 +152,13 @@ def gather(papers: Papers, values: Params, claims: Claims, records: list[Record]
 
 def read_audits() -> dict[str, dict]:
     """The audits of the real archives: leakage, shortcuts, ood and provenance; empty ones where none is recorded."""
-    return {
+    found = {
         name: read_json(path, f"git checkout {path}") if (path := Path(ARCHIVES, f"{name}.json")).exists() else {}
         for name in ("leakage", "shortcuts", "ood", "provenance")
     }
+    if archives := found["provenance"].get("archives"):
+        found["provenance"]["deviations"] = [*sources_of(archives), *found["provenance"]["deviations"]]
+    return found
 
 
 def compare_runs(trainings: list[Training]) -> dict[str, Any] | None:

@@ -12,11 +12,14 @@ from pathlib import Path
 import pandas as pd
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import replacing
+from rontgen.core.io import read_json, replacing
 from rontgen.core.vocabulary import AS_STATED
 from rontgen.evaluation.metrics import COLUMNS, compute_metrics, read_predictions, roc_table
 
 FOLDER = Path("results")
+
+# What an archive with a given SHA-256 is, where it is not simply Kaggle's: {SHA-256: text}
+SOURCES = Path("sources.json")
 
 FILES = ("metrics.json", "predictions.csv", "history.csv", "provenance.json")
 
@@ -27,7 +30,7 @@ class Record:
 
     metrics: test, train and time, as the run's files of metrics have them, so that the names of papers.yaml's metrics
     are paths in it. predictions: a table of evaluation.metrics.prediction_table. history: a row for each epoch.
-    provenance: of rontgen.evidence.provenance.gather.
+    provenance: of rontgen.evidence.provenance.gather. sources: what the archives are, where SOURCES knows them.
     """
 
     run: str
@@ -37,6 +40,12 @@ class Record:
     predictions: pd.DataFrame
     history: pd.DataFrame
     provenance: dict
+    sources: tuple[str, ...] = ()
+
+    @property
+    def deviations(self) -> list[str]:
+        """How the record departs from the paper: what its archives are, then the deviations of its provenance."""
+        return [*self.sources, *self.provenance["deviations"]]
 
     @property
     def name(self) -> str:
@@ -86,7 +95,15 @@ def read(path: Path) -> Record:
         raise RontgenError(f"{path}: expected the files of a record, received {problem}: run `{command}`") from None
     predictions = read_predictions(path / "predictions.csv", str(path / "predictions.csv"), command)
     run, reading = path.parts[-3:-1]
-    return Record(run, reading, _seed(path), metrics, predictions, history, provenance)
+    known = sources_of(provenance.get("archives", {}), path.parents[2])
+    return Record(run, reading, _seed(path), metrics, predictions, history, provenance, known)
+
+
+def sources_of(archives: dict[str, dict], folder: Path = FOLDER) -> tuple[str, ...]:
+    """What archives (provenance.describe_archives) are, for those that SOURCES in `folder` knows."""
+    path = folder / SOURCES
+    known = read_json(path, f"git checkout {path}") if path.exists() else {}
+    return tuple(known[archive["sha256"]] for archive in archives.values() if archive.get("sha256") in known)
 
 
 def write(record: Record, folder: Path = FOLDER) -> Path:
