@@ -30,11 +30,15 @@ def test_scores_are_those_of_each_seed():
     assert training().scores("macro F1").shape == (3,)
 
 
-def test_the_command_repeats_seeds_reading_and_what_the_caller_set():
+def test_the_commands_repeat_seeds_reading_and_what_the_caller_set():
     reading = Reading(why="?", runs=["jitet_mobilenetv2"], set={"studies.jitet.balance": "smote"})
-    made = {"profile": "paper", "studies.jitet.split.seed": "1", "studies.jitet.balance": "smote", "a.b": "false"}
-    other = training(reading="smote", set=made)
-    assert other.command(reading) == "rontgen reproduce jitet_mobilenetv2 --seeds 1-3 --reading smote -S a.b=false"
+    made = {"profile": "paper", "studies.jitet.split.seed": "1", "a.b": "false"}
+    trainings = [training("one", set=made), training("two", set=made)]
+    trainings.append(training("two", "smote", set=made | {"studies.jitet.balance": "smote"}))
+    assert study(trainings=trainings, readings={"smote": reading}).commands == [
+        "rontgen reproduce one two --seeds 1-3 -S a.b=false",
+        "rontgen reproduce two --seeds 1-3 --reading smote -S a.b=false",
+    ]
 
 
 def test_a_deviation_is_listed_once_with_the_runs_that_have_it():
@@ -52,10 +56,15 @@ def test_readings_with_other_verdicts_are_told_apart():
 
 
 def test_readings_with_one_verdict_and_a_single_seed_are_told():
-    rows = [("run", "as_stated", 5, "reproduced"), ("run", "smote", 5, "reproduced"), ("x", "as_stated", 1, "?")]
+    rows = [
+        ("run", "as_stated", 5, "reproduced"),
+        ("run", "smote", 5, "reproduced"),
+        ("x", "as_stated", 1, "?"),
+        ("y", "as_stated", 2, "?"),
+    ]
     agree, single = real_data.conclusions(study(rows))
     assert agree == "`run` is reproduced under every reading: *as stated*, *smote*."
-    assert single == "`x` has one seed for each reading, which decides nothing."
+    assert single == "One seed decides nothing, and two are too few; five are the standard. So far: `x`, `y`."
 
 
 def test_runs_that_differ_as_seeds_do_are_not_told_apart():

@@ -63,16 +63,15 @@ class Training:
     def commits(self) -> list[str]:
         return list(dict.fromkeys(record.provenance["commit"][:7] for record in self.records))
 
-    def command(self, reading: Reading | None) -> str:
-        """The command that makes these records, on the same archives. reading: of papers.yaml, None for as stated."""
+    def options(self, reading: Reading | None) -> str:
+        """The options of `rontgen reproduce` that made these records. reading: of papers.yaml, None for as stated."""
         stated = {"profile", *(reading.set if reading else {})}
         extra = {
             key: value
             for key, value in self.records[0].provenance["set"].items()
             if key not in stated and not key.endswith(".seed")
         }
-        words = ["rontgen reproduce", self.run, "--seeds", ranges(self.seeds)]
-        words += ["--reading", self.reading] if reading else []
+        words = ["--seeds", ranges(self.seeds), *(["--reading", self.reading] if reading else [])]
         return " ".join([*words, *(f"-S {key}={value}" for key, value in extra.items())])
 
 
@@ -115,6 +114,14 @@ class StudyEvidence:
                 if training.run not in names:
                     names.append(training.run)
         return found
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands that make these records, on the same archives."""
+        found: dict[str, list[str]] = {}
+        for training in self.trainings:
+            found.setdefault(training.options(self.readings.get(training.reading)), []).append(training.run)
+        return [f"rontgen reproduce {' '.join(names)} {options}" for options, names in found.items()]
 
     @property
     def not_run(self) -> pd.DataFrame:
@@ -203,11 +210,11 @@ def conclusions(study: StudyEvidence) -> list[str]:
 
 
 def _of_readings(study: StudyEvidence) -> list[str]:
-    lines = []
+    lines, few = [], []
     recorded = study.rows[study.rows["seeds"] > 0]
     for run, rows in recorded.groupby("run", sort=False):
-        if (rows["seeds"] == 1).all():
-            lines.append(f"`{run}` has one seed for each reading, which decides nothing.")
+        if (rows["seeds"] <= 2).all():
+            few.append(f"`{run}`")
         elif rows["verdict"].nunique() > 1:
             by_verdict = rows.groupby("verdict", sort=False)["reading"].agg(list)
             told = [f"{verdict} when read {_listed(readings)}" for verdict, readings in by_verdict.items()]
@@ -215,6 +222,8 @@ def _of_readings(study: StudyEvidence) -> list[str]:
         elif len(rows) > 1:
             (verdict,) = rows["verdict"].unique()
             lines.append(f"`{run}` is {verdict} under every reading: {_listed(list(rows['reading']))}.")
+    if few:
+        lines.append(f"One seed decides nothing, and two are too few; five are the standard. So far: {', '.join(few)}.")
     return lines
 
 
