@@ -145,9 +145,9 @@ def test_the_page_opens_on_the_verdicts(project):
     page = Page(written()).text
     verdicts, _, rest = page.partition("Contents")
     assert "4 published rows: 2 contradictory · 1 not reproduced · 1 not run" in " ".join(verdicts.split())
-    assert "smatika_vgg16as stated0.92 (0.85–0.96)50.5 (0.4–0.6)not reproducedoutside the 95%" in verdicts
-    assert "smatika_vgg16own preprocessing0.92 (0.85–0.96)30.91 (0.82–0.99)reproduced" in verdicts
-    assert "smatika_resnet50v2as stated0.97 (0.91–0.99)10.9contradictorythese sums" in verdicts
+    assert "smatika_vgg16as stated0.92 (0.85–0.96)50.500 (0.40–0.60)not reproducedoutside the 95%" in verdicts
+    assert "smatika_vgg16own preprocessing0.92 (0.85–0.96)30.910 (0.82–0.99)reproduced" in verdicts
+    assert "smatika_resnet50v2as stated0.97 (0.91–0.99)10.900contradictorythese sums" in verdicts
     assert "lungcare_cnn4as stated0.87 (0.84–0.89)0not run" in verdicts
     assert "copies on both sides" not in verdicts
     assert "1 contradictory, 1 as specified." in " ".join(rest.split())
