@@ -82,7 +82,7 @@ class StudyEvidence:
     rows: of verdicts.Claims.endpoints, those as stated and the readings that were run. readings: of papers.yaml.
     trainings: those that are recorded, leak-free runs among them. gaps: of each run that was recorded on both splits,
     see leakage_gap.measure. leaks: of the study's own split, shortcuts: of its dataset, both from ARCHIVES, empty where
-    these were not audited. between_runs: see compare_runs, None where fewer than two runs share two seeds.
+    these were not audited. between_runs: see compare_runs, None where fewer than two runs share three seeds.
     """
 
     name: str
@@ -172,13 +172,13 @@ def compare_runs(trainings: list[Training]) -> dict[str, Any] | None:
     """Whether a study's runs, as stated, differ in test accuracy by more than seeds do.
 
     A repeated-measures analysis of variance, in which the runs of one seed share their split. Returns runs (their
-    names), means (of accuracy, by run), seeds (how many all runs have), f and p; None for fewer than two runs or seeds.
+    names), means (of accuracy, by run), seeds (how many all runs have), f and p; None for fewer than two runs or three seeds.
     """
     some = [one for one in trainings if one.reading == AS_STATED and not one.run.endswith(LEAKFREE)]
     if len(some) < 2:
         return None
     shared = sorted(set.intersection(*(set(training.seeds) for training in some)))
-    if len(shared) < 2:
+    if len(shared) < 3:
         return None
     table = pd.DataFrame(
         [
