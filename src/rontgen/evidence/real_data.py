@@ -172,7 +172,7 @@ def compare_runs(trainings: list[Training]) -> dict[str, Any] | None:
     """Whether a study's runs, as stated, differ in test accuracy by more than seeds do.
 
     A repeated-measures analysis of variance, in which the runs of one seed share their split. Returns runs (their
-    names), means (of accuracy, by run), seeds (how many all runs have), f and p; None for fewer than two runs or three seeds.
+    names), means (of accuracy, by run), seeds (how many all runs have), f and p; None below two runs or three seeds.
     """
     some = [one for one in trainings if one.reading == AS_STATED and not one.run.endswith(LEAKFREE)]
     if len(some) < 2:
