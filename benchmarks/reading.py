@@ -25,7 +25,7 @@ def augmented(channels: int) -> Measured:
     tf.config.threading.set_intra_op_parallelism_threads(threads())
     augment = settings().studies["smatika"].augment
     images, labels = chests(256, 224, ("normal", "pneumonia"))
-    batches = Batches(whole(images, labels), BATCH, sigmoid=True, seed=1, augmentation=augment, amounts=True)
+    batches = Batches(whole(images, labels), BATCH, sigmoid=True, seed=1, augmentation=augment, with_amounts=True)
     layer = Augmentation()
     on_device = tf.function(lambda pixels, amounts: layer([pixels, amounts], training=True))
 

@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", required=True, help="active, or a key of `reported` in params.yaml")
     run = runs.load_run(parser.parse_args().run)
-    require(run.model_file, run.command)
+    require(run.model_file, run.train_command)
     manifest = arrays.read_manifest(run.image_set)
     test = manifest[manifest["subset"] == "test"]
     pixels = arrays.read_images(run.image_set)[test.index]
@@ -42,7 +42,7 @@ def main() -> None:
         from rontgen.training import determinism
 
     determinism.prepare(seed=0, threads=run.threads)
-    model = files.load(run.model_file, run.command)
+    model = files.load(run.model_file, run.train_command)
     probabilities = predict(model, pixels)
     predictions = prediction_table(test["id"], test["patient"], test["class"], run.classes, probabilities)
     metrics = compute_metrics(predictions, run.classes) | model_size(model)
@@ -67,8 +67,8 @@ def draw(
     from rontgen.evaluation import gradcam
     from rontgen.reporting import plots
 
-    history = pd.read_csv(require(run.history, run.command))
-    best_epoch = read_json(run.train_metrics, run.command)["best_epoch"]
+    history = pd.read_csv(require(run.history, run.train_command))
+    best_epoch = read_json(run.train_metrics, run.train_command)["best_epoch"]
     roc = roc_table(predictions, run.classes)
     precision_recall = precision_recall_table(predictions, run.classes)
     calibration = calibration_table(predictions, run.classes)

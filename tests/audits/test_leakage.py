@@ -34,15 +34,15 @@ def fingerprint(layout, folder, labels):
     path = folder / f"{layout}.zip"
     synthetic.write_archive(layout, path, SIZE, 7)
     with Archive(path) as archive:
-        records = [record for record in layouts.read(layout, archive).records if record.label in labels]
+        members = [image for image in layouts.read(layout, archive).images if image.label in labels]
         images = pd.DataFrame(
             {
                 "archive": path.name,
-                "member": [record.member for record in records],
-                "class": [record.label.upper() for record in records],
-                "patient": [record.patient for record in records],
-                "folder": [record.folder for record in records],
-                "sha256": [str(archive.read(record.member)) for record in records],
+                "member": [image.member for image in members],
+                "class": [image.label.upper() for image in members],
+                "patient": [image.patient for image in members],
+                "folder": [image.folder for image in members],
+                "sha256": [str(archive.read(image.member)) for image in members],
             }
         )
     return near_duplicates.take(images, folder, 0)

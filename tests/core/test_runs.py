@@ -148,8 +148,8 @@ def test_paths_of_the_active_run(profile):
         Path("plots/runs/active"),
         Path("metrics/runs/active/train/history.csv"),
     )
-    assert (study.command, image_set.command) == ("dvc repro split", "dvc repro preprocess")
-    assert (image_set.balance_command, run.command) == ("dvc repro balance", "dvc repro train")
+    assert (study.split_command, image_set.preprocess_command) == ("dvc repro split", "dvc repro preprocess")
+    assert (image_set.balance_command, run.train_command) == ("dvc repro balance", "dvc repro train")
 
 
 def test_paths_of_a_reported_run_are_those_of_its_parts(profile):
@@ -158,10 +158,10 @@ def test_paths_of_a_reported_run_are_those_of_its_parts(profile):
     assert run.image_set.study.manifest == Path("data/split/lungcare.csv")
     assert run.image_set.preprocessed == Path("data/preprocessed/lungcare_640")
     assert run.model_file == Path("models/lungcare_b8_s640.keras")
-    assert run.image_set.study.command == "dvc repro reported_split@lungcare"
-    assert run.image_set.command == "dvc repro reported_preprocess@lungcare_640"
+    assert run.image_set.study.split_command == "dvc repro reported_split@lungcare"
+    assert run.image_set.preprocess_command == "dvc repro reported_preprocess@lungcare_640"
     assert run.image_set.balance_command == "dvc repro reported_balance@lungcare_640"
-    assert run.command == "dvc repro reported_train@lungcare_b8_s640"
+    assert run.train_command == "dvc repro reported_train@lungcare_b8_s640"
 
 
 @pytest.mark.parametrize("study", ["smatika", "jitet", "lungcare"])
@@ -194,8 +194,8 @@ def test_paths_and_commands_of_a_leakfree_run(profile):
     assert run.image_set.preprocessed == Path("data/preprocessed/lungcare_240_leakfree")
     assert run.image_set.study.manifest == Path("data/split/lungcare_leakfree.csv")
     assert run.image_set.study.fingerprints == Path("data/near_duplicates/lungs")
-    assert run.image_set.study.command == "dvc repro leakfree_split@lungcare"
-    assert run.command == "dvc repro reported_train@lungcare_cnn4_leakfree"
+    assert run.image_set.study.split_command == "dvc repro leakfree_split@lungcare"
+    assert run.train_command == "dvc repro reported_train@lungcare_cnn4_leakfree"
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_what_a_model_begins_with_follows_profile_and_model(change_params):
     change_params({"profile": "paper", "models.vgg16.weights": "none", "backbones.resnet50.sha256": "0" * 64})
     hybrid = runs.load_start("resnet50_lstm")
     assert (hybrid.backbone, hybrid.pretrained, hybrid.sha256) == ("resnet50", True, "0" * 64)
-    assert hybrid.command == "dvc repro weights@resnet50_lstm"
+    assert hybrid.weights_command == "dvc repro weights@resnet50_lstm"
     assert not runs.load_start("vgg16").pretrained
     change_params({"profile": "demo"})
     assert not runs.load_start("resnet50").pretrained

@@ -3,7 +3,7 @@ import pytest
 from rontgen.core.errors import RontgenError
 from rontgen.data import layouts
 from rontgen.data.archives import Archive
-from rontgen.data.layouts import Record, chest_xray_patient
+from rontgen.data.layouts import ArchiveImage, chest_xray_patient
 
 
 @pytest.fixture
@@ -22,58 +22,58 @@ CHEST_XRAY = {
     "chest_xray/test/PNEUMONIA/person1946_virus_4874.jpeg": b"d",
 }
 NESTED = {f"chest_xray/{name}": data for name, data in CHEST_XRAY.items()}
-CHEST_XRAY_RECORDS = {
-    Record("chest_xray/train/NORMAL/IM-0115-0001.jpeg", "NORMAL", "IM-0115", "train"),
-    Record("chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg", "PNEUMONIA", "person1_bacteria", "train"),
-    Record("chest_xray/val/NORMAL/NORMAL2-IM-1427-0001.jpeg", "NORMAL", "NORMAL2-IM-1427", "val"),
-    Record("chest_xray/test/PNEUMONIA/person1946_virus_4874.jpeg", "PNEUMONIA", "person1946_virus", "test"),
+CHEST_XRAY_IMAGES = {
+    ArchiveImage("chest_xray/train/NORMAL/IM-0115-0001.jpeg", "NORMAL", "IM-0115", "train"),
+    ArchiveImage("chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg", "PNEUMONIA", "person1_bacteria", "train"),
+    ArchiveImage("chest_xray/val/NORMAL/NORMAL2-IM-1427-0001.jpeg", "NORMAL", "NORMAL2-IM-1427", "val"),
+    ArchiveImage("chest_xray/test/PNEUMONIA/person1946_virus_4874.jpeg", "PNEUMONIA", "person1946_virus", "test"),
 }
 
 
 def test_chest_xray(read):
-    reading = read("chest_xray", CHEST_XRAY)
-    assert (set(reading.records), reading.left_out) == (CHEST_XRAY_RECORDS, {})
+    listing = read("chest_xray", CHEST_XRAY)
+    assert (set(listing.images), listing.left_out) == (CHEST_XRAY_IMAGES, {})
 
 
 @pytest.mark.parametrize("first", [CHEST_XRAY, NESTED])
 def test_nested_copies_are_left_out_whatever_their_order(read, first):
-    reading = read("chest_xray", first | CHEST_XRAY | NESTED)
-    assert set(reading.records) == CHEST_XRAY_RECORDS
-    assert reading.left_out == {"nested copies": 4}
+    listing = read("chest_xray", first | CHEST_XRAY | NESTED)
+    assert set(listing.images) == CHEST_XRAY_IMAGES
+    assert listing.left_out == {"nested copies": 4}
 
 
 @pytest.mark.parametrize("data", [b"x", b"bb"])
 def test_a_nested_file_that_differs_is_an_image_of_its_own(read, data):
     other = "chest_xray/chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg"
-    reading = read("chest_xray", CHEST_XRAY | NESTED | {other: data})
-    assert set(reading.records) == CHEST_XRAY_RECORDS | {Record(other, "PNEUMONIA", "person1_bacteria", "train")}
-    assert reading.left_out == {"nested copies": 3}
+    listing = read("chest_xray", CHEST_XRAY | NESTED | {other: data})
+    assert set(listing.images) == CHEST_XRAY_IMAGES | {ArchiveImage(other, "PNEUMONIA", "person1_bacteria", "train")}
+    assert listing.left_out == {"nested copies": 3}
 
 
 @pytest.mark.parametrize("first", [CHEST_XRAY, NESTED])
 def test_nested_copies_are_kept_where_they_are_asked_for(read, first):
     other = {"chest_xray/chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg": b"x"}
-    reading = read("chest_xray", first | CHEST_XRAY | NESTED | other | {"chest_xray/README": b""}, keep_copies=True)
+    listing = read("chest_xray", first | CHEST_XRAY | NESTED | other | {"chest_xray/README": b""}, keep_copies=True)
     copies = {name: data for name, data in NESTED.items() if name not in other}
-    assert {record.member for record in reading.records} == {*CHEST_XRAY, *NESTED}
-    assert {record.member for record in reading.records if record.nested} == set(copies)
-    of_member = {record.member: record for record in reading.records}
+    assert {image.member for image in listing.images} == {*CHEST_XRAY, *NESTED}
+    assert {image.member for image in listing.images if image.nested} == set(copies)
+    of_member = {image.member: image for image in listing.images}
     for name in CHEST_XRAY:
         nested, outer = of_member[f"chest_xray/{name}"], of_member[name]
         assert (nested.label, nested.patient, nested.folder) == (outer.label, outer.patient, outer.folder)
-    assert reading.left_out == {"not an image of a class": 1}
+    assert listing.left_out == {"not an image of a class": 1}
 
 
 def test_an_archive_with_the_nested_copy_alone_is_read(read):
-    reading = read("chest_xray", NESTED)
-    assert len(reading.records) == 4
-    assert reading.left_out == {}
+    listing = read("chest_xray", NESTED)
+    assert len(listing.images) == 4
+    assert listing.left_out == {}
 
 
 def test_what_macos_adds_is_no_image(read):
     clutter = {f"chest_xray/__MACOSX/{name.replace('NORMAL/', 'NORMAL/._')}": b"x" for name in CHEST_XRAY}
-    reading = read("chest_xray", CHEST_XRAY | clutter | {"chest_xray/train/.DS_Store": b"x"})
-    assert set(reading.records) == CHEST_XRAY_RECORDS
+    listing = read("chest_xray", CHEST_XRAY | clutter | {"chest_xray/train/.DS_Store": b"x"})
+    assert set(listing.images) == CHEST_XRAY_IMAGES
 
 
 def test_other_files_are_counted(read):
@@ -107,11 +107,12 @@ def test_the_patient_is_in_the_name(stem, patient):
 def test_covid_radiography_with_and_without_folders_of_images(read, root, images):
     labels = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
     members = {f"{root}{label}/{images}{label}-1.png": label.encode() for label in labels}
-    reading = read("covid_radiography", members)
-    assert reading.records == sorted(
-        (Record(f"{root}{label}/{images}{label}-1.png", label) for label in labels), key=lambda record: record.member
+    listing = read("covid_radiography", members)
+    assert listing.images == sorted(
+        (ArchiveImage(f"{root}{label}/{images}{label}-1.png", label) for label in labels),
+        key=lambda image: image.member,
     )
-    assert reading.left_out == {}
+    assert listing.left_out == {}
 
 
 def test_covid_radiography_leaves_out_masks_and_tables(read):
@@ -123,9 +124,9 @@ def test_covid_radiography_leaves_out_masks_and_tables(read):
         f"{root}/COVID.metadata.xlsx": b"4",
         f"{root}/README.md.txt": b"5",
     }
-    reading = read("covid_radiography", members)
-    assert reading.records == [Record(f"{root}/COVID/images/COVID-1.png", "COVID")]
-    assert reading.left_out == {"masks": 2, "not an image of a class": 2}
+    listing = read("covid_radiography", members)
+    assert listing.images == [ArchiveImage(f"{root}/COVID/images/COVID-1.png", "COVID")]
+    assert listing.left_out == {"masks": 2, "not an image of a class": 2}
 
 
 def test_tb_radiography(read):
@@ -135,12 +136,12 @@ def test_tb_radiography(read):
         f"{root}/Tuberculosis/Tuberculosis-101.png": b"2",
         f"{root}/Normal.metadata.xlsx": b"3",
     }
-    reading = read("tb_radiography", members)
-    assert reading.records == [
-        Record(f"{root}/Normal/Normal-1.png", "Normal"),
-        Record(f"{root}/Tuberculosis/Tuberculosis-101.png", "Tuberculosis"),
+    listing = read("tb_radiography", members)
+    assert listing.images == [
+        ArchiveImage(f"{root}/Normal/Normal-1.png", "Normal"),
+        ArchiveImage(f"{root}/Tuberculosis/Tuberculosis-101.png", "Tuberculosis"),
     ]
-    assert reading.left_out == {"not an image of a class": 1}
+    assert listing.left_out == {"not an image of a class": 1}
 
 
 SIIM = "siim-acr-pneumothorax"
@@ -158,13 +159,13 @@ SIIM_TABLES = {
 
 
 def test_siim_pneumothorax(read):
-    reading = read("siim_pneumothorax", SIIM_FILES | SIIM_TABLES)
-    assert set(reading.records) == {
-        Record(f"{SIIM}/png_images/0_train_1_.png", "positive", folder="train"),
-        Record(f"{SIIM}/png_images/1_train_0_.png", "negative", folder="train"),
-        Record(f"{SIIM}/png_images/0_test_1_.png", "positive", folder="test"),
+    listing = read("siim_pneumothorax", SIIM_FILES | SIIM_TABLES)
+    assert set(listing.images) == {
+        ArchiveImage(f"{SIIM}/png_images/0_train_1_.png", "positive", folder="train"),
+        ArchiveImage(f"{SIIM}/png_images/1_train_0_.png", "negative", folder="train"),
+        ArchiveImage(f"{SIIM}/png_images/0_test_1_.png", "positive", folder="test"),
     }
-    assert reading.left_out == {"masks": 2, "not an image of a class": 2}
+    assert listing.left_out == {"masks": 2, "not an image of a class": 2}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def found(settings=SMATIKA, tested=100, **numbers):
     """Violations of a study of the pneumonia archive; numbers without their `data.`, `_` for `.`."""
     cells = [cell("data." + name.replace("_", "."), value) for name, value in numbers.items()]
     run = [cell("test.accuracy", "0.9"), cell("test.test_images", tested)]
-    study = PublishedStudy(cells=cells, runs={"a_run": run})
+    study = PublishedStudy(title="A paper", cells=cells, runs={"a_run": run})
     papers = Papers(archives=PAPERS.archives, studies={"a_study": study})
     return archive_counts.violations(papers, "a_study", PNEUMONIA, settings)
 

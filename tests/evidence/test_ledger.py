@@ -10,11 +10,13 @@ from finished_project import recorded
 from rontgen.core import params
 from rontgen.evidence import verdict_table
 from rontgen.evidence.ledger import write
-from rontgen.evidence.published import load_papers
+from rontgen.evidence.published import Papers, load_papers
 from rontgen.evidence.verdicts import compare
 from rontgen.reporting import verdict_plot
 
-PAPERS = load_papers(ROOT / "papers.yaml")
+ALL_PAPERS = load_papers(ROOT / "papers.yaml")
+STUDIES = ["smatika", "jitet", "lungcare", "covid_hybrid", "pirngadi"]  # whose numbers are known here, and no other's
+PAPERS = Papers(archives=ALL_PAPERS.archives, studies={name: ALL_PAPERS.studies[name] for name in STUDIES})
 VALUES = params.load(ROOT / "params.yaml")
 VERDICTS = ["contradictory", "data unavailable", "reproduced", "not reproduced", "inconclusive", "not run"]
 FINDINGS = ["contradictory", "data unavailable", "as specified", "not as specified", "consistent", "not consistent"]
@@ -67,7 +69,7 @@ def section(page, title):
 def test_verdicts_are_counted_over_the_published_rows_and_findings_over_the_rest(ledger, tmp_path):
     found = json.loads(texts(ledger, tmp_path)["claims.json"])
     endpoints, numbers = found["endpoints"], found["numbers"]
-    assert list(endpoints) == ["all", "smatika", "jitet", "lungcare", "covid_hybrid", "pirngadi"]
+    assert list(endpoints) == ["all", *STUDIES]
     assert all(list(counts) == VERDICTS for counts in endpoints.values())
     assert sum(endpoints["all"].values()) == 21
     for verdict in VERDICTS:

@@ -7,9 +7,12 @@ import pytest
 from markdown_it import MarkdownIt
 
 import finished_project
+from conftest import ROOT
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.reporting import model_cards
+
+TITLES = {name: f"The paper of {name}" for name in params.load(ROOT / "params.yaml").studies}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,7 @@ def project(finished, change_params, tmp_path):
 
 
 def written(name="smatika_vgg16"):
-    model_cards.write_cards()
+    model_cards.write_cards(TITLES)
     return Path("cards", f"{name}.md").read_text()
 
 
@@ -204,10 +207,12 @@ def test_images_made_by_smote_are_counted(project):
 
 
 def test_what_time_it_took_changes_nothing(project):
-    before = {path.name: (model_cards.write_cards(), path.read_bytes()) for path in sorted(Path("cards").glob("*"))}
+    before = {
+        path.name: (model_cards.write_cards(TITLES), path.read_bytes()) for path in sorted(Path("cards").glob("*"))
+    }
     change("metrics/runs/smatika_vgg16/time.json", seconds=99.9, images_per_second=0.1)
     assert before == {
-        path.name: (model_cards.write_cards(), path.read_bytes()) for path in sorted(Path("cards").glob("*"))
+        path.name: (model_cards.write_cards(TITLES), path.read_bytes()) for path in sorted(Path("cards").glob("*"))
     }
 
 
@@ -242,7 +247,7 @@ def test_tables_have_as_many_cells_in_each_row(project):
 def test_a_missing_file_is_named_with_its_command(project, path, command):
     Path(path).unlink()
     with pytest.raises(RontgenError, match=f"{path} not found: run `{command}` first"):
-        model_cards.write_cards()
+        model_cards.write_cards(TITLES)
     assert not Path("cards").exists()
 
 
@@ -253,21 +258,33 @@ def test_a_missing_number_is_named_with_its_run(project, number):
     del values[number]
     path.write_text(json.dumps(values))
     with pytest.raises(RontgenError, match=rf"smatika_vgg16: .*{number}.*run `dvc repro cards`"):
-        model_cards.write_cards()
+        model_cards.write_cards(TITLES)
 
 
 def test_a_damaged_file_is_named(project):
     Path("metrics/leakage_gap.json").write_text("{")
     with pytest.raises(RontgenError, match=r"leakage_gap.json: expected JSON, .* `dvc repro leakage_gap` again"):
-        model_cards.write_cards()
+        model_cards.write_cards(TITLES)
 
 
 def test_the_card_of_a_run_that_is_no_more_is_removed(project):
     Path("cards").mkdir()
     Path("cards/smatika_vgg19.md").write_text("old")
-    model_cards.write_cards()
+    model_cards.write_cards(TITLES)
     assert not Path("cards/smatika_vgg19.md").exists()
 
 
-def test_every_study_has_its_paper(project):
-    assert set(model_cards.PAPERS) == set(params.load().studies)
+def test_a_card_names_the_paper_of_its_study(project):
+    assert '- Study: `smatika`, after "The paper of smatika". Where' in written("smatika_vgg16")
+    assert "- Study: none." in written("active")
+
+
+def test_the_card_of_a_run_without_leaks_names_the_paper_too(project):
+    values, name = json.loads(Path("params.yaml").read_text()), "smatika_vgg16_leakfree"
+    values["reported"][name] = params.load(ROOT / "params.yaml").reported[name].model_dump()
+    Path("params.yaml").write_text(json.dumps(values))
+    finished_project.write_results()
+    leakfree = (
+        '- Study: `smatika_leakfree`, after "The paper of smatika", on a split without shared patients and copies.'
+    )
+    assert leakfree in written(name)

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 import served_project
+from conftest import ROOT
 from rontgen.core import runs
 from rontgen.evaluation.metrics import read_predictions
 from rontgen.evidence import records
@@ -41,8 +42,12 @@ def project(project_to_serve, tmp_path_factory):
         metrics = {"test": json.loads(run.metrics.read_text()), "train": json.loads(run.train_metrics.read_text())}
         provenance = {
             "commit": "0123456789abcdef",
-            "set": {},
-            "settings": {"dataset": run.image_set.study.dataset_name, "size": run.image_set.size},
+            "set": {"profile": "demo", "studies.pirngadi.train.seed": "7", "datasets.pneumonia.check_counts": "false"},
+            "settings": {
+                "dataset": run.image_set.study.dataset_name,
+                "size": run.image_set.size,
+                "balance": run.image_set.balance,
+            },
             "stages": {"train": {"outs": outs}},
             "archives": {"chest_xray": {"images": {"NORMAL": 1575, "PNEUMONIA": 4265}}},
             "deviations": ["chest_xray has 1,575 of the 1,583 images of NORMAL"],
@@ -93,6 +98,7 @@ def test_the_page_says_which_xrays_a_record_learnt_from(project):
         offered = httpx.get(f"{address}/api/version").json()
     assert f"Record {NAME}: trained on" in about and "NORMAL 1,575, PNEUMONIA 4,265" in about
     assert "chest_xray has 1,575 of the 1,583 images of NORMAL" in about
+    assert "synthetic: SMOTE made them from the others" in about
     assert "drawn X-rays in a few minutes" not in about
     assert f"foto rontgen asli (rekaman {NAME})" in examine
     assert list(offered["runs"]) == [NAME] and offered["commit"] == "0123456789ab"
@@ -102,3 +108,14 @@ def test_a_record_has_no_onnx_file(project):
     command = [sys.executable, "-m", "rontgen", "predict", "--record", NAME, "--kind", "onnx", "params.yaml"]
     done = subprocess.run(command, cwd=project, env=served_project.environment(), capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "error: --kind: expected keras for --record, received onnx\n")
+
+
+def test_a_record_whose_model_is_elsewhere_says_how_to_train_it(project, tmp_path):
+    shutil.copytree(project, tmp_path / "project", ignore=shutil.ignore_patterns("cache"))
+    shutil.copy(ROOT / "papers.yaml", tmp_path / "project")
+    command = [sys.executable, "-m", "rontgen", "predict", "--record", NAME, "params.yaml"]
+    done = subprocess.run(
+        command, cwd=tmp_path / "project", env=served_project.environment(), capture_output=True, text=True
+    )
+    again = f"rontgen reproduce {RUN} --seeds 7 -S datasets.pneumonia.check_counts=false"
+    assert done.returncode == 2 and f"or train anew with `{again}`" in done.stderr

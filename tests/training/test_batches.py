@@ -51,7 +51,7 @@ def test_labels_of_one_sigmoid_unit_are_a_float_column(subset):
 
 
 def test_variants_show_every_image_several_times_each_its_own_way(subset):
-    batches = Batches(subset, 30, sigmoid=True, seed=1, augmentation=AUGMENT, amounts=True)
+    batches = Batches(subset, 30, sigmoid=True, seed=1, augmentation=AUGMENT, with_amounts=True)
     (images, amounts), _ = batches[0]
     assert np.bincount(images[:, 0, 0, 0])[2:].tolist() == [3] * 10
     assert len(np.unique(amounts[:, 1])) == 30

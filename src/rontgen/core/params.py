@@ -18,13 +18,13 @@ from rontgen.core.sections import (
     Counts,
     Dataset,
     Image,
-    ImageSet,
+    ImageSetSettings,
     Leakfree,
     Model,
-    Reported,
+    RunSettings,
     Section,
     Split,
-    Study,
+    StudySettings,
     Train,
     nearest,
 )
@@ -73,10 +73,10 @@ class Params(Section):
     datasets: dict[str, Dataset]
     backbones: dict[str, Backbone]
     models: dict[str, Model]
-    studies: dict[str, Study]
+    studies: dict[str, StudySettings]
     leakfree: dict[str, Leakfree]
-    image_sets: dict[str, ImageSet]
-    reported: dict[str, Reported]
+    image_sets: dict[str, ImageSetSettings]
+    reported: dict[str, RunSettings]
 
     @model_validator(mode="after")
     def _names_exist(self):

@@ -43,7 +43,7 @@ class Study:
         return Path("metrics/split", f"{self.name}.json")
 
     @property
-    def command(self) -> str:
+    def split_command(self) -> str:
         return stage_command("split", self.name)
 
 
@@ -74,7 +74,7 @@ class ImageSet:
         return Path("plots/balance", self.name)
 
     @property
-    def command(self) -> str:
+    def preprocess_command(self) -> str:
         return stage_command("preprocess", self.name)
 
     @property
@@ -100,7 +100,7 @@ class Start:
         return Path("data/weights", self.model)
 
     @property
-    def command(self) -> str:
+    def weights_command(self) -> str:
         return f"dvc repro weights@{self.model}"
 
 
@@ -168,7 +168,7 @@ class Run:
         return self.plots / "gradcam.png"
 
     @property
-    def command(self) -> str:
+    def train_command(self) -> str:
         return stage_command("train", self.name)
 
 

@@ -137,16 +137,16 @@ def _study(values: Params, name: str) -> Study:
 
 def _image_set(values: Params, name: str) -> ImageSet:
     if name == ACTIVE:
-        study, size, balance = ACTIVE, values.image.size, values.balance
+        split, size, balance = ACTIVE, values.image.size, values.balance
     else:
         image_set = _entry(values.image_sets, name, "image-set")
-        study, size, balance = image_set.split, image_set.size, values.studies[image_set.study].balance
-        if study.endswith(LEAKFREE) and balance == "smote_train_test":  # a parent in the test subset is a leak
+        split, size, balance = image_set.split, image_set.size, values.studies[image_set.study].balance
+        if split.endswith(LEAKFREE) and balance == "smote_train_test":  # a parent in the test subset is a leak
             balance = "smote"
     profile = values.profiles[values.profile].preprocess
     return ImageSet(
         name=name,
-        study=_study(values, study),
+        study=_study(values, split),
         size=max(8, round(size * profile.scale)),
         max_unreadable=profile.max_unreadable,
         balance=balance,

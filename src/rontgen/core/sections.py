@@ -20,6 +20,7 @@ Units = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Balance = Literal["none", "smote", "smote_train_test"]
+Family = Literal["cnn", "transfer", "recurrent"]  # each a module of rontgen.models
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
@@ -174,7 +175,7 @@ class Backbone(Section):
 
 
 class Model(Section):
-    family: Literal["cnn", "transfer", "recurrent"]
+    family: Family
     backbone: str | None
     weights: Literal["imagenet", "none"]
     dense_units: Units | None
@@ -204,7 +205,7 @@ class Model(Section):
         return self
 
 
-class Study(Section):
+class StudySettings(Section):
     dataset: str
     split: Split
     image: StudyImage
@@ -217,7 +218,7 @@ class Leakfree(Section):
     dataset: str
 
 
-class ImageSet(Section):
+class ImageSetSettings(Section):
     study: str
     dataset: str
     split: str
@@ -228,11 +229,11 @@ class TrainChanges(Section):
     batch_size: Count | None = None
 
 
-class Reported(Section):
+class RunSettings(Section):
     study: str
     dataset: str
     split: str
     image_set: str
     model: str
-    family: Literal["cnn", "transfer", "recurrent"]
+    family: Family
     train: TrainChanges

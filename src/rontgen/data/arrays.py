@@ -13,7 +13,7 @@ from rontgen.core.sections import SUBSETS
 
 def read_split(study: Study) -> pd.DataFrame:
     """The manifest of a study as the split stage wrote it, all columns str. Raises RontgenError where it is missing."""
-    return pd.read_csv(require(study.manifest, study.command), dtype=str, keep_default_na=False)
+    return pd.read_csv(require(study.manifest, study.split_command), dtype=str, keep_default_na=False)
 
 
 def read_manifest(image_set: ImageSet) -> pd.DataFrame:
@@ -22,7 +22,9 @@ def read_manifest(image_set: ImageSet) -> pd.DataFrame:
     Raises RontgenError if a file is missing.
     """
     manifest = read_split(image_set.study)
-    unreadable = pd.read_csv(require(image_set.preprocessed / "unreadable.csv", image_set.command), dtype=str)
+    unreadable = pd.read_csv(
+        require(image_set.preprocessed / "unreadable.csv", image_set.preprocess_command), dtype=str
+    )
     return manifest[~manifest["id"].isin(unreadable["id"])]
 
 
@@ -31,7 +33,7 @@ def read_images(image_set: ImageSet) -> np.ndarray:
 
     Raises RontgenError where they are missing.
     """
-    return np.load(require(image_set.preprocessed / "images.npy", image_set.command), mmap_mode="r")
+    return np.load(require(image_set.preprocessed / "images.npy", image_set.preprocess_command), mmap_mode="r")
 
 
 def read_subsets(image_set: ImageSet) -> dict[str, np.ndarray]:
@@ -57,7 +59,7 @@ def read_weights(start: Start) -> Path | None:
 
     Raises RontgenError if the stage `weights` has not run.
     """
-    facts = read_json(start.folder / "SOURCE.json", start.command)
+    facts = read_json(start.folder / "SOURCE.json", start.weights_command)
     return start.folder / facts["file"] if facts["file"] else None
 
 

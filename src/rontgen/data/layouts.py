@@ -12,7 +12,7 @@ from rontgen.data.archives import Archive
 
 
 @dataclass(frozen=True)
-class Record:
+class ArchiveImage:
     """One image of an archive: its member, the archive's own label, patient ("" where unknown) and folder."""
 
     member: str
@@ -23,35 +23,35 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Listing:
     """The images of an archive, and how many members were left out, by reason."""
 
-    records: list[Record]
+    images: list[ArchiveImage]
     left_out: dict[str, int]
 
 
-def read(layout: str, archive: Archive, keep_copies: bool = False) -> Reading:
+def read(layout: str, archive: Archive, keep_copies: bool = False) -> Listing:
     """List the images of an archive in one of the layouts, without its nested copies unless keep_copies is true.
 
     Raises RontgenError for an unknown layout, an archive without images, or contradictory labels.
     """
     if layout not in LAYOUTS:
         raise RontgenError(f"layout: expected one of {', '.join(LAYOUTS)}, received {layout!r}")
-    reading = LAYOUTS[layout](archive)
-    if not reading.records:
+    listing = LAYOUTS[layout](archive)
+    if not listing.images:
         raise RontgenError(f"{archive.path}: expected the layout {layout}, found no image where it has them")
-    nested = sum(record.nested for record in reading.records)
+    nested = sum(image.nested for image in listing.images)
     if keep_copies or not nested:
-        return reading
-    records = [record for record in reading.records if not record.nested]
-    return Reading(records, reading.left_out | {"nested copies": nested})
+        return listing
+    images = [image for image in listing.images if not image.nested]
+    return Listing(images, listing.left_out | {"nested copies": nested})
 
 
-def _chest_xray(archive: Archive) -> Reading:
+def _chest_xray(archive: Archive) -> Listing:
     """`chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg`, and again under `chest_xray/chest_xray/`."""
     pattern = re.compile(r"(?:chest_xray/)+((train|val|test)/(NORMAL|PNEUMONIA)/([^/]+)\.jpe?g)", re.IGNORECASE)
     seen: dict[str, tuple[int, int]] = {}
-    records, left_out = [], Counter[str]()
+    images, left_out = [], Counter[str]()
     # the shallowest path first, so that it is the deeper one that is the copy
     for member in sorted(archive.members(), key=lambda member: (member.name.count("/"), member.name)):
         match = pattern.fullmatch(member.name)
@@ -61,8 +61,8 @@ def _chest_xray(archive: Archive) -> Reading:
         path, folder, label, stem = match.groups()
         nested = seen.get(path) == (member.crc, member.size)
         seen.setdefault(path, (member.crc, member.size))
-        records.append(Record(member.name, label.upper(), chest_xray_patient(stem), folder.lower(), nested))
-    return Reading(records, dict(left_out))
+        images.append(ArchiveImage(member.name, label.upper(), chest_xray_patient(stem), folder.lower(), nested))
+    return Listing(images, dict(left_out))
 
 
 def chest_xray_patient(stem: str) -> str:
@@ -75,18 +75,18 @@ def chest_xray_patient(stem: str) -> str:
     return (match[1] or match[2]) if match else ""
 
 
-def _covid_radiography(archive: Archive) -> Reading:
+def _covid_radiography(archive: Archive) -> Listing:
     """`{COVID,Lung_Opacity,Normal,Viral Pneumonia}/images/*.png`; `images/` is missing in older archives."""
     return _by_folder(archive, r"(?:[^/]+/)*(COVID|Lung_Opacity|Normal|Viral Pneumonia)/(?:images/)?[^/]+\.png")
 
 
-def _tb_radiography(archive: Archive) -> Reading:
+def _tb_radiography(archive: Archive) -> Listing:
     """`TB_Chest_Radiography_Database/{Normal,Tuberculosis}/*.png`."""
     return _by_folder(archive, r"(?:[^/]+/)*(Normal|Tuberculosis)/[^/]+\.png")
 
 
-def _by_folder(archive: Archive, pattern: str) -> Reading:
-    records, left_out = [], Counter[str]()
+def _by_folder(archive: Archive, pattern: str) -> Listing:
+    images, left_out = [], Counter[str]()
     for member in archive.members():
         match = re.fullmatch(pattern, member.name)
         if _is_mask(member.name):
@@ -94,8 +94,8 @@ def _by_folder(archive: Archive, pattern: str) -> Reading:
         elif match is None:
             left_out["not an image of a class"] += 1
         else:
-            records.append(Record(member.name, match[1]))
-    return Reading(records, dict(left_out))
+            images.append(ArchiveImage(member.name, match[1]))
+    return Listing(images, dict(left_out))
 
 
 def _is_mask(name: str) -> bool:
@@ -103,10 +103,10 @@ def _is_mask(name: str) -> bool:
     return re.search(r"(^|/)(png_)?masks?/", name, re.IGNORECASE) is not None
 
 
-def _siim_pneumothorax(archive: Archive) -> Reading:
+def _siim_pneumothorax(archive: Archive) -> Listing:
     """`png_images/<index>_<train|test>_<0|1>_.png`, whose flag must agree with `stage_1_*_images.csv`."""
     pattern = re.compile(r"(?:[^/]+/)*png_images/(\d+_(train|test)_([01])_\.png)")
-    records, left_out, flags = [], Counter[str](), {}
+    images, left_out, flags = [], Counter[str](), {}
     for member in archive.members():
         match = None if _is_mask(member.name) else pattern.fullmatch(member.name)
         if match is None:
@@ -114,7 +114,7 @@ def _siim_pneumothorax(archive: Archive) -> Reading:
             continue
         name, folder, flag = match.groups()
         flags[name] = flag
-        records.append(Record(member.name, "positive" if flag == "1" else "negative", folder=folder))
+        images.append(ArchiveImage(member.name, "positive" if flag == "1" else "negative", folder=folder))
     tables = [
         member.name
         for member in archive.members()
@@ -130,7 +130,7 @@ def _siim_pneumothorax(archive: Archive) -> Reading:
                 listed.add(name)
     for name in sorted(flags.keys() - listed):
         _check_flag(archive, name, flags[name], None)
-    return Reading(records, dict(left_out))
+    return Listing(images, dict(left_out))
 
 
 def _siim_rows(archive: Archive, table: str) -> Iterator[tuple[str, str]]:
@@ -152,7 +152,7 @@ def _check_flag(archive: Archive, name: str, flag: str, listed: str | None) -> N
         raise RontgenError(f"{archive.path}: {name}: its name says has_pneumo {flag}, the CSV says {listed}")
 
 
-LAYOUTS: dict[str, Callable[[Archive], Reading]] = {
+LAYOUTS: dict[str, Callable[[Archive], Listing]] = {
     "chest_xray": _chest_xray,
     "covid_radiography": _covid_radiography,
     "siim_pneumothorax": _siim_pneumothorax,

@@ -73,24 +73,24 @@ def list_images(study: Listed, keep_copies: bool = False) -> tuple[pd.DataFrame,
         command = f"dvc repro download@{study.dataset_name}"
         path = require(study.raw / archive_name(source.slug), command)
         with Archive(path, command=command) as archive:
-            reading = layouts.read(layout, archive, keep_copies)
-            labels_found = Counter(record.label for record in reading.records if not record.nested)
+            listing = layouts.read(layout, archive, keep_copies)
+            labels_found = Counter(image.label for image in listing.images if not image.nested)
             found[layout] = dict(sorted(labels_found.items()))
-            left_out[layout] = dict(reading.left_out)
+            left_out[layout] = dict(listing.left_out)
             if archive.left_out:
                 left_out[layout]["macOS clutter"] = len(archive.left_out)
             _check_counts(study, layout, path, found[layout])
             labels = study.dataset.labels[layout]
-            records = [record for record in reading.records if record.label in labels]
-            hashes = _hash(archive, [record.member for record in records])
+            images = [image for image in listing.images if image.label in labels]
+            hashes = _hash(archive, [image.member for image in images])
         frames.append(
             pd.DataFrame(
                 {
                     "archive": path.name,
-                    "member": [record.member for record in records],
-                    "class": [labels[record.label] for record in records],
-                    "patient": [record.patient for record in records],
-                    "folder": [record.folder for record in records],
+                    "member": [image.member for image in images],
+                    "class": [labels[image.label] for image in images],
+                    "patient": [image.patient for image in images],
+                    "folder": [image.folder for image in images],
                     "sha256": hashes,
                 }
             )

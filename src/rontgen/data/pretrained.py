@@ -66,8 +66,8 @@ def _by_hand(start: Start, name: str, sha256: str, folder: Path) -> Pretrained:
         _from_keras(start, given, folder / name)
         return Pretrained("keras file", name, sha256)
     raise RontgenError(
-        f"{given}: expected SHA-256 {start.sha256 or '(none in params.yaml)'}, received {sha256}: if you trust "
-        f"the file, set backbones.{start.backbone}.sha256={sha256}, else remove it and run `{start.command}` again"
+        f"{given}: expected SHA-256 {start.sha256 or '(none in params.yaml)'}, received {sha256}: if you trust the "
+        f"file, set backbones.{start.backbone}.sha256={sha256}, else remove it and run `{start.weights_command}` again"
     )
 
 
@@ -75,7 +75,7 @@ def _from_keras(start: Start, given: Path | None, target: Path) -> None:
     """Keras's own file, which it downloads unless it is `given`, and checks; in a Keras home of its own, so that no two
     processes write one file."""
     place = by_hand.FOLDER / target.name
-    remedy = f"put it at {place} and run `{start.command}` again, or set models.{start.model}.weights=none"
+    remedy = f"put it at {place} and run `{start.weights_command}` again, or set models.{start.model}.weights=none"
     with tempfile.TemporaryDirectory(dir=target.parent) as home:
         os.environ["KERAS_HOME"] = home  # Keras reads it when it is imported
         import keras

@@ -1,4 +1,4 @@
-"""Assign images to subsets: stratified, balanced or official, with bit-identical images kept together.
+"""Assign images to subsets: stratified, balanced (as many of each class) or official, identical images kept together.
 
 Only `keep_copies` allows them in two subsets.
 """
@@ -130,16 +130,17 @@ def _proportional(images: pd.DataFrame, classes: list[str], split: Split, random
 def _balanced(
     images: pd.DataFrame, classes: list[str], split: Split, max_per_class: Counts | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same number of images of each class in each subset; also how often each image stands in it.
+    """The same number of images of each class in each subset; also how often each image is repeated there.
 
-    Groups are placed whole, then in part where a gap is left, the rest of them in no subset.
+    Groups are assigned whole. Where one exceeds what its subset still needs, the rest of it is in no subset.
     """
     wanted = np.array([getattr(split.counts, name) for name in SUBSETS])
     if max_per_class is not None:
         wanted = np.minimum(wanted, [getattr(max_per_class, name) for name in SUBSETS])
     per_class = np.array([min((images["class"] == name).sum(), wanted.sum()) for name in classes])
     targets = np.array([apportion(number, wanted) for number in per_class])
-    for large_first in (False, True):  # chance alone, then the order that leaves the fewest gaps
+    # in random order first; if that leaves a target unmet, again with large groups first, which leaves fewer unmet
+    for large_first in (False, True):
         random = np.random.default_rng(split.seed)
         subset = _fill(images, classes, targets, random, large_first=large_first, overflow=False)
         placed = np.minimum(_count(images, subset, classes), targets)
@@ -170,11 +171,14 @@ def _fill(
     images: pd.DataFrame, classes: list[str], targets: np.ndarray, random: np.random.Generator, *, large_first: bool,
     overflow: bool,
 ) -> np.ndarray:  # fmt: skip
-    """Place whole groups, in random order, where the largest share of their class's target is still open.
+    """Assign whole groups to subsets, one after another, each to the subset that is furthest from full.
 
-    targets: int array (classes, subsets). overflow: a group that fits nowhere goes to the emptiest subset; else, once
-    all the others are placed, to the subset that can use most of it, or to none. Returns the subset of each image, ""
-    for none, object array (N,).
+    A group (images that must stay together) goes only where all of it fits. Groups come in random order, with
+    large_first by size. One that fits nowhere: with overflow it goes to the subset furthest from full all the same;
+    without, it waits for all others, then goes to the subset that lacks most of its images, or to none.
+
+    targets: images by class and subset, int array (classes, subsets). Returns the subset of each image, "" for none,
+    object array (N,).
     """
     codes, groups = np.unique(images["group"], return_inverse=True)
     table = np.zeros((len(codes), len(classes)), dtype=int)

@@ -28,7 +28,7 @@ def record(extra: dict[str, str], measure: Callable[[list[str]], dict], probed: 
     values = params.validate(params.changed(params.read(), changes))
     image_sets = one_of_each_study(values)
     targets = ["leakage", *(f"shortcuts@{name}" for name in values.datasets)]
-    targets += [runs.load_image_set(name).command.removeprefix("dvc repro ") for name in image_sets]
+    targets += [runs.load_image_set(name).preprocess_command.removeprefix("dvc repro ") for name in image_sets]
     with clone.alone():
         commit = clone.commit()
         folder = clone.prepare(commit)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import combinations
 
-from rontgen.core.sections import Dataset, Study
+from rontgen.core.sections import Dataset, StudySettings
 from rontgen.core.vocabulary import UNAVAILABLE
 from rontgen.evidence.consistency import Violation, contradiction, listed, plus, printed
 from rontgen.evidence.published import Papers, PublishedStudy
@@ -13,7 +13,7 @@ from rontgen.evidence.published_counts import Published
 Holdings = dict[str | None, dict[str, int]]
 
 
-def violations(papers: Papers, study: str, dataset: Dataset, settings: Study) -> list[Violation]:
+def violations(papers: Papers, study: str, dataset: Dataset, settings: StudySettings) -> list[Violation]:
     """The published counts of a study that the public archives contradict or cannot supply.
 
     Uses the classes, labels and counts of the dataset, and the policy and counts of the study's split.
@@ -91,7 +91,7 @@ def _smote(published: Published, held: Holdings) -> Iterator[Violation]:
     yield contradiction(published, [cell.metric for cell in cells], reason)
 
 
-def _shortage(study: str, published: PublishedStudy, settings: Study, held: Holdings) -> Iterator[Violation]:
+def _shortage(study: str, published: PublishedStudy, settings: StudySettings, held: Holdings) -> Iterator[Violation]:
     """If a study needs more distinct images of a class than exist, all its counts and results depend on them."""
     counts = settings.split.counts
     if settings.split.policy != "balanced" or counts is None:

@@ -32,7 +32,7 @@ EXACT = ("test.test_images", "test.parameters", "test.model_megabytes", "train.e
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Description:
     """Our number and its interval, and, unless arithmetic settles it, the finding and its reason."""
 
     finding: str
@@ -46,7 +46,7 @@ def _fits(cell: Cell, ours: float) -> bool:
     return float(cell.low) <= ours <= float(cell.high)
 
 
-def of_settings(cell: Cell, settings: list[dict]) -> Evidence:
+def of_settings(cell: Cell, settings: list[dict]) -> Description:
     """A setting of params.yaml, which all runs must share. Raises RontgenError if they do not, or it is no number."""
     found = {_at(run, cell.metric.split(".")[1:]) for run in settings}
     if len(found) != 1 or not all(isinstance(value, int | float) for value in found):
@@ -54,11 +54,11 @@ def of_settings(cell: Cell, settings: list[dict]) -> Evidence:
         raise RontgenError(f"papers.yaml: {cell.metric}: expected one number in params.yaml, received {received}")
     ours = float(found.pop())
     if _fits(cell, ours):
-        return Evidence(AS_SPECIFIED, "our setting is the same", ours)
-    return Evidence(NOT_AS_SPECIFIED, "our setting is another", ours)
+        return Description(AS_SPECIFIED, "our setting is the same", ours)
+    return Description(NOT_AS_SPECIFIED, "our setting is another", ours)
 
 
-def of_the_archive(cell: Cell, archive: archive_counts.Holdings, split: Split) -> Evidence:
+def of_the_archive(cell: Cell, archive: archive_counts.Holdings, split: Split) -> Description:
     """A count of the public archive, by the archive's own parts, or our share of the split."""
     _, part, *rest = cell.metric.split(".")
     if part == "share" and split.policy != "official":
@@ -68,24 +68,24 @@ def of_the_archive(cell: Cell, archive: archive_counts.Holdings, split: Split) -
         return _exact(cell, [round(sizes[rest[0]] / sum(sizes.values()), 9)], "our share")
     parts, published = archive.get(rest[0] if rest else None, {}), int(cell.number)
     if part == "images" and published in archive_counts.sums_of_parts(parts):
-        return Evidence(CONSISTENT, "whole parts of the archive make as many", published)
+        return Description(CONSISTENT, "whole parts of the archive make as many", published)
     if part in parts:
         return _exact(cell, [parts[part]], "the number in the archive's own part")
     if part == "images" and parts:
         ours = sum(parts.values())
-        return Evidence(NOT_COMPARABLE, f"a choice of {published} from the archive's {ours}", ours)
-    return Evidence(NOT_COMPARABLE, "the paper's own count; the archive has none")
+        return Description(NOT_COMPARABLE, f"a choice of {published} from the archive's {ours}", ours)
+    return Description(NOT_COMPARABLE, "the paper's own count; the archive has none")
 
 
-def _exact(cell: Cell, ours: list[float], what: str) -> Evidence:
+def _exact(cell: Cell, ours: list[float], what: str) -> Description:
     """A number without sampling error, which must fit in every seed; of several values low and high are the range."""
     low, high = (min(ours), max(ours)) if len(set(ours)) > 1 else (math.nan, math.nan)
     fits = all(_fits(cell, value) for value in ours)
     finding, reason = (CONSISTENT, f"{what} fits") if fits else (NOT_CONSISTENT, f"{what} is another")
-    return Evidence(finding, reason, float(np.mean(ours)), low, high)
+    return Description(finding, reason, float(np.mean(ours)), low, high)
 
 
-def of_records(cell: Cell, published: Published, records: list[Record]) -> Evidence:
+def of_records(cell: Cell, published: Published, records: list[Record]) -> Description:
     """The mean of a result over the seeds, and what one more seed would give in 95 of 100 cases.
 
     That is mean ± t·s·√(1 + 1/n), with s the standard deviation over n seeds and t of n − 1 degrees of freedom.
@@ -94,15 +94,15 @@ def of_records(cell: Cell, published: Published, records: list[Record]) -> Evide
     if metric.startswith("time."):
         records = [record for record in records if "time" in record.metrics]  # the workspace's own is not read
     if not records:
-        return Evidence(NOT_RUN, "no record")
+        return Description(NOT_RUN, "no record")
     values = [_number(record, metric) for record in records]
     ours = float(np.mean(values))
     if metric.startswith("time."):
-        return Evidence(NOT_COMPARABLE, "a duration on another machine", ours)
+        return Description(NOT_COMPARABLE, "a duration on another machine", ours)
     if metric in EXACT or metric.endswith(".support"):
         return _exact(cell, values, "our number")
     if len(values) == 1:
-        return Evidence(NOT_COMPARABLE, "one seed, so that its spread is not known", ours)
+        return Description(NOT_COMPARABLE, "one seed, so that its spread is not known", ours)
     half = float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / len(values)))
     low, high = max(ours - half, 0.0), min(ours + half, 1.0) if RATE.fullmatch(metric) else ours + half
     if ".confusion." in metric:
@@ -112,10 +112,10 @@ def of_records(cell: Cell, published: Published, records: list[Record]) -> Evide
         if images != {theirs}:
             sizes = " or ".join(f"{size:g}" for size in sorted(images))
             reason = f"other test size: our test has {sizes} images of {true}, the paper's {theirs or 'not given'}"
-            return Evidence(NOT_COMPARABLE, reason, ours, low, high)
+            return Description(NOT_COMPARABLE, reason, ours, low, high)
     inside = low <= cell.high and cell.low <= high
     where = f"{'in' if inside else 'outside'} the range of one more seed"
-    return Evidence(CONSISTENT if inside else NOT_CONSISTENT, where, ours, low, high)
+    return Description(CONSISTENT if inside else NOT_CONSISTENT, where, ours, low, high)
 
 
 def _number(record: Record, metric: str) -> float:

@@ -50,14 +50,17 @@ def render() -> dict[Path, str]:
     papers, values, found = load_papers(Path("papers.yaml")), params.load(), records.read_all()
     claims = verdicts.compare(papers, values, found, [])
     studies = real_data.gather(papers, values, claims, found)
-    shared = {"papers": model_cards.PAPERS, "scores": SCORES, "conclusions": real_data.conclusions}
+    titles = {name: study.title for name, study in papers.studies.items()}
+    shared = {"titles": titles, "scores": SCORES, "conclusions": real_data.conclusions}
     headlines = [headline for study in studies if (headline := _headline(study))]
     results = rendering.markdown("readme_results.md.j2", headlines=headlines)
     pages = {
         README: _with_results(README.read_text(encoding="utf-8"), results),
         REAL_DATA: rendering.markdown("real_data.md.j2", studies=studies, **real_data.read_audits(), **shared),
     }
-    return pages | {CARDS / f"{run}.md": _card(run, study) for study in studies for run in study.runs}
+    return pages | {
+        CARDS / f"{run}.md": _card(run, study, titles[study.name]) for study in studies for run in study.runs
+    }
 
 
 def _headline(study: StudyEvidence) -> Headline | None:
@@ -68,14 +71,14 @@ def _headline(study: StudyEvidence) -> Headline | None:
     return Headline(study.name, recorded[recorded["run"] == best].to_dict("records"))
 
 
-def _card(name: str, study: StudyEvidence) -> str:
+def _card(name: str, study: StudyEvidence, title: str) -> str:
     run, trainings = runs.load_run(name), [training for training in study.trainings if training.run == name]
     record = trainings[0].records[0]
     return rendering.markdown(
         "record_card.md.j2",
         run=run,
         study=run.image_set.study,
-        paper=model_cards.PAPERS[study.name],
+        title=title,
         record=record,
         settings=[pair for setting in record.provenance["settings"].items() for pair in model_cards.flat(*setting)],
         trainings=trainings,

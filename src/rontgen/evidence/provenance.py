@@ -31,9 +31,9 @@ def gather(run: Run, as_stated: Run, papers: Papers) -> dict:
 
     run: with the settings it had. as_stated: with those of the reading and the profile `paper` alone.
     """
-    time = read_json(run.time_metrics, run.command)
+    time = read_json(run.time_metrics, run.train_command)
     archives = describe_archives(run.image_set.study)
-    weights = read_json(run.start.folder / "SOURCE.json", run.start.command)
+    weights = read_json(run.start.folder / "SOURCE.json", run.start.weights_command)
     dataset, model = run.image_set.study.dataset_name, run.start.model
     return {
         "settings": settings(run),
@@ -119,7 +119,7 @@ def describe_archives(study: Study) -> dict[str, dict]:
     """For each archive: source, slug, SHA-256, bytes, images by label, and the median width of up to SIZED of them in
     pixels; counts and width with the expected values."""
     sources = read_json(study.raw / "SOURCE.json", f"dvc repro download@{study.dataset_name}")
-    images = read_json(study.audit, study.command)["found"]
+    images = read_json(study.audit, study.split_command)["found"]
     return {
         layout: sources[archive_name(source.slug)]
         | {
@@ -135,7 +135,7 @@ def describe_archives(study: Study) -> dict[str, dict]:
 def _median_width(path: Path, layout: str) -> int:
     widths = []
     with Archive(path) as archive:
-        members = [record.member for record in layouts.read(layout, archive).records]
+        members = [image.member for image in layouts.read(layout, archive).images]
         for place in np.unique(np.linspace(0, len(members) - 1, SIZED).astype(int)):
             with Image.open(io.BytesIO(archive.read(members[place]))) as image:
                 widths.append(image.width)

@@ -143,9 +143,11 @@ class Reading(_Entry):
 class PublishedStudy(_Entry):
     """What one study publishes: about all of its runs, and about each; and how else it can be read.
 
-    trained_as: published rows that one training stands for, each with the run that is trained.
+    title: of the paper, and where it was published. trained_as: published rows that one training stands for, each with
+    the run that is trained.
     """
 
+    title: Annotated[str, Field(min_length=1)]
     cells: list[Cell]
     readings: dict[str, Reading] = {}
     trained_as: dict[str, str] = {}

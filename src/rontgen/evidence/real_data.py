@@ -65,14 +65,7 @@ class Training:
 
     def options(self, reading: Reading | None) -> str:
         """The options of `rontgen reproduce` that made these records. reading: of papers.yaml, None for as stated."""
-        stated = {"profile", *(reading.set if reading else {})}
-        extra = {
-            key: value
-            for key, value in self.records[0].provenance["set"].items()
-            if key not in stated and not key.endswith(".seed")
-        }
-        words = ["--seeds", ranges(self.seeds), *(["--reading", self.reading] if reading else [])]
-        return " ".join([*words, *(f"-S {key}={value}" for key, value in extra.items())])
+        return self.records[0].options(reading.set if reading else (), ranges(self.seeds))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from rontgen.core.errors import RontgenError
 from rontgen.core.parts import Run
 from rontgen.core.vocabulary import AS_STATED
 from rontgen.evidence import clone, records
+from rontgen.evidence.published import load_papers
 from rontgen.evidence.records import FOLDER, Record
 
 CHECKOUTS = Path(".dvc/tmp/records")
@@ -68,10 +69,12 @@ def checkout(record: Record, run: Run) -> Path:
 def _in(cache: Path, md5: str, path: Path, record: Record) -> Path:
     cached = cache / md5[:2] / md5[2:]
     if not cached.exists():
-        reading = "" if record.reading == AS_STATED else f" --reading {record.reading}"
+        study = load_papers(Path("papers.yaml")).studies[params.load().reported[record.run].study]
+        stated = () if record.reading == AS_STATED else study.readings[record.reading].set
         raise RontgenError(
             f"{record.name}: expected its {path} in DVC's cache, received none: copy it from the machine that trained "
-            f"it to {cached}, or train anew with `rontgen reproduce {record.run} --seeds {record.seed}{reading}`"
+            f"it to {cached}, or train anew with `rontgen reproduce {record.run} "
+            f"{record.options(stated, str(record.seed))}`"
         )
     return cached
 

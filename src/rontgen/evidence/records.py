@@ -6,6 +6,7 @@ metrics.json, predictions.csv and history.csv are the same bytes if a run is rep
 
 import json
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,13 @@ class Record:
     @property
     def name(self) -> str:
         return f"{self.run}/{self.reading}/seed-{self.seed}"
+
+    def options(self, stated: Collection[str], seeds: str) -> str:
+        """The options of `rontgen reproduce` that make this record. seeds: as 1-3. stated: keys its reading sets."""
+        words = ["--seeds", seeds, *([] if self.reading == AS_STATED else ["--reading", self.reading])]
+        given = self.provenance["set"].items()
+        extra = {key: value for key, value in given if not key.endswith(".seed") and key not in {"profile", *stated}}
+        return " ".join([*words, *(f"-S {key}={value}" for key, value in extra.items())])
 
     @property
     def classes(self) -> list[str]:

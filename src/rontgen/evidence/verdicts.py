@@ -20,7 +20,7 @@ from rontgen.evaluation.metrics import read_predictions
 from rontgen.evaluation.proportions import exact_interval
 from rontgen.evidence import archive_counts, consistency, descriptions, endpoints
 from rontgen.evidence.consistency import Violation
-from rontgen.evidence.descriptions import Evidence
+from rontgen.evidence.descriptions import Description
 from rontgen.evidence.published import Cell, Papers, PublishedStudy
 from rontgen.evidence.published_counts import Published, headline, own_interval
 from rontgen.evidence.records import Record
@@ -52,15 +52,15 @@ class Claims:
     demo: pd.DataFrame
 
 
-def compare(papers: Papers, values: Params, records: list[Record], workspace: list[Record]) -> Claims:
+def compare(papers: Papers, values: Params, records: list[Record], own_runs: list[Record]) -> Claims:
     """Judge every row of papers.yaml, and describe its other numbers, by the records and by params.yaml.
 
-    workspace: the workspace's own runs. In the profile `paper` each is one more seed, where that seed has no record; in
+    own_runs: those of `workspace`. In the profile `paper` each is one more seed, where that seed has no record; in
     the demo it is no evidence. Raises RontgenError for a number that a record lacks, a record of a run or reading that
     papers.yaml lacks, and a study, run or setting that params.yaml lacks.
     """
     is_demo = values.profile == "demo"
-    found = _by_run_and_reading(papers, records if is_demo else _with_workspace(records, workspace))
+    found = _by_run_and_reading(papers, records if is_demo else _with_own(records, own_runs))
     rows, cells, violations, headlines = [], [], [], {}
     for name, study in papers.studies.items():
         settings = _settings(name, study, values)
@@ -73,10 +73,10 @@ def compare(papers: Papers, values: Params, records: list[Record], workspace: li
         archive = archive_counts.of_archives(dataset, papers.archives)
         for cell in study.cells:
             if cell.metric.startswith("data."):
-                evidence = descriptions.of_the_archive(cell, archive, values.studies[name].split)
+                description = descriptions.of_the_archive(cell, archive, values.studies[name].split)
             else:
-                evidence = descriptions.of_settings(cell, list(settings.values()))
-            cells.append(_row(name, name, cell, None, evidence, settled))
+                description = descriptions.of_settings(cell, list(settings.values()))
+            cells.append(_row(name, name, cell, None, description, settled))
         for run in published:
             trained = study.trained(run.run)
             judged = [
@@ -88,16 +88,16 @@ def compare(papers: Papers, values: Params, records: list[Record], workspace: li
             rows += judged
             for cell in study.runs[run.run]:
                 if cell.metric == endpoints.METRIC:
-                    evidence = _of_endpoint(judged[0])
+                    description = _of_endpoint(judged[0])
                 elif cell.metric.startswith("setting."):
-                    evidence = descriptions.of_settings(cell, [settings[run.run]])
+                    description = descriptions.of_settings(cell, [settings[run.run]])
                 else:
-                    evidence = descriptions.of_records(cell, run, found.get((trained, AS_STATED), []))
-                cells.append(_row(name, run.run, cell, own_interval(run, cell.metric), evidence, settled))
+                    description = descriptions.of_records(cell, run, found.get((trained, AS_STATED), []))
+                cells.append(_row(name, run.run, cell, own_interval(run, cell.metric), description, settled))
         violations += broken
         if tested := headline(published):
             headlines[name] = tested
-    demo = _demo(workspace) if is_demo else _demo([])
+    demo = _demo(own_runs) if is_demo else _demo([])
     return Claims(pd.DataFrame(rows), pd.DataFrame(cells), violations, headlines, found, demo)
 
 
@@ -117,9 +117,9 @@ def workspace(values: Params) -> list[Record]:
     return found
 
 
-def _with_workspace(records: list[Record], workspace: list[Record]) -> list[Record]:
+def _with_own(records: list[Record], own_runs: list[Record]) -> list[Record]:
     recorded = {(record.run, record.reading, record.seed) for record in records}
-    return [*records, *(own for own in workspace if (own.run, own.reading, own.seed) not in recorded)]
+    return [*records, *(own for own in own_runs if (own.run, own.reading, own.seed) not in recorded)]
 
 
 def _by_run_and_reading(papers: Papers, records: list[Record]) -> dict[tuple[str, str], list[Record]]:
@@ -154,8 +154,10 @@ def _settled(found: list[Violation]) -> dict[tuple[str, str], tuple[str, str]]:
     return settled
 
 
-def _row(study: str, run: str, cell: Cell, own: tuple[float, float] | None, evidence: Evidence, settled: dict) -> dict:
-    finding, reason = settled.get((run, cell.metric), (evidence.finding, evidence.reason))
+def _row(
+    study: str, run: str, cell: Cell, own: tuple[float, float] | None, description: Description, settled: dict
+) -> dict:
+    finding, reason = settled.get((run, cell.metric), (description.finding, description.reason))
     return {
         "study": study,
         "run": run,
@@ -165,23 +167,23 @@ def _row(study: str, run: str, cell: Cell, own: tuple[float, float] | None, evid
         "paper": cell.text,
         "paper_low": own[0] if own else math.nan,
         "paper_high": own[1] if own else math.nan,
-        "ours": evidence.ours,
-        "low": evidence.low,
-        "high": evidence.high,
-        "difference": evidence.ours - float(cell.number),
+        "ours": description.ours,
+        "low": description.low,
+        "high": description.high,
+        "difference": description.ours - float(cell.number),
         "finding": finding,
         "reason": reason,
     }
 
 
-def _of_endpoint(row: dict) -> Evidence:
-    return Evidence(row["verdict"], row["reason"], row["mean"], row["low"], row["high"])
+def _of_endpoint(row: dict) -> Description:
+    return Description(row["verdict"], row["reason"], row["mean"], row["low"], row["high"])
 
 
-def _demo(workspace: list[Record]) -> pd.DataFrame:
+def _demo(own_runs: list[Record]) -> pd.DataFrame:
     """Of each run whether it learns: whether the exact 95% interval of its accuracy lies above the majority class."""
     rows = []
-    for own in workspace:
+    for own in own_runs:
         right = int((own.predictions["predicted"] == own.predictions["class"]).sum())
         images, majority = len(own.predictions), float(own.metrics["test"]["majority_accuracy"])
         learns = exact_interval(right, images)[0] > majority

@@ -5,7 +5,7 @@ templates/model_card.md.j2. Two runs of one commit on one machine give the same 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,18 +31,9 @@ REQUIREMENTS = Path("requirements.txt")
 
 PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "imbalanced-learn", "pillow", "dvc")
 
-# The works behind the studies, as the head of each part of papers.yaml names them
-PAPERS = {
-    "smatika": "Classification of pneumonia with ResNet50V2 and transfer learning, SMATIKA Jurnal 2025",
-    "jitet": "Classification of pneumonia with MobileNetV2, JITET 2026",
-    "lungcare": "Detection of lung diseases in radiographs by deep learning, Primakara University",
-    "covid_hybrid": "Hybrid CNN-RNN model for the diagnosis of COVID-19",
-    "pirngadi": "Classification of pneumonia with a recurrent network and SMOTE, thesis, RSUD Dr Pirngadi",
-}
-
 
 @dataclass(frozen=True)
-class Evidence:
+class Shared:
     """What all cards share: the outputs of the stages of these names.
 
     claims, endpoints: tables of text, see read_table. versions: the pinned version of each of PACKAGES.
@@ -59,7 +50,7 @@ class Evidence:
 class Card:
     """The content of a run's card, by the names that its template uses.
 
-    paper: the study's paper, None for the active run. settings: key in params.yaml and value, as text.
+    settings: key in params.yaml and value, as text.
     metrics, intervals, train, time, audit, preprocess, shortcuts: the JSON files of the run, its split, its images
     and its dataset. endpoints: rows of the published accuracies, see shown. findings: how many other numbers have each
     finding, of this run and of its whole study. contradictions: see contradictions.
@@ -67,7 +58,6 @@ class Card:
 
     run: Run
     study: Study
-    paper: str | None
     is_demo: bool
     settings: list[tuple[str, str]]
     metrics: dict[str, Any]
@@ -82,22 +72,23 @@ class Card:
     contradictions: list[dict[str, Any]]
 
 
-def write_cards(folder: Path = FOLDER) -> None:
+def write_cards(titles: Mapping[str, str], folder: Path = FOLDER) -> None:
     """Write a card for the active run and each reported one, and a README.md that lists them; remove other cards.
 
-    Raises RontgenError, before anything is written, naming the command that makes a missing file.
+    titles: of the papers, by study. Raises RontgenError, before anything is written, naming the command that makes a
+    missing file.
     """
-    values = params.load()
-    evidence = read_evidence()
-    cards = [gather(name, values, evidence) for name in [ACTIVE, *values.reported]]
-    shared: dict[str, Any] = {
-        "leakage": evidence.leakage,
-        "leakage_gap": evidence.leakage_gap,
-        "versions": evidence.versions,
+    values, shared = params.load(), read_shared()
+    cards = [gather(name, values, shared) for name in [ACTIVE, *values.reported]]
+    for_all = {
+        "leakage": shared.leakage,
+        "leakage_gap": shared.leakage_gap,
+        "versions": shared.versions,
         "subsets": SUBSETS,
+        "titles": titles,
     }
-    texts = {f"{card.run.name}.md": _render("model_card.md.j2", **shared | vars(card)) for card in cards}
-    texts["README.md"] = _render("cards_readme.md.j2", cards=cards, is_demo=values.profile == "demo", **shared)
+    texts = {f"{card.run.name}.md": _render("model_card.md.j2", **for_all | vars(card)) for card in cards}
+    texts["README.md"] = _render("cards_readme.md.j2", cards=cards, is_demo=values.profile == "demo", **for_all)
 
     for name, text in texts.items():
         with replacing(folder / name) as temporary:
@@ -107,9 +98,9 @@ def write_cards(folder: Path = FOLDER) -> None:
             path.unlink()
 
 
-def read_evidence() -> Evidence:
+def read_shared() -> Shared:
     """Read what the cards share. Raises RontgenError, naming the command that makes it, for a missing file."""
-    return Evidence(
+    return Shared(
         leakage=read_json(LEAKAGE, "dvc repro leakage"),
         leakage_gap=read_json(LEAKAGE_GAP, "dvc repro leakage_gap"),
         claims=read_table(CLAIMS, "dvc repro compare"),
@@ -118,29 +109,28 @@ def read_evidence() -> Evidence:
     )
 
 
-def gather(name: str, values: Params, evidence: Evidence) -> Card:
+def gather(name: str, values: Params, shared: Shared) -> Card:
     """Gather the card of the run `name`.
 
     Raises RontgenError, naming the command that makes it, for a missing file.
     """
     run = runs.load_run(name)
     study, evaluate = run.image_set.study, parts.stage_command("evaluate", name)
-    claims, dataset = evidence.claims, study.dataset_name
-    endpoints = evidence.endpoints[evidence.endpoints["trained"] == name]
+    claims, dataset = shared.claims, study.dataset_name
+    endpoints = shared.endpoints[shared.endpoints["trained"] == name]
     others, rows = claims[claims["metric"] != "test.accuracy"], list(endpoints["run"].unique())
     own, of_study = (_counts(others[others["run"].isin(part)]["finding"]) for part in (rows, [study.name]))
     return Card(
         run=run,
         study=study,
-        paper=PAPERS.get(study.name),
         is_demo=values.profile == "demo",
         settings=list(_settings(run, values)),
         metrics=read_json(run.metrics, evaluate),
         intervals=read_json(run.intervals, evaluate),
-        train=read_json(run.train_metrics, run.command),
-        time=read_json(run.time_metrics, run.command),
-        audit=read_json(study.audit, study.command),
-        preprocess=read_json(run.image_set.preprocess_metrics, run.image_set.command),
+        train=read_json(run.train_metrics, run.train_command),
+        time=read_json(run.time_metrics, run.train_command),
+        audit=read_json(study.audit, study.split_command),
+        preprocess=read_json(run.image_set.preprocess_metrics, run.image_set.preprocess_command),
         shortcuts=read_json(Path("metrics/shortcuts", f"{dataset}.json"), f"dvc repro shortcuts@{dataset}"),
         endpoints=shown(endpoints),
         findings=(own, of_study),

@@ -56,7 +56,7 @@ def export(run: Run) -> None:
     Raises RontgenError, and writes neither that file nor metrics, where the model cannot be converted or where ONNX or
     LiteRT (not int8) gives a probability that is further than TOLERANCE from Keras's.
     """
-    require(run.model_file, run.command)
+    require(run.model_file, run.train_command)
     predictions = predictions_of(run)
     subsets = arrays.read_subsets(run.image_set)
 
@@ -67,7 +67,7 @@ def export(run: Run) -> None:
         from rontgen.training import determinism
 
     determinism.prepare(seed=0, threads=run.threads)
-    model = files.load(run.model_file, run.command)
+    model = files.load(run.model_file, run.train_command)
     known = reference(run)
     folder, threshold = FOLDER / run.name, _threshold(run)
     write_json(describe(run, model, known), folder / DESCRIPTION)

@@ -125,9 +125,12 @@ class Predictor:
                     from rontgen.evaluation import gradcam
                     from rontgen.models import files
 
-                self._model = files.load(require(run.model_file, run.command), run.command)
+                self._model = files.load(require(run.model_file, run.train_command), run.train_command)
                 self.explains = gradcam.kind(self._model)
-                description = description or export.describe(run, self._model, export.reference(run))
+                if description is None:
+                    subsets = arrays.read_subsets(run.image_set)
+                    reference = ood.fit(subsets["train"], subsets["validation"])
+                    description, self._test = export.describe(run, self._model, reference), subsets["test"]
         self.description = description
         self._reference = Reference.from_dict(description["ood"])
         size = self.description["size"]
@@ -138,9 +141,7 @@ class Predictor:
         """How often X-rays of the test subset and other pictures are refused, see ood_probes.measure."""
         if self.export_metrics:
             return self.export_metrics["ood"]
-        with chdir(self.trained.folder):
-            test = np.array(arrays.read_subsets(self.trained.run.image_set)["test"])
-        return ood_probes.measure(self._reference, test, test.shape[1])
+        return ood_probes.measure(self._reference, self._test, self._test.shape[1])
 
     def read(self, data: bytes, *, for_page: bool = False) -> Prediction:
         """Read the bytes of a JPEG, PNG or DICOM file. Raises RontgenError if they are not, or are too large."""

@@ -14,18 +14,18 @@ from rontgen.training.data_parallel import ALONE, Share
 class Batches(keras.utils.PyDataset):
     """Batches of a subset for `fit`: in a new order and with new augmentation each epoch, drawn from (seed, epoch).
 
-    seed: None keeps the subset's order. amounts: whether a batch also has the amounts of the augmentation, which are
-    those of the identity if `augmentation` is None. Yields images uint8 (B, H, W, 1) and labels, float32 (B, 1) for one
+    seed: None keeps the subset's order. with_amounts: whether a batch also has the amounts of the augmentation, those
+    of the identity if `augmentation` is None. Yields images uint8 (B, H, W, 1) and labels, float32 (B, 1) for one
     sigmoid unit, else int32 (B,). If several processes share a batch, each yields its own part.
     """
 
     def __init__(
         self, subset: Subset, batch_size: int, *, sigmoid: bool, seed: int | None = None,
-        augmentation: Augment | None = None, amounts: bool = False, share: Share = ALONE,
+        augmentation: Augment | None = None, with_amounts: bool = False, share: Share = ALONE,
     ):  # fmt: skip
         super().__init__()
         self.subset, self.batch_size, self.sigmoid = subset, batch_size, sigmoid
-        self.seed, self.augmentation, self.with_amounts = seed, augmentation, amounts
+        self.seed, self.augmentation, self.with_amounts = seed, augmentation, with_amounts
         self.share = share
         self.start_epoch(0)
 

@@ -108,7 +108,7 @@ class KeepBest(keras.callbacks.Callback):
         self.kept.set_weights(self.weights)
 
 
-class Record(keras.callbacks.Callback):
+class LiveHistory(keras.callbacks.Callback):
     """Collects the history, and logs each epoch to DVCLive, so that a run can be watched.
 
     live: None in a process that does not write.
@@ -145,9 +145,9 @@ class Progress(keras.callbacks.Callback):
     Of several processes the first saves and all read. This must be the last callback of the list.
     """
 
-    def __init__(self, path: Path, fingerprint: str, keep: KeepBest, record: Record):
+    def __init__(self, path: Path, fingerprint: str, keep: KeepBest, history: LiveHistory):
         super().__init__()
-        self.path, self.fingerprint, self.keep, self.record = path, fingerprint, keep, record
+        self.path, self.fingerprint, self.keep, self.history = path, fingerprint, keep, history
         self.phase, self.begin, self.seconds = 0, 0, 0.0
         self.schedules: list[keras.callbacks.Callback] = []
         self.next_save = 0.0
@@ -157,7 +157,7 @@ class Progress(keras.callbacks.Callback):
         """The epoch at which this phase began; None if a saved run had already finished it."""
         if self.saved is not None and phase < self.saved["phase"]:
             return None
-        self.phase, self.schedules, self.begin = phase, schedules, len(self.record.rows)
+        self.phase, self.schedules, self.begin = phase, schedules, len(self.history.rows)
         if self.saved is not None and phase == self.saved["phase"]:
             self.begin = self.saved["begin"]
         return self.begin
@@ -197,7 +197,7 @@ class Progress(keras.callbacks.Callback):
             "begin": self.begin,
             "seconds": self.seconds,
             "stopped": bool(self.model.stop_training),
-            "rows": self.record.rows,
+            "rows": self.history.rows,
             "score": [float(value) for value in self.keep.score or ()],
             "best_epoch": self.keep.epoch,
             "schedules": [_state(schedule) for schedule in self.schedules],
@@ -219,8 +219,8 @@ class Progress(keras.callbacks.Callback):
         self.keep.score, self.keep.epoch = state["score"], state["best_epoch"]
         self.seconds = state["seconds"]
         for row in state["rows"]:
-            self.record.add(row)
-        print(f"resuming after epoch {len(self.record.rows)}")
+            self.history.add(row)
+        print(f"resuming after epoch {len(self.history.rows)}")
         return state
 
 

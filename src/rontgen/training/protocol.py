@@ -22,7 +22,7 @@ from rontgen.data.arrays import Subset
 from rontgen.training import data_parallel
 from rontgen.training.augmentation import COLUMNS, Augmentation
 from rontgen.training.batches import Batches
-from rontgen.training.callbacks import Finite, KeepBest, Progress, Record, TimeLeft
+from rontgen.training.callbacks import Finite, KeepBest, LiveHistory, Progress, TimeLeft
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
 
@@ -91,12 +91,12 @@ def fit(
     """
     trainer = _trainer(model, augmentation is not None)
     share = data_parallel.share()
-    options = {"sigmoid": model.output_shape[-1] == 1, "amounts": augmentation is not None, "share": share}
-    keep, record = KeepBest(model, train.checkpoint), Record(live)
-    progress = Progress(progress_file, fingerprint, keep, record)
+    options = {"sigmoid": model.output_shape[-1] == 1, "with_amounts": augmentation is not None, "share": share}
+    keep, history = KeepBest(model, train.checkpoint), LiveHistory(live)
+    progress = Progress(progress_file, fingerprint, keep, history)
     phases = _phases(train)
     watch = [Finite(name), TimeLeft(sum(phase.epochs for phase in phases))]
-    data_parallel.agree(f"{len(record.rows):08}")
+    data_parallel.agree(f"{len(history.rows):08}")
     variants = augmentation.variants if augmentation else 1
     data_parallel.without_padding(trainer, train.batch_size, variants * len(train_set), len(validation_set))
 
@@ -120,19 +120,19 @@ def fit(
         next_order = keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs, batches=train_batches: batches.start_epoch(epoch)
         )
-        done = len(record.rows)
+        done = len(history.rows)
         fitted.fit(
             train_batches,
             validation_data=validation_batches,
             initial_epoch=done,
             epochs=done if progress.is_stopped else begin + phase.epochs,
-            callbacks=[next_order, *watch, keep, *schedules, record, progress],
+            callbacks=[next_order, *watch, keep, *schedules, history, progress],
             shuffle=False,  # Keras would shuffle the batches again, with Python's own random numbers
             verbose=0 if not data_parallel.is_first() else 1 if sys.stdout.isatty() else 2,
         )
     keep.restore()
-    seen = len(train_batches.order) * len(record.rows)
-    return Result(pd.DataFrame(record.rows), keep.epoch, progress.seconds, seen / progress.seconds)
+    seen = len(train_batches.order) * len(history.rows)
+    return Result(pd.DataFrame(history.rows), keep.epoch, progress.seconds, seen / progress.seconds)
 
 
 def summary(result: Result, train_images: int, validation_images: int) -> dict:
