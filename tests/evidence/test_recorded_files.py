@@ -25,7 +25,8 @@ FILES = {
 def cache(tmp_path, monkeypatch):
     """The cache of a project with one record."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    for name in ("params.yaml", "papers.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
     folder = tmp_path / "cache"
     monkeypatch.setattr(clone, "dvc", lambda *arguments, cwd: str(folder))
     outs = {path: put(folder, content) for path, content in FILES.items()}
@@ -36,7 +37,7 @@ def cache(tmp_path, monkeypatch):
     record = recorded("pirngadi_simple_rnn", "as_stated", 3, ("NORMAL", "PNEUMONIA"), 70, 100)
     record.provenance.update(
         commit="0123456789abcdef",
-        set={"profile": "paper"},
+        set={"profile": "paper", "studies.pirngadi.train.seed": "3", "datasets.pneumonia.check_counts": "false"},
         settings={"dataset": "pneumonia", "size": 150},
         stages={"train": {"outs": outs}},
     )
@@ -77,7 +78,8 @@ def test_an_unknown_record_is_refused(cache, name):
 def test_a_file_that_the_cache_lacks_is_named_with_the_command_that_makes_it(cache, path):
     md5 = hashlib.md5(FILES[path]).hexdigest()
     (cache / "files/md5" / md5[:2] / md5[2:]).unlink()
-    with pytest.raises(RontgenError, match=rf"its {path} in DVC's cache, .* `rontgen reproduce pirngadi_.* --seeds 3`"):
+    command = "rontgen reproduce pirngadi_simple_rnn --seeds 3 -S datasets.pneumonia.check_counts=false"
+    with pytest.raises(RontgenError, match=f"its {path} in DVC's cache, .* `{command}`"):
         checkout()
 
 

@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 
 import served_project
-from conftest import ROOT
 from rontgen.core import runs
 from rontgen.evaluation.metrics import read_predictions
 from rontgen.evidence import records
@@ -42,7 +41,7 @@ def project(project_to_serve, tmp_path_factory):
         metrics = {"test": json.loads(run.metrics.read_text()), "train": json.loads(run.train_metrics.read_text())}
         provenance = {
             "commit": "0123456789abcdef",
-            "set": {"profile": "demo", "studies.pirngadi.train.seed": "7", "datasets.pneumonia.check_counts": "false"},
+            "set": {},
             "settings": {
                 "dataset": run.image_set.study.dataset_name,
                 "size": run.image_set.size,
@@ -108,14 +107,3 @@ def test_a_record_has_no_onnx_file(project):
     command = [sys.executable, "-m", "rontgen", "predict", "--record", NAME, "--kind", "onnx", "params.yaml"]
     done = subprocess.run(command, cwd=project, env=served_project.environment(), capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "error: --kind: expected keras for --record, received onnx\n")
-
-
-def test_a_record_whose_model_is_elsewhere_says_how_to_train_it(project, tmp_path):
-    shutil.copytree(project, tmp_path / "project", ignore=shutil.ignore_patterns("cache"))
-    shutil.copy(ROOT / "papers.yaml", tmp_path / "project")
-    command = [sys.executable, "-m", "rontgen", "predict", "--record", NAME, "params.yaml"]
-    done = subprocess.run(
-        command, cwd=tmp_path / "project", env=served_project.environment(), capture_output=True, text=True
-    )
-    again = f"rontgen reproduce {RUN} --seeds 7 -S datasets.pneumonia.check_counts=false"
-    assert done.returncode == 2 and f"or train anew with `{again}`" in done.stderr
