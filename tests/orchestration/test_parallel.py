@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from distributed import Client
 from dvc.repo import Repo
+from dvc.stage.serialize import to_single_stage_lockfile
 from ruamel.yaml import YAML
 
 from conftest import ROOT
 from rontgen.core.errors import RontgenError
-from rontgen.orchestration import parallel
+from rontgen.orchestration import parallel, workers
 
 PIPELINE = """
 stages:
@@ -167,6 +168,19 @@ def test_a_stage_that_writes_something_else_each_time_runs_once_in_a_fresh_clone
     scaled(project)
     runs = {mark.name: len(mark.read_text().split()) for mark in marks.iterdir()}
     assert runs == dict.fromkeys([*SEEDS, *(f"drawn_{name}" for name in SEEDS)], 1)
+
+
+@pytest.mark.parametrize("needed", ["out", "out/drawn", "."])
+def test_an_output_is_brought_that_a_stage_needs_whole_in_part_or_in_a_folder(tmp_path, monkeypatch, needed):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages: {draw: {cmd: mkdir out && echo 1 > out/drawn, outs: [out]}}")
+    run(tmp_path, sys.executable, "-m", "dvc", "init", "--no-scm", "-q")
+    run(tmp_path, sys.executable, "-m", "dvc", "repro", "-q")
+    shutil.rmtree("out")
+    with Repo() as repo:
+        (stage,) = repo.index.stages
+        workers._place(stage, to_single_stage_lockfile(stage), [tmp_path / "another", tmp_path / needed], pull=False)
+    assert (tmp_path / "out/drawn").read_text() == "1\n"
 
 
 def test_a_target_is_rebuilt_with_what_it_needs_alone(project):

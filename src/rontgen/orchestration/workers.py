@@ -131,11 +131,12 @@ def _open(project: Project) -> tuple[Repo, dict[str, Stage]]:
 
 
 def _place(parent: Stage, entry: dict, needed: list[Path], *, pull: bool) -> None:
-    """Check out the outputs of a stage that are needed, or contain a needed file."""
+    """Check out the outputs of a stage that are needed, contain a needed file, or lie in a needed folder."""
     StageLoader.fill_from_lock(parent, entry)
     with _from_cache(parent):
         for out in parent.outs:
-            if out.hash_info and any(path.is_relative_to(out.fs_path) for path in needed):
+            path = Path(out.fs_path)
+            if out.hash_info and any(other.is_relative_to(path) or path.is_relative_to(other) for other in needed):
                 if pull:
                     for objects in out.get_used_objs().values():
                         parent.repo.cloud.pull(objects)
