@@ -26,13 +26,15 @@ setup: .venv/installed $(EXTRAS:%=.venv/installed-%)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
-## make repro: every stage, JOBS at a time, then the table of paper, real evidence and verdict
+## make repro: every stage, JOBS at a time, then the table of paper, real evidence and verdict, and whether the outputs
+## have the committed bytes
 repro: setup
 	@# dvc writes these in place, and a killed one may leave them empty (docs/reliability.md)
 	@find dvc.lock .dvc/tmp/rwlock -maxdepth 0 -empty -delete 2>/dev/null || true
 	$(if $(filter-out 1,$(JOBS)),rontgen scale --jobs $(JOBS))
 	dvc repro
 	python stages/compare.py --show
+	@rontgen verify --brief || true
 
 ## make report: report.html, all of the evidence on one page
 report: repro

@@ -123,6 +123,23 @@ def diff(
 
 
 @verb
+def verify(
+    revision: Annotated[str, typer.Argument(metavar="[REVISION]", help="A git revision.")] = "HEAD",
+    brief: Annotated[bool, typer.Option("--brief", help="Print the last line alone.")] = False,
+) -> None:
+    """Compare what was rebuilt here with what is committed: the same bytes, or how much the trained runs differ.
+
+    The exit code is 1 where a run is right significantly more or less often.
+    """
+    from rontgen.evidence import verification
+
+    found = verification.verify(revision)
+    print(found.summary if brief else verification.as_text(found))
+    if found.significant:
+        sys.exit(1)
+
+
+@verb
 def predict(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE…", help="JPEG, PNG or DICOM; a folder; or a pattern in quotes.")

@@ -104,7 +104,7 @@ def as_text(result: dict) -> str:
         f"{'metric':<27}{'A':>8}{'B':>9}{'B − A':>10}   95% interval",
     ]
     for name, row in result["metrics"].items():
-        mark = " *" if _leaves_out_zero(row) else ""
+        mark = " *" if leaves_out_zero(row) else ""
         values = f"{row['first']:>8.4f}{row['second']:>9.4f}{row['difference']:>+10.4f}"
         lines.append(f"{name:<27}{values}   {row['low']:+.4f} to {row['high']:+.4f}{mark}")
     mcnemar = result["mcnemar"]
@@ -129,13 +129,14 @@ def _conclusion(accuracy: dict, mcnemar: dict) -> str:
         f"(95% interval {100 * accuracy['low']:+.1f} to {100 * accuracy['high']:+.1f})"
     )
     # the bootstrap alone is too sure of a handful of images that differ: 4 of 100 give an interval above zero
-    if not _leaves_out_zero(accuracy) or mcnemar["p_value"] >= 0.05:
+    if not leaves_out_zero(accuracy) or mcnemar["p_value"] >= 0.05:
         return f"The difference in accuracy, {size}, may be chance."
     better, worse = ("B", "A") if accuracy["difference"] > 0 else ("A", "B")
     return f"{better} is right more often than {worse}: accuracy differs by {size}."
 
 
-def _leaves_out_zero(row: dict) -> bool:
+def leaves_out_zero(row: dict) -> bool:
+    """Whether the interval of a metric, an entry of `metrics` in a result of `compare`, is on one side of zero."""
     return row["low"] > 0 or row["high"] < 0
 
 
