@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rontgen.core import errors, runs
 from rontgen.core.io import replacing, write_json
-from rontgen.data import archives, by_hand
+from rontgen.data import archives, by_hand, unpacked
 
 # Where downloads are kept, shared by the datasets
 CACHE = Path("data/kaggle")
@@ -38,9 +38,13 @@ def main() -> None:
             synthetic.write_archive(layout, path, profile.image_size, profile.seed)
     for source in dataset.archives.values():
         path = folder / archives.archive_name(source.slug)
-        origin = "by hand" if path.name in listed else profile.source
-        size = path.stat().st_size
-        facts[path.name] = {"source": origin, "slug": source.slug, "sha256": archives.sha256(path), "bytes": size}
+        index = unpacked.index_of(path)
+        if index.exists():
+            origin, file = "by hand, unpacked", index
+        else:
+            origin, file = "by hand" if path.name in listed else profile.source, path
+        size = file.stat().st_size
+        facts[path.name] = {"source": origin, "slug": source.slug, "sha256": archives.sha256(file), "bytes": size}
     write_json(facts, folder / "SOURCE.json")
 
 

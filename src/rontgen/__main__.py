@@ -65,6 +65,17 @@ def reproduce(
 
 
 @verb
+def index(
+    slug: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The dataset on Kaggle.")],
+    folder: Annotated[Path, typer.Argument(help="Where its archive lies unpacked, such as /kaggle/input/<name>.")],
+) -> None:
+    """List an unpacked archive in data/archives, so that it is read where it lies, instead of a zip."""
+    from rontgen.data import by_hand, unpacked
+
+    print(unpacked.write_index(slug, folder, by_hand.FOLDER))
+
+
+@verb
 def audit(
     originals: Annotated[
         Path | None, typer.Option(help="A zip of full-size images in folders NORMAL and PNEUMONIA.")

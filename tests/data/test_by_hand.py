@@ -8,7 +8,7 @@ from conftest import ROOT
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import write_json
-from rontgen.data import archives, by_hand
+from rontgen.data import archives, by_hand, unpacked
 
 KERAS_FILES = {name: entry.file for name, entry in params.load(ROOT / "params.yaml").backbones.items()}
 CHEST = "paultimothymooney--chest-xray-pneumonia.zip"
@@ -31,6 +31,12 @@ def test_an_archive_is_listed_for_each_dataset_that_uses_it(folder):
     found = lists(folder, "paper")
     assert found["archives/pneumonia.json"] == found["archives/lungs.json"] == {CHEST}
     assert found["archives/covid.json"] == set()
+
+
+def test_the_index_of_an_unpacked_archive_is_listed_as_the_archive_is(folder):
+    index = unpacked.index_of(folder / CHEST)
+    index.write_text("{}")
+    assert lists(folder, "paper")["archives/pneumonia.json"] == {CHEST, index.name}
 
 
 def test_weights_are_listed_for_each_model_of_the_backbone(folder):

@@ -20,7 +20,7 @@ import pytest
 from kaggle_server import Answer, Fault, KaggleServer
 from rontgen.core.errors import RontgenError, run
 from rontgen.core.sections import Source
-from rontgen.data import kaggle
+from rontgen.data import kaggle, unpacked
 from rontgen.data.archives import sha256
 from rontgen.data.kaggle import Patience, bring, fetch
 
@@ -414,6 +414,19 @@ def by_hand(tmp_path, monkeypatch):
 
 def test_an_archive_put_by_hand_is_used_where_it_lies(by_hand, folder):
     assert bring(Source(slug=SLUG), by_hand, folder, command=COMMAND) == Path("data/archives", NAME)
+
+
+def test_an_unpacked_archive_is_used_where_it_lies(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    (mounted / "a.png").write_bytes(b"one")
+    index = unpacked.write_index(SLUG, mounted, Path("data/archives"))
+    listed = {index.name: sha256(index)}
+    assert bring(Source(slug=SLUG), listed, folder, command=COMMAND) == index
+    (mounted / "a.png").write_bytes(b"two")
+    with pytest.raises(RontgenError, match=f"member 'a.png' is damaged: .* `rontgen index {SLUG} {mounted}` and `"):
+        bring(Source(slug=SLUG), listed, folder, command=COMMAND)
 
 
 def test_an_archive_replaced_since_it_was_listed_is_refused(by_hand, folder):

@@ -6,8 +6,10 @@ import re
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tqdm import tqdm
 
@@ -38,10 +40,10 @@ _CLUTTER = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._[^/]*$)")
 
 
 class ArchiveError(RontgenError):
-    """A zip that is damaged or refused. fault: what is wrong, without the path and the fix."""
+    """An archive that is damaged or refused. fault: what is wrong, without the path and the fix."""
 
-    def __init__(self, path: Path, fault: str, command: str) -> None:
-        super().__init__(f"{path}: {fault}; delete it and run `{command}` again")
+    def __init__(self, path: Path, fault: str, fix: str) -> None:
+        super().__init__(f"{path}: {fault}; {fix}")
         self.fault = fault
 
 
@@ -52,6 +54,17 @@ class Member:
     name: str
     size: int
     crc: int
+
+
+class Readable(Protocol):
+    """An open archive: Archive, a zip, or unpacked.Unpacked, a folder. path: of the zip, which a folder replaces."""
+
+    path: Path
+    left_out: tuple[str, ...]
+
+    def members(self) -> list[Member]: ...
+    def read(self, name: str) -> bytes: ...
+    def verify(self, progress: bool = True) -> None: ...
 
 
 class _File(io.BufferedReader):
@@ -98,9 +111,9 @@ class Archive:
             raise
         self._file.most = None
         files = [info for info in self._zip.infolist() if not info.is_dir()]
-        self.left_out = tuple(sorted(info.filename for info in files if _CLUTTER.search(info.filename)))
+        self.left_out = tuple(sorted(info.filename for info in files if is_clutter(info.filename)))
         self._members = sorted(
-            (Member(info.filename, info.file_size, info.CRC) for info in files if not _CLUTTER.search(info.filename)),
+            (Member(info.filename, info.file_size, info.CRC) for info in files if not is_clutter(info.filename)),
             key=lambda member: member.name,
         )
 
@@ -151,16 +164,13 @@ class Archive:
                 self._check_length(info, length)
 
     def _check(self) -> None:
-        folded: dict[str, str] = {}
-        total = 0
         size = self.path.stat().st_size
         for info in self._zip.infolist():
-            name = info.filename
             if fault := _fault(info, size):
-                raise self._error(f"member {name!r} {fault}")
-            if (other := folded.setdefault(name.casefold(), name)) is not name:
-                raise self._error(f"members {other!r} and {name!r} differ at most in case")
-            total += info.file_size
+                raise self._error(f"member {info.filename!r} {fault}")
+        if fault := same_but_for_case(info.filename for info in self._zip.infolist()):
+            raise self._error(fault)
+        total = sum(info.file_size for info in self._zip.infolist())
         if total > min(MAX_TOTAL, MAX_RATIO * size):
             raise self._error(
                 f"{size} bytes declare {total} when expanded; "
@@ -172,7 +182,7 @@ class Archive:
             raise self._error(f"member {info.filename!r} has {length} bytes; expected {info.file_size}")
 
     def _error(self, fault: str) -> ArchiveError:
-        return ArchiveError(self.path, fault, self._command)
+        return ArchiveError(self.path, fault, f"delete it and run `{self._command}` again")
 
 
 def verify(path: Path, progress: bool = True, *, command: str = DOWNLOAD) -> None:
@@ -201,11 +211,10 @@ def _fault(info: zipfile.ZipInfo, size: int) -> str | None:
     """What makes a member of a zip of `size` bytes unsafe, None where nothing does."""
     name = info.filename
     kind = stat.S_IFMT(info.external_attr >> 16)
-    # zipfile cuts a name at a zero byte; a control character would reach the terminal with an error that names it
-    if name != info.orig_filename or not name.isprintable() or not name:
+    if name != info.orig_filename:  # zipfile cuts a name at a zero byte
         return "has an invalid name"
-    if name.startswith("/") or "\\" in name or ".." in name.split("/") or re.match(r"[A-Za-z]:", name):
-        return "has an unsafe name; expected a relative path with forward slashes, without `..`"
+    if fault := name_fault(name):
+        return fault
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link or a device; expected plain files"
     if info.flag_bits & _ENCRYPTED:
@@ -215,9 +224,36 @@ def _fault(info: zipfile.ZipInfo, size: int) -> str | None:
     # zipfile corrects offsets by what precedes the zip, below zero if it is damaged; one too large cannot be sought
     if not 0 <= info.header_offset < size:
         return "lies outside of the file"
-    if info.file_size > MAX_MEMBER:
-        return f"declares {info.file_size} bytes; expected at most {MAX_MEMBER}"
+    return size_fault(info.file_size)
+
+
+def name_fault(name: str) -> str | None:
+    """What makes the name of a member unsafe, None where nothing does."""
+    # a control character would reach the terminal with an error that names it
+    if not name.isprintable() or not name:
+        return "has an invalid name"
+    if name.startswith("/") or "\\" in name or ".." in name.split("/") or re.match(r"[A-Za-z]:", name):
+        return "has an unsafe name; expected a relative path with forward slashes, without `..`"
     return None
+
+
+def size_fault(size: int) -> str | None:
+    """What is wrong with the declared size of a member, None where nothing is."""
+    return f"declares {size} bytes; expected at most {MAX_MEMBER}" if size > MAX_MEMBER else None
+
+
+def same_but_for_case(names: Iterable[str]) -> str | None:
+    """The first two names that differ at most in case, in words; None where there are none."""
+    folded: dict[str, str] = {}
+    for name in names:
+        if (other := folded.setdefault(name.casefold(), name)) is not name:
+            return f"members {other!r} and {name!r} differ at most in case"
+    return None
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a member is one of the files that macOS adds."""
+    return _CLUTTER.search(name) is not None
 
 
 def _why_not_a_zip(path: Path, error: Exception) -> str:

@@ -1,4 +1,5 @@
-"""Files that the user put into data/archives: zips to use instead of a download, and weights of backbones."""
+"""Files that the user put into data/archives: zips, or indexes of unpacked ones, to use instead of a download, and
+weights of backbones."""
 
 from functools import cache
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json
 from rontgen.core.params import Params
-from rontgen.data import archives
+from rontgen.data import archives, unpacked
 
 FOLDER = Path("data/archives")
 
@@ -27,7 +28,8 @@ def lists(values: Params, folder: Path = FOLDER) -> dict[Path, dict[str, str]]:
         return {name: sha256(folder / name) for name in names if (folder / name).exists()}
 
     for name, dataset in values.datasets.items():
-        wanted = [archives.archive_name(source.slug) for source in dataset.archives.values()]
+        zips = [Path(archives.archive_name(source.slug)) for source in dataset.archives.values()]
+        wanted = [path.name for archive in zips for path in (archive, unpacked.index_of(archive))]
         found[Path("archives", f"{name}.json")] = hashes(wanted if profile.download.source == "kaggle" else [])
     for name, model in values.models.items():
         used = profile.train.pretrained and model.weights == "imagenet"

@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing, write_csv
-from rontgen.data.archives import Archive, ArchiveError
+from rontgen.data.archives import ArchiveError, Readable
+from rontgen.data.unpacked import open_archive
 
 Result = TypeVar("Result")
 
@@ -128,15 +129,17 @@ def decode_all(manifest: pd.DataFrame, raw: Path, size: int, folder: Path, max_u
 
 
 @contextmanager
-def opened(images: pd.DataFrame, raw: Path) -> Iterator[dict[str, Archive]]:
+def opened(images: pd.DataFrame, raw: Path) -> Iterator[dict[str, Readable]]:
     """The archives of images, by name. images: a column archive. raw: their folder. Raises RontgenError."""
+    archives: dict[str, Readable] = {}
     with ExitStack() as stack:
-        names = images["archive"].unique()
-        yield {name: stack.enter_context(Archive(raw / name, command=_download(raw))) for name in names}
+        for name in images["archive"].unique():
+            archives[name] = stack.enter_context(open_archive(raw / name, command=_download(raw)))
+        yield archives
 
 
 def each(
-    images: pd.DataFrame, archives: dict[str, Archive], function: Callable[[bytes], Result], label: str
+    images: pd.DataFrame, archives: dict[str, Readable], function: Callable[[bytes], Result], label: str
 ) -> Generator[Result | str, None, None]:
     """Call a function on the bytes of each image, in order; yields its result, or why the image failed to decode.
 

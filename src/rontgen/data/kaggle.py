@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.sections import Source
-from rontgen.data import archives, by_hand
+from rontgen.data import archives, by_hand, unpacked
 from rontgen.data.archives import DOWNLOAD, ArchiveError, archive_name
 
 if TYPE_CHECKING:
@@ -58,15 +58,19 @@ class _Again(Exception):
 
 
 def bring(source: Source, listed: dict[str, str], folder: Path, *, command: str) -> Path:
-    """The archive of a source: that in data/archives if it is listed (by_hand.read), else Kaggle's, kept in `folder`.
+    """The archive of a source, a zip or the index of a folder: that in data/archives if it is listed (by_hand.read),
+    else Kaggle's, kept in `folder`.
 
     Raises RontgenError if it cannot be downloaded, is damaged, or is not the one that params.yaml pins.
     """
     name = archive_name(source.slug)
-    if name in listed:
-        path, sha256 = by_hand.FOLDER / name, listed[name]
+    index = unpacked.index_of(Path(name)).name
+    if name in listed or index in listed:
+        path = by_hand.FOLDER / (name if name in listed else index)
+        sha256 = listed[path.name]
         by_hand.check(path, sha256)
-        archives.verify(path, command=command)
+        with unpacked.open_archive(by_hand.FOLDER / name, command=command) as archive:
+            archive.verify()
     else:
         kept = folder if source.version is None else folder / f"version-{source.version}"
         kept.mkdir(parents=True, exist_ok=True)

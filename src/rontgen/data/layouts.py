@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rontgen.core.errors import RontgenError
-from rontgen.data.archives import Archive
+from rontgen.data.archives import Readable
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Listing:
     left_out: dict[str, int]
 
 
-def read(layout: str, archive: Archive, keep_copies: bool = False) -> Listing:
+def read(layout: str, archive: Readable, keep_copies: bool = False) -> Listing:
     """List the images of an archive in one of the layouts, without its nested copies unless keep_copies is true.
 
     Raises RontgenError for an unknown layout, an archive without images, or contradictory labels.
@@ -47,7 +47,7 @@ def read(layout: str, archive: Archive, keep_copies: bool = False) -> Listing:
     return Listing(images, listing.left_out | {"nested copies": nested})
 
 
-def _chest_xray(archive: Archive) -> Listing:
+def _chest_xray(archive: Readable) -> Listing:
     """`chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg`, and again under `chest_xray/chest_xray/`."""
     pattern = re.compile(r"(?:chest_xray/)+((train|val|test)/(NORMAL|PNEUMONIA)/([^/]+)\.jpe?g)", re.IGNORECASE)
     seen: dict[str, tuple[int, int]] = {}
@@ -75,17 +75,17 @@ def chest_xray_patient(stem: str) -> str:
     return (match[1] or match[2]) if match else ""
 
 
-def _covid_radiography(archive: Archive) -> Listing:
+def _covid_radiography(archive: Readable) -> Listing:
     """`{COVID,Lung_Opacity,Normal,Viral Pneumonia}/images/*.png`; `images/` is missing in older archives."""
     return _by_folder(archive, r"(?:[^/]+/)*(COVID|Lung_Opacity|Normal|Viral Pneumonia)/(?:images/)?[^/]+\.png")
 
 
-def _tb_radiography(archive: Archive) -> Listing:
+def _tb_radiography(archive: Readable) -> Listing:
     """`TB_Chest_Radiography_Database/{Normal,Tuberculosis}/*.png`."""
     return _by_folder(archive, r"(?:[^/]+/)*(Normal|Tuberculosis)/[^/]+\.png")
 
 
-def _by_folder(archive: Archive, pattern: str) -> Listing:
+def _by_folder(archive: Readable, pattern: str) -> Listing:
     images, left_out = [], Counter[str]()
     for member in archive.members():
         match = re.fullmatch(pattern, member.name)
@@ -103,7 +103,7 @@ def _is_mask(name: str) -> bool:
     return re.search(r"(^|/)(png_)?masks?/", name, re.IGNORECASE) is not None
 
 
-def _siim_pneumothorax(archive: Archive) -> Listing:
+def _siim_pneumothorax(archive: Readable) -> Listing:
     """`png_images/<index>_<train|test>_<0|1>_.png`, whose flag must agree with `stage_1_*_images.csv`."""
     pattern = re.compile(r"(?:[^/]+/)*png_images/(\d+_(train|test)_([01])_\.png)")
     images, left_out, flags = [], Counter[str](), {}
@@ -133,7 +133,7 @@ def _siim_pneumothorax(archive: Archive) -> Listing:
     return Listing(images, dict(left_out))
 
 
-def _siim_rows(archive: Archive, table: str) -> Iterator[tuple[str, str]]:
+def _siim_rows(archive: Readable, table: str) -> Iterator[tuple[str, str]]:
     """new_filename and has_pneumo of each row of a table."""
     text = archive.read(table).decode("utf-8-sig", errors="replace")
     rows = csv.DictReader(io.StringIO(text, newline=""))
@@ -147,12 +147,12 @@ def _siim_rows(archive: Archive, table: str) -> Iterator[tuple[str, str]]:
         raise RontgenError(f"{archive.path}: {table}: expected a CSV table, {error}") from None
 
 
-def _check_flag(archive: Archive, name: str, flag: str, listed: str | None) -> None:
+def _check_flag(archive: Readable, name: str, flag: str, listed: str | None) -> None:
     if listed != flag:
         raise RontgenError(f"{archive.path}: {name}: its name says has_pneumo {flag}, the CSV says {listed}")
 
 
-LAYOUTS: dict[str, Callable[[Archive], Listing]] = {
+LAYOUTS: dict[str, Callable[[Readable], Listing]] = {
     "chest_xray": _chest_xray,
     "covid_radiography": _covid_radiography,
     "siim_pneumothorax": _siim_pneumothorax,

@@ -14,7 +14,8 @@ from rontgen.core.io import require
 from rontgen.core.parts import Study
 from rontgen.core.sections import SUBSETS, Dataset
 from rontgen.data import layouts, splits
-from rontgen.data.archives import Archive, archive_name
+from rontgen.data.archives import Readable, archive_name
+from rontgen.data.unpacked import open_archive
 
 # Threads that read and hash: both release Python's lock, and two already keep up with a disk
 THREADS = 4
@@ -71,8 +72,8 @@ def list_images(study: Listed, keep_copies: bool = False) -> tuple[pd.DataFrame,
     frames, found, left_out = [], {}, {}
     for layout, source in study.dataset.archives.items():
         command = f"dvc repro download@{study.dataset_name}"
-        path = require(study.raw / archive_name(source.slug), command)
-        with Archive(path, command=command) as archive:
+        path = study.raw / archive_name(source.slug)
+        with open_archive(path, command=command) as archive:
             listing = layouts.read(layout, archive, keep_copies)
             labels_found = Counter(image.label for image in listing.images if not image.nested)
             found[layout] = dict(sorted(labels_found.items()))
@@ -98,7 +99,7 @@ def list_images(study: Listed, keep_copies: bool = False) -> tuple[pd.DataFrame,
     return pd.concat(frames, ignore_index=True), found, left_out
 
 
-def _hash(archive: Archive, members: list[str]) -> list[str]:
+def _hash(archive: Readable, members: list[str]) -> list[str]:
     with ThreadPoolExecutor(THREADS) as pool:
         digests = pool.map(lambda member: sha256(archive.read(member)).hexdigest(), members)
         return list(tqdm(digests, f"hash {archive.path.name}", len(members), unit="image"))

@@ -16,7 +16,8 @@ from ruamel.yaml import YAML
 from rontgen.core.io import read_json
 from rontgen.core.parts import Run, Study, stage_command
 from rontgen.data import by_hand, layouts
-from rontgen.data.archives import Archive, archive_name
+from rontgen.data.archives import archive_name
+from rontgen.data.unpacked import open_archive
 from rontgen.evidence.published import Papers
 
 LOCK = Path("dvc.lock")
@@ -134,7 +135,7 @@ def describe_archives(study: Study) -> dict[str, dict]:
 
 def _median_width(path: Path, layout: str) -> int:
     widths = []
-    with Archive(path) as archive:
+    with open_archive(path) as archive:
         members = [image.member for image in layouts.read(layout, archive).images]
         for place in np.unique(np.linspace(0, len(members) - 1, SIZED).astype(int)):
             with Image.open(io.BytesIO(archive.read(members[place]))) as image:

@@ -1,0 +1,140 @@
+"""Where a training's bytes part between instruction sets: `python -m benchmarks.portability`.
+
+Each way of limiting the instructions is a process of its own on the same images and seeds, and is compared with this
+machine's default, tensor after tensor in the order in which a training makes them.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from rontgen.core import errors
+from rontgen.core.sections import Augment
+
+from .common import chests, settings
+
+MODELS = {"cnn4": 34, "resnet50v2": 32, "vgg16": 32, "lstm": 32}  # sizes in pixels, as in the demo
+STEPS, BATCH = 10, 32
+
+# Environment variables of each process. oneDNN computes convolutions and products of matrices, XLA the augmentation;
+# what is left is Eigen's, which TensorFlow compiles once for all processors
+WAYS = {
+    "default": {},
+    "default, again": {},
+    "oneDNN: AVX-512 without AMX": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"},
+    "oneDNN: AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "oneDNN: SSE4.1": {"ONEDNN_MAX_CPU_ISA": "SSE41"},
+    "TensorFlow without oneDNN's operations": {"TF_ENABLE_ONEDNN_OPTS": "0"},
+    "the same, AVX2": {"TF_ENABLE_ONEDNN_OPTS": "0", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "XLA: AVX2": {"XLA_FLAGS": "--xla_cpu_max_isa=AVX2"},
+    "XLA: SSE4.2": {"XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2"},
+    "both: AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "XLA_FLAGS": "--xla_cpu_max_isa=AVX2"},
+}
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        print(json.dumps(probe(sys.argv[1])))
+        return
+    print(f"{platform.machine()}, {_processor()}\n")
+    print("| instructions | model | the first tensor that differs | weights after ten steps |")
+    print("|---|---|---|---|")
+    for model in MODELS:
+        default = _run(model, "default")
+        for way in list(WAYS)[1:]:
+            found = _run(model, way)
+            digests, others = default["digests"], found["digests"]
+            first = next((name for name, digest in digests.items() if digest != others[name]), "none")
+            apart = np.abs(np.array(default["weights"]) - np.array(found["weights"])).max()
+            print(f"| {way} | {model} | {first} | {found['digests']['weights'][:12]}, {apart:.1g} apart |", flush=True)
+        print(f"| default | {model} | | {default['digests']['weights'][:12]} |", flush=True)
+
+
+def probe(name: str) -> dict:
+    """The SHA-256 of each tensor of a model's training, in order, and a thousand of its last weights."""
+
+    from rontgen.models.build import build_model
+    from rontgen.training import augmentation, determinism
+
+    determinism.prepare(seed=7, threads=1)
+    size, model_settings = MODELS[name], settings().models[name]
+    images, labels = chests(BATCH * STEPS, size)
+    digests = {"images": _digest(images)}
+    model = build_model(name, model_settings, (size, size, 1), 2)
+    digests["initial weights"] = _digest(*model.get_weights())
+    amounts = augmentation.draw(np.random.default_rng(7), len(images), _augment(), size, size)
+    digests["amounts of the augmentation"] = _digest(amounts)
+    moved = [
+        np.asarray(augmentation.apply(images[start : start + BATCH], amounts[start : start + BATCH]))
+        for start in range(0, len(images), BATCH)
+    ]
+    digests["augmented images"] = _digest(*moved)
+    # from here on of the images as they are, lest the augmentation's difference hides another
+    digests |= _outputs(model, images[:BATCH])
+    model.compile("adam", "binary_crossentropy" if model.output_shape[-1] == 1 else "sparse_categorical_crossentropy")
+    for step in range(STEPS):
+        batch = slice(step * BATCH, (step + 1) * BATCH)
+        model.train_on_batch(images[batch], labels[batch].astype(np.float32))
+        if step == 0:
+            digests["weights after one step"] = _digest(*model.get_weights())
+    digests["weights"] = _digest(*model.get_weights())
+    weights = np.concatenate([values.ravel() for values in model.get_weights()])
+    return {"digests": digests, "weights": weights[:: max(1, len(weights) // 1000)].tolist()}
+
+
+def _outputs(model, images: np.ndarray) -> dict[str, str]:
+    """The SHA-256 of the output of each layer, those inside a backbone too, in their order."""
+    import keras
+
+    layers = model.layers[1:]
+    # a backbone's own output is that of its own input; here it is what the next layer receives
+    outputs = [
+        layers[place + 1].input if isinstance(layer, keras.Model) else layer.output
+        for place, layer in enumerate(layers)
+    ]
+    values = keras.Model(model.inputs, outputs)([images])
+    digests, before = {}, images
+    for layer, value in zip(layers, values, strict=True):
+        if isinstance(layer, keras.Model):
+            digests |= _outputs(layer, before)
+        else:
+            digests[f"output of {layer.name} ({type(layer).__name__})"] = _digest(np.asarray(value))
+        before = value
+    return digests
+
+
+def _augment() -> Augment:
+    augment = settings().studies["smatika"].augment
+    assert augment is not None
+    return augment
+
+
+def _run(model: str, way: str) -> dict:
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""} | os.environ | WAYS[way]
+    command = [sys.executable, "-m", "benchmarks.portability", model]
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(": ")[2]
+    return platform.processor()
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,197 @@
+"""An unpacked archive: the same as its zip to all that read it, and refused where a zip would be."""
+
+import json
+import os
+import shutil
+import zipfile
+from zlib import crc32
+
+import pytest
+
+from conftest import ROOT
+from rontgen.core import params
+from rontgen.core.errors import RontgenError
+from rontgen.core.parts import Study
+from rontgen.data import archives, decoding, manifests, synthetic, unpacked
+from rontgen.data.archives import Archive, ArchiveError, Member
+
+SLUG = "owner/name"
+PNEUMONIA = params.load(ROOT / "params.yaml").datasets["pneumonia"]
+FILES = {"b/2.png": b"two", "a.csv": b"one", "__MACOSX/b/._2.png": b"x", "b/.DS_Store": b""}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "mounted"
+    for name, data in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.fixture
+def path(folder, tmp_path):
+    """Where the zip would be, of a folder that is listed."""
+    unpacked.write_index(SLUG, folder, tmp_path)
+    return tmp_path / "owner--name.zip"
+
+
+def fault_of(path, read=None):
+    with (
+        pytest.raises(ArchiveError) as caught,
+        unpacked.open_archive(path, command="dvc repro download@lungs") as archive,
+    ):
+        archive.read(read) if read else archive.verify(progress=False)
+    message, mounted = str(caught.value), path.parent / "mounted"
+    assert message == (
+        f"{mounted}: {caught.value.fault}; run `rontgen index {SLUG} {mounted}` and `dvc repro download@lungs` again"
+    )
+    return caught.value.fault
+
+
+def relist(path, **changes):
+    index = json.loads(unpacked.index_of(path).read_text())
+    unpacked.index_of(path).write_text(json.dumps(index | changes))
+
+
+def test_the_index_lies_where_the_zip_would(folder, tmp_path):
+    assert unpacked.write_index(SLUG, folder, tmp_path) == tmp_path / "owner--name.index.json"
+
+
+def test_members_and_bytes_are_those_of_the_zip(folder, path, tmp_path):
+    with zipfile.ZipFile(tmp_path / "same.zip", "w") as file:
+        for name, data in FILES.items():
+            file.writestr(name, data)
+    with unpacked.open_archive(path) as one, Archive(tmp_path / "same.zip") as other:
+        assert one.members() == other.members()
+        assert one.members()[1] == Member("b/2.png", 3, crc32(b"two"))
+        assert one.left_out == other.left_out
+        assert [one.read(name) for name in FILES] == [other.read(name) for name in FILES]
+        one.verify(progress=False)
+
+
+def test_a_zip_comes_first(path):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("other.png", b"")
+    with unpacked.open_archive(path) as archive:
+        assert [member.name for member in archive.members()] == ["other.png"]
+
+
+@pytest.mark.parametrize("read", [None, "b/2.png"])
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda file: file.write_bytes(b"owt"), "member 'b/2.png' is damaged: its CRC-32 is not the listed one"),
+        (lambda file: file.write_bytes(b"three"), "member 'b/2.png' has 4 bytes; expected 3"),
+        (lambda file: file.write_bytes(b"t"), "member 'b/2.png' has 1 bytes; expected 3"),
+        (lambda file: file.unlink(), "member 'b/2.png' cannot be read: No such file or directory"),
+    ],
+)
+def test_a_file_that_changed_since_it_was_listed_is_refused(folder, path, change, fault, read):
+    change(folder / "b/2.png")
+    assert fault_of(path, read) == fault
+
+
+def test_a_member_that_is_not_listed_is_refused(folder, path):
+    (folder / "c.png").write_bytes(b"new")
+    assert fault_of(path, "c.png") == "has no member 'c.png'"
+
+
+@pytest.mark.parametrize(
+    ("members", "fault"),
+    [
+        ([("../b.png", 1, 0)], "member '../b.png' has an unsafe name; expected a relative path with forward slashes, "),
+        ([("/etc/passwd", 1, 0)], "member '/etc/passwd' has an unsafe name"),
+        ([("a\nb.png", 1, 0)], r"member 'a\nb.png' has an invalid name"),
+        ([("a.png", 2**26 + 1, 0)], "member 'a.png' declares 67108865 bytes; expected at most 67108864"),
+        ([("a/X.png", 1, 0), ("a/x.PNG", 1, 0)], "members 'a/X.png' and 'a/x.PNG' differ at most in case"),
+    ],
+)
+def test_an_index_with_what_a_zip_may_not_have_is_refused(path, members, fault):
+    relist(path, members=members)
+    assert fault_of(path).startswith(fault)
+
+
+def test_the_total_is_limited(path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_TOTAL", 6)
+    assert fault_of(path) == "has 7 bytes; expected at most 6"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"slug": "a/b", "folder": "c", "members": [["a", "b", 1]]}'])
+def test_a_damaged_index_is_named(path, text):
+    unpacked.index_of(path).write_text(text)
+    with (
+        pytest.raises(RontgenError, match=r"owner--name\.index\.json: expected a list that `rontgen index` wrote"),
+        unpacked.open_archive(path),
+    ):
+        pass
+
+
+def test_a_folder_that_is_gone_is_named(folder, path):
+    shutil.rmtree(folder)
+    assert fault_of(path) == "expected the folder of an unpacked archive, found none"
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (lambda place: place.symlink_to("/etc/passwd"), "is a link or a device"),
+        (lambda place: place.symlink_to("/etc"), "is a link or a device"),
+        (lambda place: os.mkfifo(place), "is a link or a device"),
+        (lambda place: place.with_name("C:x").write_text(""), "has an unsafe name"),
+        (lambda place: place.with_name("a\nb").write_text(""), "has an invalid name"),
+        (lambda place: place.with_name("A.csv").write_text(""), "members 'A.csv' and 'a.csv' differ at most in case"),
+    ],
+)
+def test_a_folder_with_what_a_zip_may_not_have_is_not_listed(folder, tmp_path, make, fault):
+    make(folder / "special")
+    with pytest.raises(ArchiveError, match=fault):
+        unpacked.write_index(SLUG, folder, tmp_path)
+    assert not unpacked.index_of(tmp_path / "owner--name.zip").exists()
+
+
+def test_a_folder_beside_its_zip_is_not_listed(folder, path, tmp_path):
+    path.write_bytes(b"")
+    with pytest.raises(
+        RontgenError, match="expected either a zip or an unpacked archive, received both: remove the zip"
+    ):
+        unpacked.write_index(SLUG, folder, tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(RontgenError, match=r"nowhere: expected the folder of an unpacked archive, found none"):
+        unpacked.write_index(SLUG, tmp_path / "nowhere", tmp_path)
+
+
+def test_nothing_is_written_into_the_folder(folder, path):
+    with unpacked.open_archive(path) as archive:
+        archive.verify(progress=False)
+    found = {place.relative_to(folder).as_posix() for place in folder.rglob("*") if place.is_file()}
+    assert found == set(FILES)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A drawn archive in the layout of Kaggle's, as a zip and unpacked: the folder of each."""
+    zipped, listed = (tmp_path_factory.mktemp(name) for name in ("zipped", "listed"))
+    path = zipped / archives.archive_name(PNEUMONIA.archives["chest_xray"].slug)
+    synthetic.write_archive("chest_xray", path, 32, 7)
+    with zipfile.ZipFile(path) as file:
+        file.extractall(listed / "mounted")
+    unpacked.write_index(PNEUMONIA.archives["chest_xray"].slug, listed / "mounted", listed)
+    return zipped, listed
+
+
+def built(raw, folder, monkeypatch):
+    """The manifest, the audit of the split and the images of a study, from the archives in `raw`."""
+    monkeypatch.setattr(Study, "raw", raw)
+    split = params.load(ROOT / "params.yaml").studies["jitet"].split
+    manifest, audit = manifests.build(Study("jitet", "pneumonia", PNEUMONIA, split, None, check_counts=False))
+    decoding.decode_all(manifest, raw, 16, folder, 0)
+    return manifest.to_csv(), audit, (folder / "images.npy").read_bytes()
+
+
+def test_manifest_and_images_are_those_of_the_zip(drawn, tmp_path, monkeypatch):
+    zipped, listed = drawn
+    assert not list(listed.glob("*.zip"))
+    assert built(zipped, tmp_path / "one", monkeypatch) == built(listed, tmp_path / "other", monkeypatch)
