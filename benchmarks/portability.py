@@ -8,19 +8,22 @@ import hashlib
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rontgen.core import errors
 from rontgen.core.sections import Augment
 
-from .common import chests, settings
+from .common import chests, ratio, seconds, settings
 
 MODELS = {"cnn4": 34, "resnet50v2": 32, "vgg16": 32, "lstm": 32}  # sizes in pixels, as in the demo
 STEPS, BATCH = 10, 32
+PRICED = ("cnn4", "mobilenetv2", "resnet50v2")
 
 # Environment variables of each process. oneDNN computes convolutions and products of matrices, XLA the augmentation;
 # what is left is Eigen's, which TensorFlow compiles once for all processors
@@ -40,7 +43,7 @@ WAYS = {
 
 def main() -> None:
     if len(sys.argv) > 1:
-        print(json.dumps(probe(sys.argv[1])))
+        print(json.dumps(price(sys.argv[2]) if sys.argv[1] == "price" else probe(sys.argv[1])))
         return
     print(f"{platform.machine()}, {_processor()}\n")
     print("| instructions | model | the first tensor that differs | weights after ten steps |")
@@ -54,6 +57,11 @@ def main() -> None:
             apart = np.abs(np.array(default["weights"]) - np.array(found["weights"])).max()
             print(f"| {way} | {model} | {first} | {found['digests']['weights'][:12]}, {apart:.1g} apart |", flush=True)
         print(f"| default | {model} | | {default['digests']['weights'][:12]} |", flush=True)
+    print(f"\n| a training step, {BATCH} images of 224 px | default | oneDNN: AVX2 | ratio |\n|---|---:|---:|---:|")
+    for model in PRICED:
+        pairs = [(_run(model, "oneDNN: AVX2", "price"), _run(model, "default", "price")) for _ in range(3)]
+        limited, default = (statistics.median(values) for values in zip(*pairs, strict=True))
+        print(f"| {model} | {default:.2f} s | {limited:.2f} s | {ratio(pairs):.2f} |", flush=True)
 
 
 def probe(name: str) -> dict:
@@ -88,6 +96,19 @@ def probe(name: str) -> dict:
     return {"digests": digests, "weights": weights[:: max(1, len(weights) // 1000)].tolist()}
 
 
+def price(name: str) -> float:
+    """Seconds of a training step of a model on images of 224 px: the median of three, after one that compiles."""
+    from rontgen.models.build import build_model
+    from rontgen.training import determinism
+
+    determinism.prepare(seed=7, threads=2)
+    images, labels = chests(BATCH, 224)
+    model = build_model(name, settings().models[name], (224, 224, 1), 2)
+    model.compile("adam", "sparse_categorical_crossentropy" if model.output_shape[-1] > 1 else "binary_crossentropy")
+    labels = labels.astype(np.float32)
+    return statistics.median([seconds(lambda: model.train_on_batch(images, labels)) for _ in range(4)][1:])
+
+
 def _outputs(model, images: np.ndarray) -> dict[str, str]:
     """The SHA-256 of the output of each layer, those inside a backbone too, in their order."""
     import keras
@@ -115,9 +136,9 @@ def _augment() -> Augment:
     return augment
 
 
-def _run(model: str, way: str) -> dict:
+def _run(model: str, way: str, *what: str) -> Any:
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""} | os.environ | WAYS[way]
-    command = [sys.executable, "-m", "benchmarks.portability", model]
+    command = [sys.executable, "-m", "benchmarks.portability", *what, model]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 

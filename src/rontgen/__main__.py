@@ -119,6 +119,7 @@ def diff(
     second: Annotated[str, typer.Argument(metavar="B", help="The same; differences are B minus A.")],
     run: Annotated[str, typer.Option(metavar="RUN", help="The run that a bare revision means.")] = parts.ACTIVE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
 ) -> None:
     """Compare two runs on the same test images: `dvc metrics diff` with significance.
 
@@ -128,9 +129,14 @@ def diff(
     """
     from rontgen.evidence import run_diff
 
+    if as_json and markdown:
+        raise RontgenError("expected one of --json and --markdown, received both")
     (first_name, one), (second_name, other) = (run_diff.load(name, run) for name in (first, second))
     result = {"first": first_name, "second": second_name} | run_diff.compare(one, other)
-    print(json.dumps(result, indent=2) if as_json else run_diff.as_text(result))
+    if as_json:
+        print(json.dumps(result, indent=2))
+    else:
+        print(run_diff.as_markdown(result) if markdown else run_diff.as_text(result))
 
 
 @verb

@@ -1,6 +1,7 @@
 """Runs of the workspace, of commits and of experiments against each other, in a real git and DVC repository."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
 from rontgen.__main__ import app
@@ -116,6 +118,23 @@ def test_names_of_runs_revisions_and_experiments(run, name, arguments, right):
     accuracy = json.loads(out)["metrics"]["accuracy"]
     assert accuracy["first"] == pytest.approx(40 / 80)
     assert accuracy["second"] == pytest.approx(right / 80)
+
+
+def test_markdown_has_the_numbers_of_the_table(workspace):
+    code, out, err = workspace(predictions_of(40), predictions_of(60), "--markdown")
+    assert (code, err) == (0, "")
+    assert out.startswith("A: a, in the workspace, B: b, in the workspace; 80 test images.\n\n| metric |")
+    assert re.search(
+        r"^\| accuracy \| 0\.5000 \| 0\.7500 \| \+0\.2500 \| \+0\.\d+ to \+0\.\d+ \* \|$", out, re.MULTILINE
+    )
+    assert "only B on 20, p = 0.0000. **B is right more often than A: accuracy differs by +25.0 perc" in out
+    html = MarkdownIt("commonmark").enable("table").render(out)
+    assert html.count("<tr>") == 1 + len(intervals.COMPARED) and "<p>* The interval" in html
+
+
+def test_one_format_at_a_time(workspace):
+    code, _, err = workspace(predictions_of(40), predictions_of(60), "--markdown", "--json")
+    assert (code, err) == (2, "error: expected one of --json and --markdown, received both\n")
 
 
 def test_an_abbreviated_commit_is_a_revision(run, repository):

@@ -18,6 +18,7 @@ from rontgen.core.errors import RontgenError
 from rontgen.core.parts import stage_command
 from rontgen.evaluation import bootstrap, intervals
 from rontgen.evaluation.metrics import COLUMNS, read_predictions
+from rontgen.reporting import rendering
 
 LOWER_IS_BETTER = ("log_loss", "brier_score", "expected_calibration_error")
 
@@ -119,6 +120,11 @@ def as_text(result: dict) -> str:
             result["conclusion"],
         ]
     )
+
+
+def as_markdown(result: dict) -> str:
+    """The same as as_text, in Markdown, for a comment on a pull request."""
+    return rendering.markdown("run_diff.md.j2", lower_is_better=LOWER_IS_BETTER, **result)
 
 
 def _conclusion(accuracy: dict, mcnemar: dict) -> str:
