@@ -38,13 +38,13 @@ def main() -> None:
             synthetic.write_archive(layout, path, profile.image_size, profile.seed)
     for source in dataset.archives.values():
         path = folder / archives.archive_name(source.slug)
-        index = unpacked.index_of(path)
-        if index.exists():
-            origin, file = "by hand, unpacked", index
+        if unpacked.index_of(path).exists():
+            index = unpacked.Index.read(unpacked.index_of(path))
+            origin, sha256, size = "by hand, unpacked", index.sha256, index.bytes
         else:
-            origin, file = "by hand" if path.name in listed else profile.source, path
-        size = file.stat().st_size
-        facts[path.name] = {"source": origin, "slug": source.slug, "sha256": archives.sha256(file), "bytes": size}
+            origin = "by hand" if path.name in listed else profile.source
+            sha256, size = archives.sha256(path), path.stat().st_size
+        facts[path.name] = {"source": origin, "slug": source.slug, "sha256": sha256, "bytes": size}
     write_json(facts, folder / "SOURCE.json")
 
 

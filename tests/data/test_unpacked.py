@@ -127,6 +127,16 @@ def test_a_damaged_index_is_named(path, text):
         pass
 
 
+def test_its_hash_is_that_of_the_files_wherever_they_lie(folder, path, tmp_path):
+    index = unpacked.Index.read(unpacked.index_of(path))
+    assert index.bytes == 7
+    shutil.move(folder, tmp_path / "elsewhere")
+    moved = unpacked.Index.read(unpacked.write_index(SLUG, tmp_path / "elsewhere", tmp_path))
+    assert (moved.folder, moved.sha256) == (str(tmp_path / "elsewhere"), index.sha256)
+    (tmp_path / "elsewhere/a.csv").write_bytes(b"two")
+    assert unpacked.Index.read(unpacked.write_index(SLUG, tmp_path / "elsewhere", tmp_path)).sha256 != index.sha256
+
+
 def test_a_folder_that_is_gone_is_named(folder, path):
     shutil.rmtree(folder)
     assert fault_of(path) == "expected the folder of an unpacked archive, found none"

@@ -4,6 +4,7 @@
 list is to the folder what its table of contents is to a zip: a file that differs from it is refused.
 """
 
+import hashlib
 import json
 import os
 import zlib
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
 from rontgen.core.errors import RontgenError
@@ -32,6 +33,25 @@ class Index(BaseModel):
     folder: str
     members: list[tuple[str, int, int]]
 
+    @classmethod
+    def read(cls, path: Path) -> "Index":
+        """The index of that path. Raises RontgenError where it is damaged."""
+        try:
+            return cls.model_validate(json.loads(path.read_text(encoding="utf-8")), strict=False)
+        except ValueError:
+            raise RontgenError(f"{path}: expected a list that `rontgen index` wrote: run it again") from None
+
+    @property
+    def bytes(self) -> int:
+        """The size of all files."""
+        return sum(size for _, size, _ in self.members)
+
+    @property
+    def sha256(self) -> str:
+        """Of the names, sizes and CRC-32s alone: the same wherever the folder lies."""
+        lines = (f"{name} {size} {crc}\n" for name, size, crc in sorted(self.members))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
 
 class Unpacked:
     """A folder opened for reading by its index, by any number of threads at once; a context manager.
@@ -43,13 +63,7 @@ class Unpacked:
     def __init__(self, path: Path, *, command: str = archives.DOWNLOAD) -> None:
         """`command`: what to run, named in errors, once the index is made again."""
         self.path = Path(path)
-        text = index_of(self.path).read_text(encoding="utf-8")
-        try:
-            index = Index.model_validate(json.loads(text), strict=False)
-        except (ValueError, ValidationError):
-            raise RontgenError(
-                f"{index_of(self.path)}: expected a list that `rontgen index` wrote: run it again"
-            ) from None
+        index = Index.read(index_of(self.path))
         self.folder = Path(index.folder)
         self._fix = f"run `rontgen index {index.slug} {index.folder}` and `{command}` again"
         if not self.folder.is_dir():
