@@ -93,10 +93,27 @@ def test_less_than_two_runs_or_three_shared_seeds_are_not_compared(others):
 def test_a_gap_whose_interval_spans_zero_is_not_shown():
     gap = {"metrics": {"accuracy": {"gap": 0.01, "low": -0.01, "high": 0.03}}, "note": "3 seeds each"}
     (line,) = real_data.conclusions(study(gaps={"run": gap}, leaks={"share": 0.42}))
-    assert line.startswith("42% of the test images leak. The leakage gap of `run` is +0.010 in accuracy")
+    assert line.startswith("42% of the test images have a copy, a near copy or another image of the same patient in tr")
+    assert "validation. The leakage gap of `run` is +0.010 in accuracy" in line
     assert "no gap is shown" in line
     gap["metrics"]["accuracy"]["low"] = 0.005
     assert "more than the seeds explain" in real_data.conclusions(study(gaps={"run": gap}))[0]
+
+
+def test_a_gap_of_one_seed_is_not_quoted():
+    gap = {"metrics": {"accuracy": {"gap": -0.078}}, "note": "one seed each"}
+    (line,) = real_data.conclusions(study(gaps={"run": gap}, leaks={}))
+    assert line == "What leaks are worth to `run` is open: one recorded seed each, with and without, shows nothing."
+
+
+def test_few_seeds_are_weak_evidence_of_a_difference():
+    def said(seeds):
+        rights = [(90, 91, 93, 92, 90), (70, 72, 71, 70, 73)]
+        tested = real_data.compare_runs([training(name, rights=part[:seeds]) for name, part in zip("ab", rights)])
+        return real_data.conclusions(study(between_runs=tested))[0]
+
+    assert said(3).endswith(", weak evidence with so few seeds).")
+    assert "weak" not in said(5)
 
 
 def test_the_best_shortcut_stands_beside_the_best_model():

@@ -19,6 +19,9 @@ from rontgen.evidence.records import Record, by_run, sources_of
 from rontgen.evidence.verdicts import Claims
 from rontgen.reporting.rendering import ranges
 
+# Seeds of a record that is complete; with fewer, spreads are known badly
+STANDARD_SEEDS = 5
+
 SCORES = {
     "accuracy": ("accuracy",),
     "ROC-AUC": ("roc_auc",),
@@ -231,16 +234,19 @@ def _of_runs(tested: dict[str, Any]) -> str:
     return (
         f"The {len(ranked)} runs, from `{best}` ({high:.3f}) to `{worst}` ({low:.3f}), {verb} the seeds do "
         f"(repeated-measures analysis of variance over {tested['seeds']} seeds: F = {tested['f']:.2f}, "
-        f"p = {tested['p']:.2g})."
+        f"p = {tested['p']:.2g}{', weak evidence with so few seeds' if tested['seeds'] < STANDARD_SEEDS else ''})."
     )
 
 
 def _of_gap(run: str, gap: dict, leaks: dict[str, Any]) -> str:
     accuracy = gap["metrics"]["accuracy"]
-    share = f"{leaks['share']:.0%} of the test images leak. " if leaks else ""
-    measured = f"{share}The leakage gap of `{run}` is {accuracy['gap']:+.3f} in accuracy"
+    where = "a copy, a near copy or another image of the same patient in training or validation"
+    share = f"{leaks['share']:.0%} of the test images have {where}. " if leaks else ""
     if "low" not in accuracy:
-        return f"{measured} ({gap['note']})."
+        return (
+            f"{share}What leaks are worth to `{run}` is open: one recorded seed each, with and without, shows nothing."
+        )
+    measured = f"{share}The leakage gap of `{run}` is {accuracy['gap']:+.3f} in accuracy"
     shown = "no gap is shown" if accuracy["low"] <= 0 <= accuracy["high"] else "more than the seeds explain"
     return f"{measured}, 95% interval {accuracy['low']:+.3f} to {accuracy['high']:+.3f}: {shown} ({gap['note']})."
 

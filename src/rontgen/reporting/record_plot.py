@@ -19,7 +19,7 @@ def draw(run: str, readings: dict[str, list[tuple[pd.DataFrame, pd.DataFrame]]],
     """Draw ROC curves on the test images, and the validation accuracy of each epoch, as a PNG.
 
     readings: of each reading, as stated first, a table of evaluation.metrics.roc_table and the history of every seed.
-    Of more than two classes the curve drawn is the mean over the classes, each against the rest.
+    Of more than two classes the curve drawn is the mean over the classes, each against the rest, and its title says so.
     """
     figure = Figure(figsize=(7.2, 3.9), **STYLE)
     roc, training = figure.subplots(1, 2)
@@ -35,7 +35,8 @@ def draw(run: str, readings: dict[str, list[tuple[pd.DataFrame, pd.DataFrame]]],
     roc.set_aspect("equal")
     roc.set_xlabel("false positive rate (1 − specificity)")
     roc.set_ylabel("true positive rate (sensitivity)")
-    roc.set_title("ROC on the test images", fontsize=9)
+    several = any(curves["class"].nunique() > 1 for seeds in readings.values() for curves, _ in seeds)
+    roc.set_title("ROC, mean of each class against the rest" if several else "ROC on the test images", fontsize=9)
     training.set_xlabel("epoch")
     training.set_ylabel("validation accuracy")
     training.xaxis.set_major_locator(MaxNLocator(6, integer=True))
