@@ -103,13 +103,15 @@ def test_a_gap_whose_interval_spans_zero_is_not_shown():
 def test_a_gap_of_one_seed_is_not_quoted():
     gap = {"metrics": {"accuracy": {"gap": -0.078}}, "note": "one seed each"}
     (line,) = real_data.conclusions(study(gaps={"run": gap}, leaks={}))
-    assert line == "What leaks are worth to `run` is open: one recorded seed each, with and without, shows nothing."
+    assert line == "What leaks are worth to `run` is open: one seed with them and one without show nothing."
 
 
 def test_few_seeds_are_weak_evidence_of_a_difference():
     def said(seeds):
         rights = [(90, 91, 93, 92, 90), (70, 72, 71, 70, 73)]
-        tested = real_data.compare_runs([training(name, rights=part[:seeds]) for name, part in zip("ab", rights)])
+        tested = real_data.compare_runs(
+            [training(name, rights=part[:seeds]) for name, part in zip("ab", rights, strict=True)]
+        )
         return real_data.conclusions(study(between_runs=tested))[0]
 
     assert said(3).endswith(", weak evidence with so few seeds).")

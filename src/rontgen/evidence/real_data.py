@@ -243,9 +243,7 @@ def _of_gap(run: str, gap: dict, leaks: dict[str, Any]) -> str:
     where = "a copy, a near copy or another image of the same patient in training or validation"
     share = f"{leaks['share']:.0%} of the test images have {where}. " if leaks else ""
     if "low" not in accuracy:
-        return (
-            f"{share}What leaks are worth to `{run}` is open: one recorded seed each, with and without, shows nothing."
-        )
+        return f"{share}What leaks are worth to `{run}` is open: one seed with them and one without show nothing."
     measured = f"{share}The leakage gap of `{run}` is {accuracy['gap']:+.3f} in accuracy"
     shown = "no gap is shown" if accuracy["low"] <= 0 <= accuracy["high"] else "more than the seeds explain"
     return f"{measured}, 95% interval {accuracy['low']:+.3f} to {accuracy['high']:+.3f}: {shown} ({gap['note']})."

@@ -5,6 +5,7 @@ is whether a rebuilt run decides otherwise than chance explains.
 """
 
 import io
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,8 @@ class Verification:
         if not self.runs:
             return f"{line}, and none of them can be compared here."
         compared = "" if not self.missing else f" of the {len(self.runs)} that can be compared here"
-        return f"{line};{compared} {', '.join(self.significant) or 'none'} differs significantly."
+        differ = "differ" if len(self.significant) > 1 else "differs"
+        return f"{line};{compared} {', '.join(self.significant) or 'none'} {differ} significantly."
 
 
 def verify(revision: str) -> Verification:
@@ -131,17 +133,19 @@ def as_text(found: Verification) -> str:
         numbers = f"{run['same']:>15.1%}{accuracy['first']:>10.4f}{accuracy['second']:>9.4f}{interval:>34}"
         lines.append(f"{name:<28}{numbers}{' *' if name in found.significant else ''}")
         others = [
-            f"{other} {row['difference']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f})"
+            f"{other} {row['difference']:+.3f}"
             for other, row in metrics.items()
             if other != "accuracy" and run_diff.leaves_out_zero(row)
         ]
-        lines += [f"    interval without zero: {text}" for text in others]
+        if others:
+            text = f"intervals without zero: {', '.join(others)}"
+            lines += textwrap.wrap(text, 96, initial_indent=" " * 4, subsequent_indent=" " * 6)
     if found.runs:
-        lines += [
-            "",
-            f"* p < 0.05 by McNemar's test, with Holm's correction over {len(found.runs)} runs. The intervals",
-        ]
-        lines += ["are bootstraps by patient without a correction: of many, one in twenty leaves out zero by chance."]
+        note = (
+            f"* p < 0.05 by McNemar's test, with Holm's correction over {len(found.runs)} runs. The intervals are "
+            "bootstraps by patient without a correction: of many, one in twenty leaves out zero by chance."
+        )
+        lines += ["", *textwrap.wrap(note, 96)]
     if found.missing:
         lines += ["", f"Not compared, for {found.revision} has them in a cache that is not here (`dvc fetch`):"]
         lines += [f"    {name}" for name in found.missing]
