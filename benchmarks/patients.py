@@ -89,15 +89,15 @@ def list_images(path: Path) -> pd.DataFrame:
     pneumonia. Both are -1 where the name has none.
     """
     with Archive(path) as archive:
-        records = layouts.read("chest_xray", archive).records
+        listed = layouts.read("chest_xray", archive).images
         images = pd.DataFrame(
             {
                 "archive": path.name,
-                "member": [record.member for record in records],
-                "class": [record.label for record in records],
-                "patient": [record.patient for record in records],
-                "folder": [record.folder for record in records],
-                "sha256": [sha256(archive.read(record.member)).hexdigest() for record in records],
+                "member": [image.member for image in listed],
+                "class": [image.label for image in listed],
+                "patient": [image.patient for image in listed],
+                "folder": [image.folder for image in listed],
+                "sha256": [sha256(archive.read(image.member)).hexdigest() for image in listed],
             }
         )
     parts = images["member"].str.extract(

@@ -70,14 +70,14 @@ def main():
 
 def end_after(epochs):
     """End the process, as a kill would, when one epoch more is over and not saved yet."""
-    on_epoch_end = callbacks.Record.on_epoch_end
+    on_epoch_end = callbacks.LiveHistory.on_epoch_end
 
     def record(self, epoch, logs=None):
         if epoch == epochs:
             os._exit(9)
         on_epoch_end(self, epoch, logs)
 
-    callbacks.Record.on_epoch_end = record
+    callbacks.LiveHistory.on_epoch_end = record
 
 
 if __name__ == "__main__":

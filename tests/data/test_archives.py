@@ -169,7 +169,7 @@ def test_what_is_not_a_whole_zip_is_refused(write, data, fault):
 
 
 def test_a_missing_archive_or_member_is_named(write, tmp_path):
-    with pytest.raises(RontgenError, match=r"nowhere\.zip: expected a zip, found none; run `dvc repro download@"):
+    with pytest.raises(RontgenError, match=r"nowhere\.zip: expected a zip, found none: run `dvc repro download@"):
         Archive(tmp_path / "nowhere.zip")
     assert error_of(write({"a.png": b"x"}), "b.png") == "has no member 'b.png'"
 

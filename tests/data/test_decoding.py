@@ -282,7 +282,7 @@ def test_a_stated_number_of_images_may_fail_and_is_listed(damaged, tmp_path):
 
 def test_a_missing_archive_is_named(archives, tmp_path):
     (tmp_path / "b.zip").unlink()
-    with pytest.raises(RontgenError, match=r"b\.zip: expected a zip, found none; run `dvc repro download@"):
+    with pytest.raises(RontgenError, match=r"b\.zip: expected a zip, found none: run `dvc repro download@"):
         decode_all(archives, tmp_path, 5, tmp_path / "image_set", 0)
     assert not (tmp_path / "image_set").exists()
 

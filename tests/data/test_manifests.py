@@ -178,7 +178,7 @@ def test_a_missing_class_is_refused_always(raw, write_zip, check_counts):
 def test_a_missing_archive_names_the_download(raw, tmp_path):
     (tmp_path / "data/raw/lungs" / TB).unlink()
     with pytest.raises(
-        RontgenError, match=f"^data/raw/lungs/{TB}: expected a zip, found none; run `dvc repro download@lungs`$"
+        RontgenError, match=f"^data/raw/lungs/{TB}: expected a zip, found none: run `dvc repro download@lungs` first$"
     ):
         manifests.build(lungs())
 

@@ -186,7 +186,7 @@ CHANGES = [
     {"model": "cnn1", "profiles.demo.preprocess.scale": 0.2},
     {"datasets.covid.classes": ["COVID", "NORMAL"], "studies.pirngadi.split.seed": 8},
     {"image_sets.lungcare_480.split": "jitet", "reported.smatika_vgg16.family": "recurrent"},
-    {"reported.lungcare_b8_s640.view": "lungcare_480", "leakfree.jitet.dataset": "covid"},
+    {"reported.lungcare_b8_s640.image_set": "lungcare_480", "leakfree.jitet.dataset": "covid"},
 ]
 
 

@@ -99,7 +99,7 @@ class Archive:
         try:
             self._file = _File(io.FileIO(self.path))
         except (FileNotFoundError, IsADirectoryError):
-            raise RontgenError(f"{self.path}: expected a zip, found none; run `{command}`") from None
+            raise RontgenError(f"{self.path}: expected a zip, found none: run `{command}` first") from None
         try:
             self._zip = zipfile.ZipFile(self._file)
             self._check()
