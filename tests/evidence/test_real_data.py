@@ -20,7 +20,7 @@ def training(run="jitet_mobilenetv2", reading="as_stated", rights=(90, 92, 94), 
 
 
 def study(rows=(), **values):
-    table = pd.DataFrame(rows, columns=["run", "reading", "seeds", "verdict"])
+    table = pd.DataFrame(rows, columns=["run", "reading", "seeds", "verdict"]).assign(low=0.59, high=1.0)
     empty = {"readings": {}, "trainings": [], "gaps": {}, "leaks": {}, "dataset": "pneumonia", "shortcuts": {}}
     return StudyEvidence(**{"name": "jitet", "rows": table, "between_runs": None} | empty | values)
 
@@ -65,6 +65,19 @@ def test_readings_with_one_verdict_and_a_single_seed_are_told():
     agree, single = real_data.conclusions(study(rows))
     assert agree == "`run` is reproduced under every reading: *as stated*, *smote*."
     assert single == "One seed decides nothing, and two are too few; five are the standard. So far: `x`, `y`."
+
+
+def test_a_reading_with_few_seeds_is_not_judged_beside_others():
+    rows = [("run", "as_stated", 5, "reproduced"), ("run", "smote", 1, "inconclusive")]
+    assert real_data.conclusions(study(rows)) == [
+        "One seed decides nothing, and two are too few; five are the standard. So far: `run` (*smote*)."
+    ]
+
+
+def test_seeds_that_are_too_far_apart_are_told():
+    assert real_data.conclusions(study([("run", "as_stated", 3, "inconclusive")])) == [
+        "The 3 seeds of `run` (*as stated*) are too far apart to decide: the interval for one more run is 0.59 to 1.00."
+    ]
 
 
 def test_runs_that_differ_as_seeds_do_are_not_told_apart():

@@ -11,7 +11,7 @@ from statsmodels.stats.anova import AnovaRM
 from rontgen.core.io import read_json
 from rontgen.core.params import Params
 from rontgen.core.sections import LEAKFREE
-from rontgen.core.vocabulary import AS_STATED
+from rontgen.core.vocabulary import AS_STATED, INCONCLUSIVE
 from rontgen.evidence import leakage_gap
 from rontgen.evidence.archive_audit import FOLDER as ARCHIVES
 from rontgen.evidence.published import Papers, Reading
@@ -209,15 +209,21 @@ def _of_readings(study: StudyEvidence) -> list[str]:
     lines, few = [], []
     recorded = study.rows[study.rows["seeds"] > 0]
     for run, rows in recorded.groupby("run", sort=False):
-        if (rows["seeds"] <= 2).all():
-            few.append(f"`{run}`")
-        elif rows["verdict"].nunique() > 1:
-            by_verdict = rows.groupby("verdict", sort=False)["reading"].agg(list)
+        judged, short = rows[rows["seeds"] > 2], rows[rows["seeds"] <= 2]
+        few += [f"`{run}`"] if judged.empty else [f"`{run}` ({_listed([reading])})" for reading in short["reading"]]
+        if judged["verdict"].nunique() > 1:
+            by_verdict = judged.groupby("verdict", sort=False)["reading"].agg(list)
             told = [f"{verdict} when read {_listed(readings)}" for verdict, readings in by_verdict.items()]
             lines.append(f"The verdict on `{run}` depends on the reading: {', '.join(told)}.")
-        elif len(rows) > 1:
-            (verdict,) = rows["verdict"].unique()
-            lines.append(f"`{run}` is {verdict} under every reading: {_listed(list(rows['reading']))}.")
+        elif len(judged) > 1:
+            (verdict,) = judged["verdict"].unique()
+            lines.append(f"`{run}` is {verdict} under every reading: {_listed(list(judged['reading']))}.")
+        wide = judged[judged["verdict"] == INCONCLUSIVE]
+        lines += [
+            f"The {row.seeds} seeds of `{run}` ({_listed([row.reading])}) are too far apart to decide: the interval for "
+            f"one more run is {row.low:.2f} to {row.high:.2f}."
+            for row in wide.itertuples()
+        ]
     if few:
         lines.append(f"One seed decides nothing, and two are too few; five are the standard. So far: {', '.join(few)}.")
     return lines
