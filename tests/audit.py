@@ -15,6 +15,7 @@ loading. Which fields depend on a key is found by changing one key after another
 
 import contextlib
 import importlib.machinery
+import itertools
 import json
 import os
 import runpy
@@ -102,18 +103,38 @@ def dependencies(load, values, errors):
     """For each leaf of what `load` returns, the keys of `values` on which it depends."""
     before = leaves(load())
     found = {path: set() for path in before}
-    for key, holder, name, others in changes(values):
-        original = holder[name]
-        for other in others:
-            holder[name] = other
-            # a value that fits nowhere, such as a name of nothing, tells nothing
-            with contextlib.suppress(KeyError, AttributeError, TypeError, errors):
-                after = leaves(load())
-                for path, leaf in before.items():
-                    if path not in after or after[path] != leaf:
-                        found[path].add(key)
-        holder[name] = original
+    for _, group in itertools.groupby(changes(values), lambda change: change[0].split(".")[:2]):
+        group = list(group)
+        if len(group) > 1 and not any(after != before for after in changed_together(group, load, errors)):
+            continue  # most sections have nothing to do with a run: one load tells for all of their keys
+        for key, holder, name, others in group:
+            original = holder[name]
+            for other in others:
+                holder[name] = other
+                # a value that fits nowhere, such as a name of nothing, tells nothing
+                with contextlib.suppress(KeyError, AttributeError, TypeError, errors):
+                    after = leaves(load())
+                    for path, leaf in before.items():
+                        if path not in after or after[path] != leaf:
+                            found[path].add(key)
+            holder[name] = original
     return found
+
+
+def changed_together(group, load, errors):
+    """What `load` returns with other values of all keys of a group of `changes` at once, one value after another;
+    None where it fails."""
+    originals = [holder[name] for _, holder, name, _ in group]
+    for turn in range(max(len(others) for *_, others in group)):
+        for _, holder, name, others in group:
+            holder[name] = others[turn % len(others)] if others else holder[name]
+        try:
+            after = leaves(load())
+        except (KeyError, AttributeError, TypeError, errors):
+            after = None
+        for (_, holder, name, _), original in zip(group, originals, strict=True):
+            holder[name] = original
+        yield after
 
 
 def is_running(function, file):
