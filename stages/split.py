@@ -9,7 +9,7 @@ from rontgen.data import manifests
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", required=True, help="active, or a key of `studies` in params.yaml")
+    parser.add_argument("--study", required=True, help="active, a key of `studies` in params.yaml, or <study>_leakfree")
     study = runs.load_study(parser.parse_args().study)
 
     manifest, audit = manifests.build(study)

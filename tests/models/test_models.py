@@ -11,7 +11,7 @@ from rontgen.models import blocks
 from rontgen.training import protocol
 from shipped_models import MODELS, build_model
 
-# name, total parameters for 224-pixel grayscale images and two classes (PAPERS.md), units of the output
+# name, total parameters for 224-pixel grayscale images and two classes (papers.yaml), units of the output
 PUBLISHED = [
     ("resnet50v2", 24_089_601, 1),
     ("vgg16", 14_846_273, 1),

@@ -13,7 +13,7 @@ SUMMARY = Path("metrics/active.json")
 
 @dataclass(frozen=True)
 class Study:
-    """A dataset and how it is split."""
+    """A study's dataset and how it is split; its training belongs to Run. The leak-free split is one of its own."""
 
     name: str
     dataset_name: str

@@ -80,7 +80,7 @@ class Subset:
         return len(self.labels)
 
     def read(self, positions: np.ndarray) -> np.ndarray:
-        """The images at these positions of the subset. uint8 (len(positions), H, W, 1)."""
+        """The images, or features, at these positions of the subset, in their type: uint8 (len(positions), H, W, 1)."""
         real = positions < len(self.rows)
         if real.all():
             return self.images[self.rows[positions]]

@@ -1,6 +1,6 @@
-"""Assign images to subsets: stratified, balanced (as many of each class) or official, identical images kept together.
+"""Assign images to subsets: stratified, balanced (as many of each class) or official.
 
-Only `keep_copies` allows them in two subsets.
+Identical images stay together but for `keep_copies`, those of a patient, and near copies, where that is asked for.
 """
 
 from collections.abc import Callable

@@ -220,8 +220,8 @@ def _of_readings(study: StudyEvidence) -> list[str]:
             lines.append(f"`{run}` is {verdict} under every reading: {_listed(list(judged['reading']))}.")
         wide = judged[judged["verdict"] == INCONCLUSIVE]
         lines += [
-            f"The {row.seeds} seeds of `{run}` ({_listed([row.reading])}) are too far apart to decide: the interval for "
-            f"one more run is {row.low:.2f} to {row.high:.2f}."
+            f"The {row.seeds} seeds of `{run}` ({_listed([row.reading])}) are too far apart to decide: the interval "
+            f"for one more run is {row.low:.2f} to {row.high:.2f}."
             for row in wide.itertuples()
         ]
     if few:

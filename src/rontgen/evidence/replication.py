@@ -72,7 +72,8 @@ def judge(
     if not inside(*published, low, high):
         verdict, reason = NOT_REPRODUCED, f"The published accuracy lies outside {of}."
     elif wide(mean, low, high):
-        verdict, reason = INCONCLUSIVE, f"The published accuracy lies in {of}, but so would one 10 points away."
+        verdict = INCONCLUSIVE
+        reason = f"The published accuracy lies in {of}, but so would one 10 points from our mean."
     else:
         verdict, reason = REPRODUCED, f"The published accuracy lies in {of}."
     return Replication(verdict, reason, seeds, mean, spread, low, high)

@@ -1,7 +1,7 @@
 """Augmentation as one composed affine transform per image, on the device, in batches.
 
 The amounts are drawn on the host, one small row per image, so that an epoch depends on the seed alone. The pixels are
-moved on the device. It is the transform of Keras's ImageDataGenerator, which the papers use.
+moved on the device. It is the transform of Keras's ImageDataGenerator, with a contrast about the mean besides.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,8 @@ def draw(random: np.random.Generator, count: int, augment: Augment, height: int,
     """Draw the augmentation of `count` images of (height, width) pixels. float32 (count, COLUMNS).
 
     Angles are uniform within ±rotation and ±shear degrees, shifts within ± a share of the side, each axis's zoom
-    within 1 ± zoom, as in Keras's ImageDataGenerator.
+    within 1 ± zoom, as in Keras's ImageDataGenerator; half of the images are flipped left to right if horizontal_flip
+    is true. Contrast is uniform within 1 ± contrast.
     """
 
     def uniform(amount):

@@ -1,4 +1,4 @@
-"""The protocols of the five papers: phases, schedules, early stopping, and the epoch that is kept."""
+"""Train by a study's protocol (`train` in params.yaml): phases, schedules, early stopping, the epoch that is kept."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
 
 @dataclass(frozen=True)
 class Phase:
-    """Epochs that start at one learning rate. whole: whether the whole backbone is trained."""
+    """Epochs that start at one learning rate. whole: whether all of a pretrained backbone is trained in them."""
 
     epochs: int
     learning_rate: float
@@ -233,7 +233,7 @@ def _compile(trainer: keras.Model, optimizer: keras.optimizers.Optimizer, *, sig
 
 
 def _phases(train: Train) -> list[Phase]:
-    """Feature extraction, then fine-tuning where the protocol has it (jitet)."""
+    """One phase, then fine-tuning of the whole backbone where the protocol has it (jitet)."""
     phases = [Phase(train.epochs, train.learning_rate, whole=False)]
     if train.fine_tune is not None:
         phases.append(Phase(train.fine_tune.epochs, train.fine_tune.learning_rate, whole=True))
