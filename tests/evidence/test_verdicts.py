@@ -13,6 +13,7 @@ from finished_project import recorded
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.evidence import records, replication, verdicts
+from rontgen.evidence.ledger import write
 from rontgen.evidence.published import Cell, Papers, PublishedStudy, Reading, load_papers
 from rontgen.evidence.published_counts import exact_interval
 
@@ -440,8 +441,11 @@ def test_a_study_that_params_yaml_lacks_is_named():
         verdicts.compare(papers(study="a_study"), PAPER, [], [])
 
 
-def test_the_records_that_are_committed_are_judged():
+def test_the_records_that_are_committed_are_judged(tmp_path):
     ledger = verdicts.compare(PAPERS, DEMO, records.read_all(ROOT / "results"), [])
+    write(ledger, PAPERS, tmp_path)
+    committed = (ROOT / "metrics/endpoints.csv").read_text()
+    assert (tmp_path / "endpoints.csv").read_text() == committed, "run `dvc repro compare`"
     as_stated = ledger.endpoints[ledger.endpoints.reading == "as_stated"]
     assert list(as_stated.run) == [run for study in PAPERS.studies.values() for run in study.runs]
     assert set(ledger.records) == {
