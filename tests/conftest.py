@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items):
 
 
 # What stages wrote and git keeps, and what is only read
-WRITTEN = ("results/", "metrics/", "plots/", "docs/", "data/predictions/")
+WRITTEN = ("dvc.lock", "results/", "metrics/", "plots/", "docs/", "data/predictions/")
 
 
 def copy_repository(folder):
