@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--originals", type=Path, help="a zip of large JPEGs to decode, instead of drawn ones")
     parser.add_argument("--rows", nargs="*", choices=[*ROWS, "options"], help="these alone, and write no page")
     arguments = parser.parse_args()
-    os.environ["TQDM_DISABLE"] = "1"
+    os.environ |= {"TQDM_DISABLE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     begun = time.perf_counter()
     lines = ["| what | peer | ours | peer's | ratio | target | met |", "|---|---|---:|---:|---:|---:|---|"]
     notes = []
