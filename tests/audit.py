@@ -48,7 +48,7 @@ WHOLE = ("__dict__", "model_dump", "model_dump_json", "model_copy")
 
 
 def has_fields(value):
-    """Whether it is a dataclass or a section of params.yaml; asked of its type, for the object records its reads."""
+    """Whether it is a dataclass or a section of params.yaml; looks at its type, for the object records its reads."""
     return hasattr(type(value), "__dataclass_fields__") or hasattr(type(value), "model_fields")
 
 

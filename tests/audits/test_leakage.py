@@ -59,7 +59,7 @@ def pairs(everything):
 
 
 def prints(rows, archive="a.zip"):
-    """Fingerprints of images given as (member, sha256, class), as find_near is not asked of them."""
+    """Fingerprints of images given as (member, sha256, class); with black thumbnails, for no near copy is sought."""
     images = pd.DataFrame(rows, columns=["member", "sha256", "class"])
     images = images.assign(archive=archive, patient="", folder="", near=0, width=80, height=80)
     return Fingerprints(images, np.zeros((len(rows), 80, 80), np.uint8), images[["archive", "member"]].head(0))

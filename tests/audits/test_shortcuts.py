@@ -125,7 +125,7 @@ def test_of_several_classes_the_mean_against_the_rest_is_given():
     classes = ["NORMAL", "PNEUMONIA", "PNEUMOTHORAX"]
     width = 200 + 50 * (np.arange(150) % 3 == 0) + np.random.default_rng(5).integers(0, 10, 150)
     found = probes(prints(alternating(150, classes), width=width), classes)
-    # 1 for the first class; 0.75 for the others, each told from one of its two rivals
+    # 1 for the first class; 0.75 for the others, each distinguished from one of its two rivals
     assert found["width"]["roc_auc"] == pytest.approx((1 + 0.75 + 0.75) / 3, abs=0.04)
     assert found["width"]["majority_accuracy"] == round(1 / 3, 4)
 

@@ -1,14 +1,14 @@
 """What a stage declares in dvc.yaml is what it uses: each kind of stage is run under an audit (tests/audit.py).
 
-The stages of a foreach group share one template and one script, so some of each group stand for all of it. What DVC
-makes of the templates is asked of DVC. Stated exceptions: UNDECLARED, UNUSED, SELDOM_READ, and these unions:
+The stages of a foreach group share one template and one script, so a few of each group represent it. DVC itself
+resolves the templates. Exceptions are listed in UNDECLARED, UNUSED and SELDOM_READ; beyond them:
 
-- A template lists its keys for every row of its group, and a row need not use them all: `counts` are of the policy
-  `balanced`, the seed of SMOTE. So a declared key must be read by some stage of its kind, active or reported.
-- The active train declares the folder of the models, since `-S model=` may name any family; no file in it counts as
+- A template lists its keys for every entry of its group, and an entry need not use them all: only the policy `balanced`
+  uses `counts`, only SMOTE its seed. So a declared key must be read by some stage of its kind, active or reported.
+- The active train declares the whole folder of models, since `-S model=` may name any family; no file in it counts as
   unused.
-- The stages of WHOLE_SECTIONS, of a second or two each, read something of every entry and declare whole sections.
-- The stages of TWICE are run with the demo's source and once more with files put by hand, and count as one.
+- The stages of WHOLE_SECTIONS, a second or two each, read part of every entry and declare whole sections.
+- The stages of TWICE run once with the demo's archives and once with files put by hand; both runs count together.
 """
 
 import ast

@@ -178,7 +178,7 @@ def test_params_are_checked_before_anything_else(index, stage):
 
 # ---- the computation above against DVC itself
 
-# Each is asked of DVC at once, which takes seconds to answer
+# The keys of one entry are changed together, for DVC takes seconds to answer
 CHANGES = [
     {"profile": "paper"},
     {"dataset": "covid", "profiles.paper.train.pretrained": False},

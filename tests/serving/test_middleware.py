@@ -1,4 +1,4 @@
-"""What stops a request before the application sees it, asked of an application that only reads what it is sent."""
+"""What stops a request before the application sees it, tried on an application that only reads what it is sent."""
 
 import asyncio
 from types import SimpleNamespace
