@@ -218,8 +218,8 @@ over the accuracies, in per cent: how often a true replication is *inconclusive*
 
 How often a true replication lies in the interval, in per cent: the range over the accuracies, by spread. Seeds *agree*
 on images where the better of two is right on each that the worse is right on; on others they are right independently.
-The interval takes the paper's images for others than ours. Where they are the same, or seeds agree on few images of a
-common test set, it is wider than needed.
+The interval assumes that the paper's images are not ours. Where they are the same and seeds spread little, or seeds
+agree on few images of a common test set, it is wider than needed.
 
 | design | our images | the paper's | seeds | {spreads} |
 |---|{"---:|" * (3 + len(SPREADS))}

@@ -171,7 +171,7 @@ def test_the_accuracy_is_the_recall_of_classes_by_support():
     assert "and accuracy 0.75" in reasons(numbers | {"test.accuracy": "0.75"})[0]
 
 
-@pytest.mark.parametrize(("recall", "expected"), [("0.90", 0), ("0.9", 0), ("0.80", 1), ("0.89", 1), ("0.91", 1)])
+@pytest.mark.parametrize(("recall", "expected"), [("0.90", 0), ("0.9", 0), ("0.80", 1), ("0.88", 1), ("0.92", 1)])
 def test_with_equal_classes_accuracy_and_macro_recall_are_one_number(recall, expected):
     numbers = EQUAL | {"test.accuracy": "0.90", "test.macro.recall": recall}
     found = reasons(numbers, CLASSES)
@@ -179,6 +179,12 @@ def test_with_equal_classes_accuracy_and_macro_recall_are_one_number(recall, exp
     for reason in found:
         assert reason.startswith("accuracy 0.90 is 0.895-0.905, macro recall 0.")
         assert reason.endswith("; with 250 images of each class the two are one number")
+
+
+@pytest.mark.parametrize("recall", ["0.89", "0.91"])
+def test_two_roundings_of_one_number_halfway_are_no_contradiction(recall):
+    """Computed in two ways, 0.895 or 0.905 may print up once and down once."""
+    assert reasons(EQUAL | {"test.accuracy": "0.90", "test.macro.recall": recall}, CLASSES) == []
 
 
 def test_with_other_classes_macro_recall_may_differ_and_weighted_may_not():
@@ -299,12 +305,9 @@ def test_the_subsets_are_no_more_than_the_whole():
 
 IMPOSSIBLE = {  # of lungcare's Table 3, what cannot be true beside the rest of its row
     "lungcare_b8_s240": {"test.accuracy", "test.macro.recall", "test.macro.precision", "test.macro.f1"},
-    "lungcare_b8_s480": {"test.accuracy", "test.macro.recall", "test.macro.precision", "test.macro.f1"},
+    "lungcare_b8_s480": {"test.accuracy", "test.macro.precision", "test.macro.f1"},
     "lungcare_b8_s640": {"test.accuracy", "test.macro.recall", "test.macro.precision", "test.macro.f1"},
-    "lungcare_b16_s480": {"test.accuracy", "test.macro.recall"},
-    "lungcare_b16_s640": {"test.accuracy", "test.macro.recall"},
     "lungcare_b32_s240": {"test.accuracy", "test.macro.recall", "test.macro.precision", "test.macro.f1"},
-    "lungcare_b32_s640": {"test.accuracy", "test.macro.recall"},
 }
 
 

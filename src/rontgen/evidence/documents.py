@@ -12,6 +12,7 @@ from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
 from rontgen.evidence import real_data, records, verdicts
+from rontgen.evidence.conclusions import conclusions
 from rontgen.evidence.published import load_papers
 from rontgen.evidence.real_data import SCORES, StudyEvidence
 from rontgen.reporting import model_cards, rendering
@@ -51,9 +52,9 @@ def render() -> dict[Path, str]:
     claims = verdicts.compare(papers, values, found, [])
     studies = real_data.gather(papers, values, claims, found)
     titles = {name: study.title for name, study in papers.studies.items()}
-    shared = {"titles": titles, "scores": SCORES, "conclusions": real_data.conclusions}
+    shared = {"titles": titles, "scores": SCORES, "conclusions": conclusions}
     headlines = [headline for study in studies if (headline := _headline(study))]
-    results = rendering.markdown("readme_results.md.j2", headlines=headlines)
+    results = rendering.markdown("readme_results.md.j2", headlines=headlines, departures=_departures(studies))
     pages = {
         README: _with_results(README.read_text(encoding="utf-8"), results),
         REAL_DATA: rendering.markdown("real_data.md.j2", studies=studies, **real_data.read_audits(), **shared),
@@ -69,6 +70,16 @@ def _headline(study: StudyEvidence) -> Headline | None:
         return None
     best = recorded.loc[recorded["paper"].astype(float).idxmax(), "run"]
     return Headline(study.name, recorded[recorded["run"] == best].to_dict("records"))
+
+
+def _departures(studies: list[StudyEvidence]) -> list[str]:
+    """What the data behind the records are, where they are not the papers'."""
+    trainings = [(study, training) for study in studies for training in study.trainings]
+    archives = [source for _, training in trainings for record in training.records for source in record.sources]
+    fewer = [
+        f"{study.name}: {text}" for study, training in trainings if (text := training.fewer_images(study.train_images))
+    ]
+    return list(dict.fromkeys([*archives, *fewer]))
 
 
 def _card(name: str, study: StudyEvidence, title: str) -> str:

@@ -145,8 +145,12 @@ def _other_numbers(cells: pd.DataFrame) -> list[str]:
     kinds = [(f"of all: {kind}", cells[cells.metric.str.startswith(prefix)]) for kind, prefix in KINDS.items()]
     groups = [("all", cells), *cells.groupby("study", sort=False), *kinds]
     counted = [(name, *counts(some.finding, FINDINGS).values(), len(some)) for name, some in groups]
-    why = "Described, not judged. Ours are means over the seeds as stated; a result is consistent where it lies in what"
-    return [why, "one more seed would give in 95 of 100 cases.", "", *_table(["", *FINDINGS, "numbers"], counted)]
+    return [
+        "Described, not judged. Ours are means over the seeds as stated, but of counts of the data those of the whole",
+        "public archive. A result is consistent where it lies in what one more seed would give in 95 of 100 cases.",
+        "",
+        *_table(["", *FINDINGS, "numbers"], counted),
+    ]
 
 
 def _headlines(headlines: dict[str, dict]) -> list[str]:
@@ -175,7 +179,10 @@ def _violations(claims: Claims, verdict: str) -> list[str]:
 
 
 def _all_numbers(cells: pd.DataFrame, cited: dict[tuple[str, str, str], str]) -> list[str]:
-    lines = ["Numbers in brackets are those of the lists above. Durations: claims_time.csv."]
+    lines = [
+        "Numbers in brackets are those of the lists above. Of `data.`, *ours* is the public archive's number, not that",
+        "of the images at hand. Durations: claims_time.csv.",
+    ]
     header = ["metric", "place", "paper", "its interval", "ours", "our interval", "difference", "finding", "reason"]
     shown = _printed(cells[~cells.metric.str.startswith("time.")])
     for run, some in shown.groupby("run", sort=False):

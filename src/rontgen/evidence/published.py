@@ -140,6 +140,13 @@ class Reading(_Entry):
         return self
 
 
+class Unpublished(_Entry):
+    """What a paper does not say, though results depend on it, and what no reading varies. runs: those concerned."""
+
+    what: Annotated[str, Field(min_length=1)]
+    runs: Annotated[list[str], Field(min_length=1)]
+
+
 class PublishedStudy(_Entry):
     """What one study publishes: about all of its runs, and about each; and how else it can be read.
 
@@ -150,6 +157,7 @@ class PublishedStudy(_Entry):
     title: Annotated[str, Field(min_length=1)]
     cells: list[Cell]
     readings: dict[str, Reading] = {}
+    unpublished: list[Unpublished] = []
     trained_as: dict[str, str] = {}
     runs: Annotated[dict[str, list[Cell]], Field(min_length=1)]
 
@@ -174,6 +182,8 @@ class PublishedStudy(_Entry):
                 raise ValueError(f"readings: expected names such as own_preprocessing, received {name!r}")
             if unknown := [run for run in reading.runs if run not in trained]:
                 raise ValueError(f"readings.{name}: expected runs of {', '.join(trained)}, received {unknown[0]!r}")
+        if unknown := [run for entry in self.unpublished for run in entry.runs if run not in trained]:
+            raise ValueError(f"unpublished: expected runs of {', '.join(trained)}, received {unknown[0]!r}")
         return self
 
     def trained(self, run: str) -> str:

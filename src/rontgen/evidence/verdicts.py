@@ -35,9 +35,9 @@ class Claims:
     spread, low, high (ours, and our 95% prediction interval), verdict, reason.
 
     cells: a row for each published number: study, run (or the study itself), metric, place, note, paper, paper_low,
-    paper_high, ours (the mean over the seeds as stated), low, high, difference (ours less the paper's), finding and
-    reason. The finding of a test accuracy is the verdict as stated. Numbers are float64 in the metric's own unit,
-    durations in seconds, NaN if missing.
+    paper_high, ours (the mean over the seeds as stated; of counts of the data, the public archive's), low, high,
+    difference (ours less the paper's), finding and reason. The finding of a test accuracy is the verdict as stated.
+    Numbers are float64 in the metric's own unit, durations in seconds, NaN if missing.
 
     violations: the relations that do not hold. headlines: by study, see published_counts.headline; none for one run.
     records: by run and reading, those that were judged. demo: in the demo profile a row for each run: run, images,

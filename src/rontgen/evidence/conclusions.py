@@ -1,0 +1,100 @@
+"""What follows from the records of a study, in words."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rontgen.core.sections import LEAKFREE
+from rontgen.core.vocabulary import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
+from rontgen.evidence.real_data import StudyEvidence
+
+# Seeds of a record that is complete; with fewer, spreads are known badly
+STANDARD_SEEDS = 5
+
+
+def conclusions(study: StudyEvidence) -> list[str]:
+    """A sentence or two for each finding, in Markdown."""
+    lines = [*_of_readings(study), *_of_the_unpublished(study)]
+    if study.between_runs:
+        lines.append(_of_runs(study.between_runs))
+    lines += [*_of_leaks(study), *(_of_gap(run, gap) for run, gap in study.gaps.items())]
+    return [*lines, *_of_shortcuts(study)]
+
+
+def _of_readings(study: StudyEvidence) -> Iterator[str]:
+    few = []
+    for run, rows in study.rows[study.rows["seeds"] > 0].groupby("run", sort=False):
+        judged, short = rows[rows["seeds"] > 2], rows[rows["seeds"] <= 2]
+        few += [f"`{run}`"] if judged.empty else [f"`{run}` ({_listed([reading])})" for reading in short["reading"]]
+        by_verdict = judged.groupby("verdict", sort=False)["reading"].agg(_listed)
+        each = "; ".join(f"{verdict} when read {readings}" for verdict, readings in by_verdict.items())
+        if {REPRODUCED, NOT_REPRODUCED} <= set(by_verdict.index):
+            yield f"The verdict on `{run}` depends on the reading: {each}."
+        elif len(by_verdict) > 1:
+            yield f"`{run}` is {each}."
+        elif len(judged) > 1:
+            yield f"`{run}` is {by_verdict.index[0]} under every reading: {by_verdict.iloc[0]}."
+        for row in judged[judged["verdict"] == INCONCLUSIVE].itertuples():
+            yield (
+                f"The {row.seeds} seeds of `{run}` ({_listed([row.reading])}) are too few, or too far apart, to "
+                f"decide: the interval for one more run is {row.low:.2f} to {row.high:.2f}."
+            )
+    if few:
+        yield f"One seed decides nothing, and two are too few; five are the standard. So far: {', '.join(few)}."
+
+
+def _listed(readings: Iterable[str]) -> str:
+    return ", ".join(f"*{reading.replace('_', ' ')}*" for reading in readings)
+
+
+def _of_the_unpublished(study: StudyEvidence) -> Iterator[str]:
+    for entry in study.unpublished:
+        if runs := [f"`{run}`" for run in entry.runs if run in study.runs]:
+            yield (
+                f"The paper does not say {entry.what} in {', '.join(runs)}. What came out rests on "
+                "[our choice](choices.md); no other was tried."
+            )
+
+
+def _of_runs(tested: dict[str, Any]) -> str:
+    ranked = sorted(tested["means"].items(), key=lambda item: -item[1])
+    (best, high), (worst, low) = ranked[0], ranked[-1]
+    verb = "differ" if tested["p"] < 0.05 else "do not differ"
+    weak = "; so few seeds show large differences alone" if tested["seeds"] < STANDARD_SEEDS else ""
+    return (
+        f"The {len(ranked)} runs, from `{best}` ({high:.3f}) to `{worst}` ({low:.3f}), {verb} by more than the seeds "
+        f"do (repeated-measures analysis of variance over {tested['seeds']} seeds with the Greenhouse-Geisser "
+        f"correction: F = {tested['f']:.2f}, p = {tested['p']:.2g}{weak})."
+    )
+
+
+def _of_leaks(study: StudyEvidence) -> Iterator[str]:
+    if not study.leaks or not study.leaks["test_any"]:
+        return
+    least = "at least " if study.leaks["test_unknown_patient"] else ""
+    worth = "" if study.gaps else " What that is worth is open: no run is recorded on a split without leaks."
+    yield (
+        f"Split as stated, with the seed of `params.yaml`, {least}{study.leaks['share']:.0%} of the test images have a "
+        f"copy, a near copy or another image of the same patient in training or validation.{worth}"
+    )
+
+
+def _of_gap(run: str, gap: dict) -> str:
+    accuracy = gap["metrics"]["accuracy"]
+    if "low" not in accuracy:
+        return f"What leaks are worth to `{run}` is open: one seed with them and one without show nothing."
+    measured = f"The leakage gap of `{run}` is {accuracy['gap']:+.3f} in accuracy"
+    shown = "no gap is shown" if accuracy["low"] <= 0 <= accuracy["high"] else "more than the seeds explain"
+    return f"{measured}, 95% interval {accuracy['low']:+.3f} to {accuracy['high']:+.3f}: {shown} ({gap['note']})."
+
+
+def _of_shortcuts(study: StudyEvidence) -> Iterator[str]:
+    scored = [one for one in study.trainings if not one.run.endswith(LEAKFREE)]
+    if not study.shortcuts or not scored:
+        return
+    border, thumbnail = (study.shortcuts["probes"][name]["roc_auc"] for name in ("border", "thumbnail"))
+    best = max(scored, key=lambda training: training.scores("ROC-AUC").mean())
+    yield (
+        f"Without the lungs, the outer tenth of the image alone predicts the class with a ROC-AUC of {border:.3f}; a "
+        f"16 × 16 thumbnail, lungs included, with {thumbnail:.3f}; `{best.run}` ({_listed([best.reading])}), the best "
+        f"of this study's runs, with {best.scores('ROC-AUC').mean():.3f}."
+    )

@@ -1,0 +1,106 @@
+"""What follows from records, in words, on made-up ones."""
+
+import numpy as np
+
+from made_up_studies import study, training
+from rontgen.evidence.conclusions import conclusions
+from rontgen.evidence.published import Unpublished
+from rontgen.evidence.real_data import compare_runs
+
+
+def test_a_verdict_depends_on_the_reading_where_two_contradict_each_other():
+    rows = [("run", "as_stated", 5, "not reproduced"), ("run", "own_preprocessing", 5, "reproduced")]
+    assert conclusions(study(rows)) == [
+        "The verdict on `run` depends on the reading: not reproduced when read *as stated*; reproduced when read "
+        "*own preprocessing*."
+    ]
+
+
+def test_an_undecided_reading_contradicts_none():
+    rows = [("run", "as_stated", 3, "inconclusive"), ("run", "own_preprocessing", 3, "reproduced")]
+    first, second = conclusions(study(rows))
+    assert first == "`run` is inconclusive when read *as stated*; reproduced when read *own preprocessing*."
+    assert second.startswith("The 3 seeds of `run` (*as stated*)")
+
+
+def test_readings_with_one_verdict_and_a_single_seed_are_told():
+    rows = [
+        ("run", "as_stated", 5, "reproduced"),
+        ("run", "smote", 5, "reproduced"),
+        ("x", "as_stated", 1, "?"),
+        ("y", "as_stated", 2, "?"),
+    ]
+    agree, single = conclusions(study(rows))
+    assert agree == "`run` is reproduced under every reading: *as stated*, *smote*."
+    assert single == "One seed decides nothing, and two are too few; five are the standard. So far: `x`, `y`."
+
+
+def test_a_reading_with_few_seeds_is_not_judged_beside_others():
+    rows = [("run", "as_stated", 5, "reproduced"), ("run", "smote", 1, "inconclusive")]
+    assert conclusions(study(rows)) == [
+        "One seed decides nothing, and two are too few; five are the standard. So far: `run` (*smote*)."
+    ]
+
+
+def test_seeds_that_are_too_far_apart_are_told():
+    assert conclusions(study([("run", "as_stated", 3, "inconclusive")])) == [
+        "The 3 seeds of `run` (*as stated*) are too few, or too far apart, to decide: the interval for one more "
+        "run is 0.59 to 1.00."
+    ]
+
+
+LEAKS = {"share": 0.42, "test_any": 42, "test_unknown_patient": 0}
+
+
+def test_the_share_of_leaks_says_of_which_split_and_whether_more_may_be():
+    (line,) = conclusions(study(leaks=LEAKS))
+    assert line.startswith(
+        "Split as stated, with the seed of `params.yaml`, 42% of the test images have a copy, a near"
+    )
+    assert line.endswith("What that is worth is open: no run is recorded on a split without leaks.")
+    (line,) = conclusions(study(leaks=LEAKS | {"test_unknown_patient": 3}))
+    assert ", at least 42% of" in line
+    assert conclusions(study(leaks=LEAKS | {"test_any": 0})) == []
+
+
+def test_a_gap_whose_interval_spans_zero_is_not_shown():
+    gap = {"metrics": {"accuracy": {"gap": 0.01, "low": -0.01, "high": 0.03}}, "note": "3 seeds each"}
+    share, line = conclusions(study(gaps={"run": gap}, leaks=LEAKS))
+    assert "open" not in share
+    assert line.startswith("The leakage gap of `run` is +0.010 in accuracy") and "no gap is shown" in line
+    gap["metrics"]["accuracy"]["low"] = 0.005
+    assert "more than the seeds explain" in conclusions(study(gaps={"run": gap}))[0]
+
+
+def test_a_gap_of_one_seed_is_not_quoted():
+    gap = {"metrics": {"accuracy": {"gap": -0.078}}, "note": "one seed each"}
+    (line,) = conclusions(study(gaps={"run": gap}, leaks={}))
+    assert line == "What leaks are worth to `run` is open: one seed with them and one without show nothing."
+
+
+def test_few_seeds_are_weak_evidence_of_a_difference():
+    def said(seeds):
+        rights = [(90, 91, 93, 92, 90), (70, 72, 71, 70, 73)]
+        tested = compare_runs([training(name, rights=part[:seeds]) for name, part in zip("ab", rights, strict=True)])
+        return conclusions(study(between_runs=tested))[0]
+
+    assert "differ by more than" in said(5) and "few" not in said(5)
+    assert said(3).endswith("; so few seeds show large differences alone).")
+
+
+def test_the_best_model_of_any_reading_is_compared_with_the_border_and_the_thumbnail():
+    probes = {name: {"roc_auc": auc} for name, auc in (("size", 0.99), ("border", 0.93), ("thumbnail", 0.97))}
+    trainings = [training(), training(reading="own", rights=(95, 96)), training("run_leakfree", rights=(99, 99))]
+    (line,) = conclusions(study(trainings=trainings, shortcuts={"probes": probes}))
+    auc = np.mean(trainings[1].scores("ROC-AUC"))
+    assert "0.930; a 16 × 16 thumbnail, lungs included, with 0.970" in line
+    assert line.endswith(f"`jitet_mobilenetv2` (*own*), the best of this study's runs, with {auc:.3f}.")
+
+
+def test_what_a_paper_does_not_say_of_a_recorded_run_is_said():
+    unpublished = [Unpublished(what="which layers follow", runs=["jitet_mobilenetv2", "other"])]
+    assert conclusions(study(trainings=[training()], unpublished=unpublished)) == [
+        "The paper does not say which layers follow in `jitet_mobilenetv2`. What came out rests on "
+        "[our choice](choices.md); no other was tried."
+    ]
+    assert conclusions(study(unpublished=unpublished)) == []
