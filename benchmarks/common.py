@@ -1,4 +1,4 @@
-"""What the rows of the benchmark share: how two ways are timed in turn, and the images they work on."""
+"""What the rows of the benchmark share: how two alternatives are timed in turn, and the images they work on."""
 
 import multiprocessing
 import statistics
@@ -17,7 +17,7 @@ from rontgen.data import phantom
 
 @dataclass(frozen=True)
 class Measured:
-    """ours, peer: in the row's unit. ratio: ours over the peer's. note: what the row cannot say beforehand."""
+    """ours, peer: in the row's unit. ratio: ours over the peer's. note: what only the measurement can tell."""
 
     ours: float
     peer: float
@@ -27,7 +27,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table. target: the ratio wanted at least, or, where `at_least` is false, at most.
+    """A line of the table. target: the lowest ratio wanted, or the highest where `at_least` is false.
 
     measure: called in a process of its own, with the path of the originals or None.
     """
@@ -41,7 +41,7 @@ class Row:
 
 
 def in_turn(ours: Callable[[], float], peer: Callable[[], float], repeats: int, warm_up: bool = True) -> Measured:
-    """Call both alternately; the medians of what they return, and of the ratios of neighbours."""
+    """Call both alternately; returns the medians of what they return, and of the ratios within each pair of calls."""
     if warm_up:
         ours(), peer()
     pairs = [(ours(), peer()) for _ in range(repeats)]
@@ -65,7 +65,7 @@ def drain(values: Iterable) -> None:
 
 
 def in_process(function: Callable, *arguments):
-    """What a function of a module returns in a fresh process, whose memory is its own."""
+    """What a module-level function returns in a fresh process with its own memory."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
@@ -82,7 +82,7 @@ def settings() -> params.Params:
 
 
 def threads() -> int:
-    """Of one operation: as the profile at the papers' sizes has them."""
+    """Threads of one operation, as in the profile with the papers' sizes."""
     return settings().profiles["paper"].threads
 
 

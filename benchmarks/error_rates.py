@@ -1,7 +1,7 @@
 """Simulate how often the rule of rontgen.evidence.replication errs: `python -m benchmarks.error_rates`, 3 minutes.
 
-It writes docs/error-rates.md. The intervals are of the code that judges the papers. Every case has its own seed, so
-that the same code writes the same page.
+It writes docs/error-rates.md. The intervals come from the code that judges the papers. Every case has its own seed, so
+the same code writes the same page.
 """
 
 import itertools
@@ -25,8 +25,8 @@ RUNS = 50_000
 WANTED = (93, 98)  # per cent of true replications inside
 LINE = "\n"
 
-# Right answers of our seeds, int (runs, seeds), of a paper, int (runs,), and distinct test images, from a generator and
-# the accuracy of each run, float (runs, seeds + 1), the paper's last
+# Takes a generator and the accuracy of each run, float (runs, seeds + 1), the paper's last. Returns right answers of
+# our seeds, int (runs, seeds), and of a paper, int (runs,), and the number of distinct test images
 Test = Callable[[np.random.Generator, np.ndarray], tuple[np.ndarray, np.ndarray, float]]
 
 
@@ -42,8 +42,9 @@ def rates(
 ) -> dict[str, float]:
     """How often a published accuracy is inside, inconclusive and not reproduced, in per cent.
 
-    size, published_size: test images of ours and of the paper. spread: the standard deviation between seeds, normal and
-    clipped to 0 and 1. accuracy: the mean of the paper's protocol. lower: how far ours is below it. runs: simulated.
+    size, published_size: test images of ours and of the paper. spread: the standard deviation between seeds, which are
+    normal and clipped to 0 and 1. accuracy: the mean of the paper's protocol. lower: how far ours is below it. runs:
+    how many are simulated.
     """
     case = [size, published_size, seeds, *(round(1000 * value) for value in (spread, accuracy, lower)), runs]
     random = np.random.default_rng(case)
@@ -69,10 +70,10 @@ def apart(size: int, published_size: int) -> Test:
 
 
 def official(size: int, agreed: float, same: bool) -> Test:
-    """All seeds are tested on the same images, and the paper too, or on as many others.
+    """All seeds are tested on the same images; the paper is tested on them too, or on as many others.
 
-    agreed: the part of the images that are hard or easy for all seeds alike, so that the better seed is right on each
-    that the worse one is right on. On the rest the seeds are right independently.
+    agreed: the share of images that are hard or easy for all seeds alike, so that a better seed is right wherever a
+    worse one is. On the rest, the seeds are right independently of each other.
     """
     decided = round(agreed * size)
 
@@ -98,10 +99,10 @@ def redrawn(size: int, archive: int) -> Test:
 
 
 def nested(random: np.random.Generator, accuracies: np.ndarray, images: int) -> np.ndarray:
-    """Right answers of runs on the same images, where the better is right on each that the worse is right on.
+    """Right answers of runs on the same images, where a better seed is right wherever a worse one is.
 
-    accuracies: float (runs, seeds). Returns int (runs, seeds). From the worst seed on, each has right what the one
-    before has, and of the rest what it is better by.
+    accuracies: float (runs, seeds). Returns int (runs, seeds). From the worst seed on, each gets right what the one
+    before got right, plus the part of the rest by which it is better.
     """
     order = np.argsort(accuracies, axis=1)
     ranked = np.take_along_axis(accuracies, order, axis=1)
@@ -158,7 +159,7 @@ def other_row(name: str, size: int, published_size: int, seeds: int, test: Test)
 
 
 def summary(inside: dict[tuple, float]) -> str:
-    """What the first table comes to. inside: per cent by (size, seeds, spread, accuracy)."""
+    """A summary of the first table. inside: per cent by (size, seeds, spread, accuracy)."""
     least, most = WANTED
     outside = {case: value for case, value in inside.items() if not least <= round(value) <= most}
     lines = [
@@ -178,7 +179,7 @@ def summary(inside: dict[tuple, float]) -> str:
 
 
 def known(size: int, accuracy: float) -> float:
-    """The per cent of results that the most probable counts hold, as few of them as hold 95%."""
+    """The per cent of results covered by the most probable counts, with as few counts as it takes to cover 95%."""
     held = np.cumsum(np.sort(binom.pmf(np.arange(size + 1), size, accuracy))[::-1])
     return 100 * held[np.argmax(held >= replication.LEVEL)]
 

@@ -31,7 +31,7 @@ class Clock:
 
 
 def fit_ours(model, train_set, validation_set, train, unfrozen_layers=None, augmentation=None):
-    """training.fit, with DVCLive in a repository and a file of its progress. Its result and when each epoch ended."""
+    """training.fit, with DVCLive in a repository and a progress file. Returns its result and when each epoch ended."""
     from rontgen.training import callbacks, protocol
 
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
@@ -92,7 +92,7 @@ HEAD_SIZE, HEAD_TRAIN, HEAD_VALIDATION, HEAD_PEER_EPOCHS = 224, 800, 100, 3
 def head() -> Measured:
     """Seconds of covid_hybrid_resnet50_lstm: 15 epochs of its 800 + 100 images, the backbone frozen, from a file.
 
-    The peer's epochs are alike, so that three of them are enough.
+    The peer's epochs all take the same time, so three of them are enough.
     """
     import keras
 
@@ -122,7 +122,7 @@ def head() -> Measured:
         plain, ends = model(), []
         plain.get_layer("resnet50").trainable = False
         plain.compile(keras.optimizers.Adam(train.learning_rate), "binary_crossentropy", metrics=["accuracy"])
-        # the same order of the same batches, for the metrics to be the same
+        # the same batches in the same order, so that the metrics are the same
         batches = Batches(train_set, train.batch_size, sigmoid=True, seed=train.seed)
         each = keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: batches.start_epoch(epoch),
@@ -163,7 +163,7 @@ FROZEN_TRAIN, FROZEN_VALIDATION = 128, 32
 def frozen() -> Measured:
     """Seconds of an epoch of smatika_vgg16 in bfloat16, augmented, its backbone frozen, against float32.
 
-    An epoch is 128 + 32 images of 224 px; of each training the second epoch counts, for the first compiles.
+    An epoch is 128 + 32 images of 224 px; the second epoch of each training counts, because the first compiles.
     """
     import keras
 
@@ -220,7 +220,7 @@ OPTION_CASES = [
 
 
 def options() -> list[dict]:
-    """Of each case and option: seconds of an epoch without validation, and what the first takes above that."""
+    """For each case and option: seconds of an epoch without validation, and how much longer the first takes."""
     rows = []
     for name, size, count, batch, epochs in OPTION_CASES:
         images, labels = chests(min(count, 64), size)

@@ -1,6 +1,6 @@
 """Who is a patient of `chest_xray`? Measure it on Kaggle's archive and write docs/patients.md.
 
-`python -m benchmarks.patients ARCHIVE`: half a minute; it needs the zip alone.
+`python -m benchmarks.patients ARCHIVE`: half a minute; it needs only the zip.
 """
 
 import argparse
@@ -32,7 +32,7 @@ STUDY = "jitet"  # whose split is by image
 
 @dataclass(frozen=True)
 class Pairs:
-    """How well pairs of images agree that share a number, and the same first images with another number's second.
+    """How well pairs with one number agree, and the same first images paired with a second image of another number.
 
     Both float (N,), in the same order.
     """
@@ -85,8 +85,8 @@ def main() -> None:
 def list_images(path: Path) -> pd.DataFrame:
     """The images of a zip in the layout chest_xray: what splits.assign takes, and series, number and serial.
 
-    series: one of SERIES, or "" for another file name. number: the patient's in it. serial: the image's, of a
-    pneumonia. Both are -1 where the name has none.
+    series: one of SERIES, or "" for another file name. number: the patient's number in the series. serial: the number
+    of a pneumonia image. Both are -1 where the name has none.
     """
     with Archive(path) as archive:
         listed = layouts.read("chest_xray", archive).images
@@ -111,7 +111,7 @@ def list_images(path: Path) -> pd.DataFrame:
 
 
 def by_number_alone(patients: pd.Series) -> pd.Series:
-    """Patients as they are often taken: the number of a pneumonia without its pathogen."""
+    """Patients as they are often identified: by the number of a pneumonia image, without the pathogen."""
     return patients.map(lambda patient: re.sub(r"_(bacteria|virus)$", "", patient))
 
 
@@ -163,7 +163,7 @@ def orders(images: pd.DataFrame) -> list[dict]:
 
 
 def in_both(images: pd.DataFrame) -> list[dict]:
-    """What stands in both folders, by number and pathogen and by number alone; and numbers of two pathogens."""
+    """What both folders contain, by number and pathogen and by number alone; and numbers with both pathogens."""
     folder = {name: images[images["folder"] == name] for name in ("train", "test")}
     ill = {name: rows[rows["series"].isin(PATHOGENS)] for name, rows in folder.items()}
     normal = {name: set(rows["patient"]) - set(ill[name]["patient"]) - {""} for name, rows in folder.items()}
@@ -180,7 +180,7 @@ def in_both(images: pd.DataFrame) -> list[dict]:
 
 
 def copy_rows(images: pd.DataFrame) -> list[dict]:
-    """Whose an image is that repeats an earlier one bit for bit."""
+    """How often an image that repeats an earlier one bit for bit has the same number and pathogen."""
     pairs = near_duplicates.find_exact(images)
     first, second = (images.iloc[pairs[side]].reset_index(drop=True) for side in ("first", "second"))
     ill = first["series"].isin(PATHOGENS) & second["series"].isin(PATHOGENS)
@@ -204,7 +204,7 @@ def two_pathogens(images: pd.DataFrame) -> set[int]:
 
 
 def correlations(thumbnails: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of each image with each: uint8 (N, H, W) to float32 (N, N)."""
+    """Pearson's correlation of every pair of images: uint8 (N, H, W) to float32 (N, N)."""
     pixels = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
     pixels -= pixels.mean(axis=1, keepdims=True)
     pixels /= np.linalg.norm(pixels, axis=1, keepdims=True)
@@ -231,7 +231,7 @@ def draw_pairs(images: pd.DataFrame, agreement: np.ndarray, first: str, second: 
 
 
 def pair_rows(images: pd.DataFrame, agreement: np.ndarray) -> list[dict]:
-    """The medians of each kind of pair beside those with another number, and how often the own number agrees more."""
+    """The median of each kind of pair, with the same number and with another, and how often the same agrees more."""
     kinds = {
         "two pathogens": ("bacteria", "virus"),
         "bacteria both": ("bacteria", "bacteria"),
@@ -255,14 +255,14 @@ def pair_rows(images: pd.DataFrame, agreement: np.ndarray) -> list[dict]:
 
 
 def median(values: np.ndarray) -> str:
-    """With its 95% percentile bootstrap interval."""
+    """The median with its 95% percentile bootstrap interval."""
     resamples = np.random.default_rng(SEED).choice(values, (RESAMPLES, len(values)))
     low, high = np.percentile(np.median(resamples, axis=1), [2.5, 97.5])
     return f"{np.median(values):.3f} ({low:.3f}–{high:.3f})"
 
 
 def nearest_rows(images: pd.DataFrame, agreement: np.ndarray) -> list[dict]:
-    """How often the image that agrees most is of the own number, for every image whose number has another one there."""
+    """How often the image that agrees most has the same number, for every image whose number has another one there."""
     result = []
     for first in PATHOGENS:
         for second in PATHOGENS:
@@ -281,7 +281,7 @@ def nearest_rows(images: pd.DataFrame, agreement: np.ndarray) -> list[dict]:
 
 
 def nearest(images: pd.DataFrame, agreement: np.ndarray, first: str, second: str) -> tuple[int, int, float]:
-    """Images of `first` whose nearest image of `second` is of their number, those that could, and the share by chance.
+    """Images of `first` whose nearest image of `second` has their number, images that could, and the share by chance.
 
     An image is not compared with itself.
     """

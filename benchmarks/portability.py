@@ -1,7 +1,7 @@
-"""Where a training's bytes part between instruction sets: `python -m benchmarks.portability`.
+"""Where a training's bytes diverge between instruction sets: `python -m benchmarks.portability`.
 
-Each way of limiting the instructions is a process of its own on the same images and seeds, and is compared with this
-machine's default, tensor after tensor in the order in which a training makes them.
+Each way of limiting the instructions runs in its own process on the same images and seeds, and is compared with this
+machine's default, tensor by tensor in the order in which a training computes them.
 """
 
 import hashlib
@@ -25,8 +25,8 @@ MODELS = {"cnn4": 34, "resnet50v2": 32, "vgg16": 32, "lstm": 32}  # sizes in pix
 STEPS, BATCH = 10, 32
 PRICED = ("cnn4", "mobilenetv2", "resnet50v2")
 
-# Environment variables of each process. oneDNN computes convolutions and products of matrices, XLA the augmentation;
-# what is left is Eigen's, which TensorFlow compiles once for all processors
+# Environment variables of each process. oneDNN computes convolutions and matrix products, XLA the augmentation; the
+# rest is done by Eigen, which TensorFlow compiles once for all processors
 WAYS = {
     "default": {},
     "default, again": {},
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def probe(name: str) -> dict:
-    """The SHA-256 of each tensor of a model's training, in order, and a thousand of its last weights."""
+    """The SHA-256 of each tensor of a model's training, in order, and a thousand of its final weights."""
 
     from rontgen.models.build import build_model
     from rontgen.training import augmentation, determinism
@@ -83,7 +83,7 @@ def probe(name: str) -> dict:
         for start in range(0, len(images), BATCH)
     ]
     digests["augmented images"] = _digest(*moved)
-    # from here on of the images as they are, lest the augmentation's difference hides another
+    # from here on the images are not augmented, so that a difference in the augmentation cannot hide another
     digests |= _outputs(model, images[:BATCH])
     model.compile("adam", "binary_crossentropy" if model.output_shape[-1] == 1 else "sparse_categorical_crossentropy")
     for step in range(STEPS):
@@ -110,11 +110,11 @@ def price(name: str) -> float:
 
 
 def _outputs(model, images: np.ndarray) -> dict[str, str]:
-    """The SHA-256 of the output of each layer, those inside a backbone too, in their order."""
+    """The SHA-256 of the output of each layer, in order, including those inside a backbone."""
     import keras
 
     layers = model.layers[1:]
-    # a backbone's own output is that of its own input; here it is what the next layer receives
+    # a backbone's own output belongs to its own input; the one needed here is what the next layer receives
     outputs = [
         layers[place + 1].input if isinstance(layer, keras.Model) else layer.output
         for place, layer in enumerate(layers)

@@ -1,4 +1,4 @@
-"""Decoding, SMOTE, and what DVC takes to find that nothing is to be done."""
+"""Decoding, SMOTE, and how long DVC takes to find that there is nothing to do."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from PIL import Image
 
 from .common import Measured, Row, in_process, in_turn, memory, seconds
 
-# The width and height of every tenth of 120 originals of the pneumonia archive, by their number of pixels
+# The width and height of every tenth of 120 originals of the pneumonia archive, in order of their number of pixels
 ORIGINAL_SIZES = [
     (1000, 464), (1048, 552), (992, 712), (1032, 744), (1144, 736), (1234, 778), (1248, 848), (1288, 888),
     (1334, 1102), (1422, 1186), (1782, 1460), (2008, 2096),
@@ -84,14 +84,14 @@ SMOTE_IMAGES, SMOTE_SIZE, SMOTE_SMALLER = 4000, 150, 1038
 
 
 def smote() -> Measured:
-    """MiB that SMOTE takes above its input. The share of the smaller class is that of the pneumonia archive."""
+    """MiB that SMOTE needs beyond its input. The share of the smaller class is that of the pneumonia archive."""
     ours, our_rows = in_process(smote_memory, "ours")
     peer, peer_rows = in_process(smote_memory, "peer")
     return Measured(ours, peer, ours / peer, "the same rows" if our_rows == peer_rows else "OTHER ROWS")
 
 
 def smote_memory(whose: str) -> tuple[float, str]:
-    """The largest memory of SMOTE, in MiB above what the process had with its input; a hash of the new images."""
+    """The peak memory of SMOTE, in MiB above what the process used with its input; a hash of the new images."""
     from imblearn.over_sampling import SMOTE
 
     from rontgen.data.smote import smote
@@ -101,7 +101,7 @@ def smote_memory(whose: str) -> tuple[float, str]:
     classes = np.repeat(np.array(["NORMAL", "PNEUMONIA"], dtype=object), [SMOTE_SMALLER, SMOTE_IMAGES - SMOTE_SMALLER])
     if whose == "peer":
         images = images.reshape(SMOTE_IMAGES, -1).astype(np.float32)
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the largest memory until now
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak memory
     before = memory("VmRSS")
     if whose == "ours":
         new = smote(images, classes, np.arange(SMOTE_IMAGES).astype(str), seed=7).images
@@ -137,7 +137,7 @@ def nothing_to_do() -> Measured:
 
 
 def finish(folder: Path) -> int:
-    """A copy of this repository with a stand-in for each output, which DVC takes for right; the number of stages."""
+    """Copy this repository, with stand-ins that DVC accepts for all outputs; returns the number of stages."""
     from dvc.repo import Repo
 
     for name in subprocess.check_output(["git", "ls-files"], text=True).splitlines():
@@ -146,7 +146,7 @@ def finish(folder: Path) -> int:
         shutil.copy(name, target)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     with chdir(folder), warnings.catch_warnings(), Repo() as repo:
-        warnings.simplefilter("ignore")  # DVC's own, of pygtrie
+        warnings.simplefilter("ignore")  # from DVC's own use of pygtrie
         stages = list(repo.index.stages)
         for out in (out for stage in stages for out in stage.outs):
             path = Path(out.fs_path)

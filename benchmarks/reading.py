@@ -1,4 +1,4 @@
-"""How fast images reach the training: augmented, as they are, and how much memory that takes."""
+"""How fast images reach the training, augmented or as they are, and how much memory that takes."""
 
 import tempfile
 from pathlib import Path
@@ -30,7 +30,7 @@ def augmented(channels: int) -> Measured:
     on_device = tf.function(lambda pixels, amounts: layer([pixels, amounts], training=True))
 
     def ours() -> float:
-        # as arrays, for the peer gives arrays too
+        # as arrays, because the peer gives arrays too
         return len(images) / seconds(
             lambda: drain(on_device(*batches[index][0]).numpy() for index in range(len(batches)))
         )
@@ -50,7 +50,7 @@ def augmented(channels: int) -> Measured:
 
 
 def fed(kind: str) -> Measured:
-    """224-px images per second, shuffled, not augmented: memory-mapped against files of JPEG or PNG."""
+    """224-px images per second, shuffled, not augmented: memory-mapped against JPEG or PNG files."""
     import keras
 
     images, labels = chests(64, 224)
@@ -77,8 +77,8 @@ def fed(kind: str) -> Measured:
 def memory_of_an_epoch() -> Measured:
     """MiB of anonymous memory in an epoch of `fit` over 10,000 images of 640 px, against the size of their array.
 
-    The model has one weight, so that all 313 batches are read and their way into `fit` is whole; the activations of a
-    CNN of that size are no matter of the input.
+    The model has one weight: all 313 batches are read and go all the way into `fit`, but the activations of a CNN of
+    that size, which have nothing to do with the input, are left out.
     """
     import keras
 

@@ -1,7 +1,7 @@
-"""Measure ourselves against named peers, print the table and write it to docs/performance.md: `make bench`.
+"""Measure our code against named peers, print the table and write it to docs/performance.md: `make bench`.
 
-Each row is measured in a process of its own, ours and the peer's in turn, so that the ratio is of one machine in one
-run; seconds alone say little on another.
+Each row is measured in a process of its own, ours and the peer's in turn, so that the ratio comes from one machine and
+one run; seconds alone say little about another machine.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def line(row: Row, measured: Measured) -> str:
 
 
 def option_lines(rows: list[dict]) -> list[str]:
-    """A line for each option of each case: its epoch over that of the case as it is."""
+    """A line for each option of each case: its epoch time over that of the case without options."""
     lines = [
         "| model | pixels | option | epoch | ratio of epochs | first epoch, more |",
         "|---|---:|---|---:|---:|---:|",
@@ -88,7 +88,7 @@ def machine() -> str:
 
 
 def write(lines: list[str]) -> None:
-    """Put the lines between the marks of the page."""
+    """Put the lines between the markers on the page."""
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
     with replacing(PAGE) as path:

@@ -1,7 +1,7 @@
-"""Load the page's JSON interface on loopback: `python -m benchmarks.serving --run active`, once the run is exported.
+"""Load-test the page's JSON interface: `python -m benchmarks.serving --run active`, once the run is exported.
 
-It starts a server of its own, sends it test images from several clients at once, and stops it. The bare model's time is
-of the same pictures in one process without HTTP.
+It starts its own server on loopback, sends it test images from several clients at once, and stops it. The bare model is
+timed on the same pictures in one process without HTTP.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def test_files(name: str) -> list[bytes]:
-    """The test images of a run, as they lie in their archives."""
+    """The test images of a run, as they are stored in their archives."""
     run = runs.load_run(name)
     manifest = arrays.read_split(run.image_set.study)
     test = manifest[manifest["subset"] == "test"].head(100)
@@ -81,7 +81,7 @@ def test_files(name: str) -> list[bytes]:
 
 
 def load(address: str, files: list[bytes], clients: int, requests: int) -> tuple[list[float], float, int]:
-    """The seconds of each request, of all, and how many did not get 200."""
+    """The seconds of each request and of all together, and how many did not get 200."""
     seconds, failed = [], 0
     local = threading.local()
 
@@ -101,7 +101,7 @@ def load(address: str, files: list[bytes], clients: int, requests: int) -> tuple
 
 
 def bare_seconds(run: str, kind: str, files: list[bytes]) -> float:
-    """The median seconds in which a predictor answers one picture, without HTTP."""
+    """The median seconds that a predictor takes for one picture, without HTTP."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     predictor = open_predictors([Trained.in_workspace(run)], kind)[run]
     seconds = []

@@ -1,11 +1,11 @@
-"""Run stages, one after the other, and write what each opened, imported and read of params.yaml to a JSON file, a list.
+"""Run stages one after the other, and write a JSON list of what each opened, imported and read of params.yaml.
 
 python tests/audit.py FINDINGS.json "stages/train.py --run active" "stages/evaluate.py --run active"
 
-All run in one process, for Keras takes seconds to import; but every stage imports the modules of `rontgen` anew.
+All run in one process, because Keras takes seconds to import; but every stage imports the modules of `rontgen` anew.
 
 - opened: files inside the working folder; fingerprinted: those that `protocol.fingerprint` opened. What native code
-  opens past Python (TensorFlow, HDF5) is not seen.
+  (TensorFlow, HDF5) opens without Python is not seen.
 - modules: the files of the modules of `rontgen` that were imported.
 - params: the keys of params.yaml, down to single values, on which the script's work depends.
 
@@ -48,7 +48,7 @@ WHOLE = ("__dict__", "model_dump", "model_dump_json", "model_copy")
 
 
 def has_fields(value):
-    """Whether it is a dataclass or a section of params.yaml; looks at its type, for the object records its reads."""
+    """Whether it is a dataclass or a section of params.yaml; looks at its type, as the object records its reads."""
     return hasattr(type(value), "__dataclass_fields__") or hasattr(type(value), "model_fields")
 
 
@@ -106,12 +106,12 @@ def dependencies(load, values, errors):
     for _, group in itertools.groupby(changes(values), lambda change: change[0].split(".")[:2]):
         group = list(group)
         if len(group) > 1 and not any(after != before for after in changed_together(group, load, errors)):
-            continue  # most sections have nothing to do with a run: one load tells for all of their keys
+            continue  # most sections have nothing to do with a run: one load shows that for all their keys
         for key, holder, name, others in group:
             original = holder[name]
             for other in others:
                 holder[name] = other
-                # a value that fits nowhere, such as a name of nothing, tells nothing
+                # an invalid value, such as an unknown name, shows nothing
                 with contextlib.suppress(KeyError, AttributeError, TypeError, errors):
                     after = leaves(load())
                     for path, leaf in before.items():
@@ -147,8 +147,8 @@ def is_running(function, file):
 
 
 def in_fingerprint():
-    """Whether it is `protocol.fingerprint` that reads. It takes in all there is, to tell whether a killed training may
-    go on: a guard, on which no result depends."""
+    """Whether `protocol.fingerprint` is reading. It reads everything there is, to decide whether a killed training may
+    go on: a guard on which no result depends."""
     return is_running("fingerprint", "protocol.py")
 
 
@@ -160,7 +160,7 @@ class Audit:
         self.params = None
 
     def hook(self, event, arguments):
-        if event == "open" and not isinstance(arguments[0], int):  # a number is a file that is open already
+        if event == "open" and not isinstance(arguments[0], int):  # a number is an already open file
             if is_running("rmtree", "shutil.py"):  # it opens folders by names that are not relative to this one
                 return
             (self.fingerprinted if in_fingerprint() else self.opened).add(os.fsdecode(arguments[0]))
@@ -187,7 +187,7 @@ class Audit:
     def recorded_load(self, load):
         def recorded(*arguments):
             if any(isinstance(argument, self.params.Params) for argument in arguments):
-                return load(*arguments)  # what it reads of them counts by itself
+                return load(*arguments)  # what it reads of them is recorded anyway
             self.is_loading, read = True, self.params.load
             loaded = load(*arguments)
             values = read()
@@ -219,7 +219,7 @@ class Audit:
         """Record the keys behind one attribute, or behind all of them where the object is copied or written out."""
         _, path, found = self.known[id(instance)]
         top = path if name in WHOLE else (*path, name)
-        # where the attribute is another section, what is then read of that one counts
+        # where the attribute is another section, only what is then read of that section counts
         if name not in WHOLE and any(has_fields(child) for _, child in walk(value)):
             return
         keys = {key for leaf, keys in found.items() if leaf[: len(top)] == top for key in keys}
@@ -241,7 +241,7 @@ def is_ours(module):
 
 
 def inside(paths):
-    """Those in the working folder, relative to it."""
+    """The paths in the working folder, relative to it."""
     root = Path.cwd().resolve()
     resolved = {Path(path).resolve() for path in paths}
     return sorted(path.relative_to(root).as_posix() for path in resolved if path.is_relative_to(root))

@@ -2,7 +2,7 @@
 
 Works in a copy of the repository with a smaller demo and a DVC cache of its own. One run without a kill gives the
 SHA-256 of every output in dvc.lock, measured times excepted, and how long each stage takes. Then, for each kill: the
-outputs of one stage are forgotten, also by the cache, `dvc repro` is started and killed, and started again.
+outputs of one stage are removed, from the cache too; `dvc repro` is started, killed, and started again.
 """
 
 import argparse
@@ -27,15 +27,15 @@ from ruamel.yaml import YAML
 from tqdm import tqdm
 
 ROOT = Path(__file__).parents[1]
-# What stages wrote and git keeps
+# Stage outputs that git tracks
 RESULTS = ("metrics/", "plots/", "dvc.lock", "data/predictions/")
 STAGES = ("download", "preprocess", "balance", "train", "evaluate")
-# What is killed: the stage's process; it and dvc; dvc, when the stage has ended and dvc takes its outputs
+# What is killed: the stage's process; that and dvc; or dvc alone, when the stage has ended and dvc stores its outputs
 KINDS = ("stage", "both", "dvc")
 POLL = 0.02  # seconds
 PROGRESS = Path("models/resume/active.npz")
 
-# Enough epochs that some can be killed, few and small images, and SMOTE, so that balance has work
+# Enough epochs that some can be killed, few and small images, and SMOTE, so that balance has work to do
 SMALLER = {
     "balance: none ": "balance: smote ",
     "model: resnet50v2 ": "model: simple_rnn ",
@@ -44,7 +44,7 @@ SMALLER = {
     "        train: 128\n        validation: 32\n": "        train: 40\n        validation: 12\n",
 }
 
-# What docs/reliability.md tells the user to do, by the words of DVC's error that it is for
+# What docs/reliability.md tells the user to do, keyed by words from the DVC error that it remedies
 REMEDIES = {
     "Unable to read RWLock-file": ["rm", ".dvc/tmp/rwlock"],
     "it is being blocked by": ["rm", ".dvc/tmp/rwlock"],
@@ -58,7 +58,7 @@ TIMES = ("time.json", "claims_time.csv")
 
 @dataclass(frozen=True)
 class Kill:
-    """moment: as a share of the time that what is killed works. trained: counted from the first epoch saved."""
+    """moment: a share of the running time of what is killed. trained: the moment counts from the first saved epoch."""
 
     stage: str
     kind: str
@@ -68,7 +68,7 @@ class Kill:
 
 @dataclass
 class Spans:
-    """When a stage began, saved its first epoch, and ended, and when dvc had taken its outputs, in seconds."""
+    """When a stage began, saved its first epoch, and ended, and when dvc had stored its outputs, in seconds."""
 
     begin: float
     epoch: float = 0.0
@@ -92,7 +92,7 @@ class Pipeline:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        # Nothing of the user's DVC configuration, which may name a shared cache
+        # None of the user's DVC configuration, which may name a shared cache
         settings = {name: str(folder / ".dvc/tmp" / name) for name in ("DVC_GLOBAL_CONFIG_DIR", "DVC_SITE_CACHE_DIR")}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = os.environ | settings | {
@@ -201,7 +201,7 @@ class Pipeline:
         return spans
 
     def _forget(self, stage: str) -> None:
-        """Remove a stage's outputs, and what the cache has of them, so that it must run again."""
+        """Remove a stage's outputs, from the cache too, so that the stage must run again."""
         lock = self._lock()
         for out in lock[next(name for name in lock if name.split("@")[0] == stage)]["outs"]:
             path, cache = self.folder / out["path"], self.folder / ".dvc/cache/files/md5"
@@ -219,7 +219,7 @@ class Pipeline:
                 run.unlink()
 
     def _start_and_kill(self, kill: Kill) -> bool:
-        """Whether the kill met what it was for: on a busy machine it may have ended before."""
+        """Whether the kill hit its target: on a busy machine, that may have ended before."""
         self._forget(kill.stage)
         dvc, span = self._dvc(), self.spans[kill.stage]
         while not (processes := _processes(dvc, kill.stage)):
@@ -275,7 +275,7 @@ def _stages(dvc: subprocess.Popen) -> dict[str, list[psutil.Process]]:
             for argument in " ".join(process.cmdline()).split():
                 if argument.startswith("stages/"):
                     found.setdefault(Path(argument).stem, []).append(process)
-    except psutil.NoSuchProcess:  # it ended while it was looked at
+    except psutil.NoSuchProcess:  # it ended during the inspection
         pass
     return found
 

@@ -13,11 +13,11 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 
-# What a stage opens, and what it leaves behind, is looked at file by file: what Python compiles would be among it
+# Tests look file by file at what a stage opens and leaves behind: compiled Python files would be among those
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 sys.dont_write_bytecode = True
 
-# git needs to know who commits, and so does `dvc exp run`; a fresh machine does not say
+# git and `dvc exp run` need to know who commits; on a fresh machine that is not configured
 IDENTITY = {f"GIT_{who}_{what}": "tests@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 os.environ |= IDENTITY
 
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path not in slow)
 
 
-# What stages wrote and git keeps, and what is only read
+# Stage outputs that git tracks, and what is only read
 WRITTEN = ("dvc.lock", "results/", "metrics/", "plots/", "docs/", "data/predictions/")
 
 
@@ -88,7 +88,7 @@ def without_identity(tmp_path, monkeypatch):
     home.mkdir()
     for name in (*IDENTITY, "EMAIL", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL"):
         monkeypatch.delenv(name, raising=False)
-    # and where git cannot make up an e-mail from the name of the host
+    # and where git cannot make up an e-mail from the host name
     guess_nothing = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}
     for name, value in ({"HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1"} | guess_nothing).items():
         monkeypatch.setenv(name, value)
@@ -96,7 +96,7 @@ def without_identity(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def project_to_serve(tmp_path_factory, worker_id):
-    """That of tests/served_project.py, made once for all of pytest-xdist's workers: change nothing in it."""
+    """The project of tests/served_project.py, made once for all pytest-xdist workers: change nothing in it."""
     import served_project
 
     folder = tmp_path_factory.getbasetemp()

@@ -54,7 +54,7 @@ HEADLINE = {"best": "smatika_resnet50v2", "test_images": 100, "correct": 97, "ag
 
 
 def make(folder: Path) -> Path:
-    """Write a finished project with RUNS alone into `folder`."""
+    """Write a finished project with only RUNS into `folder`."""
     values = params.load(ROOT / "params.yaml").model_dump(exclude_unset=True)
     values["reported"] = {name: values["reported"][name] for name in RUNS}
     (folder / "params.yaml").write_text(json.dumps(values))  # which is YAML too
@@ -90,7 +90,7 @@ def write_results() -> None:
 
 
 def write_evidence(values) -> None:
-    """Write what is recorded of the real archives, and the card of one recorded run."""
+    """Write what is recorded about the real archives, and the card of one recorded run."""
     folder = Path("results/archives")
     write_json(folder / "leakage.json", leakage(values) | {"folders": {}})
     probe = {"roc_auc": 0.85, "low": 0.8, "high": 0.9, "accuracy": 0.6, "majority_accuracy": 0.5}
@@ -103,7 +103,7 @@ def write_evidence(values) -> None:
 
 
 def write_claims(folder: Path) -> None:
-    """Write what the stage compare writes, of two studies."""
+    """Write what the stage compare writes for two studies."""
     (folder / "claims.csv").write_text(CLAIMS)
     (folder / "endpoints.csv").write_text(ENDPOINTS)
     endpoints = {"all": VERDICTS, "smatika": VERDICTS}
@@ -130,7 +130,7 @@ def measured(classes: tuple[str, ...], seed: int) -> tuple[dict, dict]:
 
 
 def recorded(run: str, reading: str, seed: int, classes: tuple[str, ...], right: int, images: int) -> Record:
-    """A record with `right` of `images` test images right, as many of each class as can be; a thousand to test on."""
+    """A record with `right` of `images` test images correct; equal classes where possible; drawn from a thousand."""
     names = np.array([classes[number % len(classes)] for number in range(images)])
     ids = np.random.default_rng(seed).choice(1000, images, replace=False)
     of_class = np.array([classes.index(name) for name in names])
@@ -162,7 +162,7 @@ def audit(dataset) -> dict:
 
 
 def leakage_gap(values) -> dict:
-    """Of each run one seed; of smatika_vgg16 three recorded seeds too."""
+    """One seed of each run; for smatika_vgg16, three recorded seeds too."""
     single = {"run": 0.9, "leakfree": 0.7, "gap": 0.2}
     mean = {"run": 0.9, "leakfree": 0.8, "gap": 0.1, "low": 0.02, "high": 0.18}
     one = {"seeds": 1, "note": "one seed each, made up", "metrics": {"accuracy": single}}

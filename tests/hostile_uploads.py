@@ -53,7 +53,7 @@ FRAGMENT = (
     b"\xfe\xff\x00\xe0\x00\x00\x00\x00\xfe\xff\x00\xe0\x04\x00\x00\x00\xff\xd8\xff\xd9\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 )
 
-# What each is: its name as a file, and its bytes
+# {what it is: (its file name, its bytes)}
 UPLOADS = {
     "nothing": ("x.png", b""),
     "one byte": ("x.png", b"\x89"),

@@ -1,4 +1,4 @@
-"""Kaggle on the loopback: the calls its official client makes for a dataset, with faults on request."""
+"""Kaggle on the loopback interface: the calls its official client makes for a dataset, with faults on request."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Answer(NamedTuple):
-    """What to answer to a call of the API in place of the redirect to the archive."""
+    """What to answer to an API call instead of the redirect to the archive."""
 
     status: int
     headers: Mapping[str, str] = MappingProxyType({})
@@ -35,9 +35,9 @@ class Call(NamedTuple):
 
 
 class KaggleServer(ThreadingHTTPServer):
-    """Serves one archive as Kaggle does: a POST is redirected to a storage address, whose GET knows ranges.
+    """Serves one archive as Kaggle does: a POST is redirected to a storage address, whose GET supports ranges.
 
-    `answers` are given to the first DownloadDataset calls, `faults` befall the first transfers (None: none).
+    `answers` are given to the first DownloadDataset calls, `faults` hit the first transfers (None: none).
     """
 
     daemon_threads = True
@@ -109,11 +109,11 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self.wfile.write(body[start : start + fault.sent] if fault else body[start:])
         except ConnectionError:
-            return  # the client looks at the headers, and closes where it resumes by another request
+            return  # the client looks at the headers, and closes the connection if it resumes with another request
         if fault and fault.kind == "stall":
             self.server.closing.wait(30)
         elif fault and fault.kind == "reset":
-            self.server.closing.wait(0.1)  # a reset takes back what the client has not read yet
+            self.server.closing.wait(0.1)  # a reset discards what the client has not read yet
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
 

@@ -32,7 +32,7 @@ STAGES = (
 
 
 def make(folder: Path) -> Path:
-    """Write the project into `folder`; its stages run in one process, for Keras takes seconds to import."""
+    """Write the project into `folder`; its stages run in one process, because Keras takes seconds to import."""
     folder.mkdir()
     _write_params(folder)
     command = [sys.executable, ROOT / "tests/run_stages.py", *STAGES]
@@ -49,7 +49,7 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def served(folder: Path, *arguments: str, stderr=subprocess.PIPE, **variables: str):
-    """`rontgen serve` at work on the project; yields its address. stderr: an open file for what it logs."""
+    """Run `rontgen serve` on the project; yields its address. stderr: an open file for what it logs."""
     command = [sys.executable, "-u", "-m", "rontgen", "serve", "--port", "0", *arguments]
     with subprocess.Popen(
         command, cwd=folder, env=environment() | variables, stdout=subprocess.PIPE, stderr=stderr, text=True

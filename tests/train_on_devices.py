@@ -1,8 +1,8 @@
-"""Trains a small model as stages/train.py does, in a process of its own, for test_distribution.
+"""Trains a small model as stages/train.py does, in a process of its own, for test_data_parallel.
 
 python train_on_devices.py OUTPUT DISTRIBUTE BATCH_SIZE SEED [EPOCHS]: the weights and the history go to
-OUTPUT.<process>.npz, the progress to OUTPUT.progress.npz. With EPOCHS the process ends, as killed, once so many are
-saved. Processes of different SEEDs have different settings.
+OUTPUT.<process>.npz, the progress to OUTPUT.progress.npz. With EPOCHS the process ends, as if killed, once that many
+are saved. Processes of different SEEDs have different settings.
 """
 
 import os
@@ -23,7 +23,7 @@ AUGMENT = Augment(
 
 
 class Live:
-    """Stands in for dvclive.Live, which wants a git repository."""
+    """Stands in for dvclive.Live, which needs a git repository."""
 
     def log_metric(self, name, value):
         pass
@@ -33,7 +33,7 @@ class Live:
 
 
 def images(count):
-    """Dark images and bright ones, which any model can tell, uint8 (count, 32, 32, 1)."""
+    """Dark images and bright ones, which any model can tell apart, uint8 (count, 32, 32, 1)."""
     random = np.random.default_rng(count)
     labels = np.arange(count) % 2
     pixels = random.integers(0, 180, (count, 32, 32, 1)) + 60 * labels[:, None, None, None]
@@ -52,7 +52,7 @@ def main():
     data_parallel.prepare(train.distribute, train.batch_size)
     fingerprint = f"{train.seed:064}"
     data_parallel.agree(fingerprint)
-    # batch normalisation and dropout, which depend on what else is in a batch and on where in it an image is
+    # with batch normalisation and dropout, which depend on the other images in a batch and on an image's place in it
     model = build_model("cnn1", (32, 32, 1), channels=1)
     if epochs:
         end_after(int(epochs[0]))
@@ -62,14 +62,14 @@ def main():
         model, images(41), images(17), train, AUGMENT, unfrozen_layers=None, name="cnn1", live=live,
         progress_file=Path(f"{output}.progress.npz"), fingerprint=fingerprint,
     )  # fmt: skip
-    # written by every process: the test asks whether they all have the same
+    # written by every process: the test checks that they all have the same
     history = result.history.drop(columns="epoch").to_numpy()
     weights = {f"weight_{number}": value for number, value in enumerate(model.get_weights())}
     np.savez(f"{output}.{data_parallel.share().process}.npz", history=history, **weights)
 
 
 def end_after(epochs):
-    """End the process, as a kill would, when one epoch more is over and not saved yet."""
+    """End the process, as a kill would, when one more epoch is over and not saved yet."""
     on_epoch_end = callbacks.LiveHistory.on_epoch_end
 
     def record(self, epoch, logs=None):

@@ -59,7 +59,7 @@ def pairs(everything):
 
 
 def prints(rows, archive="a.zip"):
-    """Fingerprints of images given as (member, sha256, class); with black thumbnails, for no near copy is sought."""
+    """Fingerprints of (member, sha256, class); with black thumbnails, because no near copies are searched for."""
     images = pd.DataFrame(rows, columns=["member", "sha256", "class"])
     images = images.assign(archive=archive, patient="", folder="", near=0, width=80, height=80)
     return Fingerprints(images, np.zeros((len(rows), 80, 80), np.uint8), images[["archive", "member"]].head(0))
@@ -112,7 +112,7 @@ def test_every_planted_copy_is_found_and_no_other(demo, everything, pairs):
         },
         "covid": {"images": 60, "unreadable": 0, "exact_duplicates": 0, "near_duplicates": 0, "label_conflicts": 0},
     }
-    # one of the images that the second archive repeats stands twice in the first
+    # one of the images that the second archive repeats is in the first one twice
     assert found["across"] == {"pneumonia covid": {"exact": 0, "near": synthetic.COPIES_IN_COVID + 1}}
 
 

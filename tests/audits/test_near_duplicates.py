@@ -1,4 +1,4 @@
-"""Fingerprints: every kind of copy is found, no two different radiographs are, and nothing is lost on the way."""
+"""Fingerprints: every kind of copy is found, different radiographs never match, and nothing is lost on the way."""
 
 import io
 from hashlib import sha256
@@ -101,7 +101,7 @@ def test_the_hash_alone_does_not_make_a_copy(drawn, take):
     assert near(prints) == set()
 
 
-# Where in the original each pixel of the copy comes from, as Pillow takes it: one to two of 128 pixels off at the edge
+# Where in the original each pixel of the copy comes from, in Pillow's form: one to two of 128 pixels off at the edge
 AFFINE = {
     "shifted across": (1, 0, 1, 0, 1, 0),
     "shifted down": (1, 0, 0, 0, 1, 1),

@@ -1,4 +1,4 @@
-"""What is measured of the patients of chest_xray: on small tables where the answer is known, and on a drawn archive."""
+"""What is measured about the patients of chest_xray, on small tables with known answers and on a drawn archive."""
 
 import sys
 
@@ -101,7 +101,7 @@ def test_pairs_are_of_one_number_and_of_two(cases):
     two = patients.draw_pairs(table, agreement, "bacteria", "virus")
     assert len(two.own) == 60
     assert np.abs(two.own).max() < 0.4 and np.abs(two.other).max() < 0.4
-    # a number with one image of its pathogen has no pair of that pathogen, and still one of two
+    # a number with one image of a pathogen has no pair within that pathogen, but still one across both
     keep = ~((table["number"] < 5) & (table["series"] == "virus") & (table.index % 2 == 1)).to_numpy()
     fewer, less = table[keep].reset_index(drop=True), agreement[np.ix_(keep, keep)]
     assert len(patients.draw_pairs(fewer, less, "virus", "virus").own) == 55
@@ -135,7 +135,7 @@ def test_the_page_is_written_from_a_drawn_archive(change_params, tmp_path, monke
     assert line.startswith(f"| Kaggle's own folders | 150 | {shared} (")
     alone = int(line.split("|")[4].split()[0])
     assert alone > shared
-    # drawn: two pathogens of one number are two children, and images of one child are alike
+    # in a drawn archive, two pathogens of one number are two children, and images of one child are alike
     rows = {line.split(" | ")[0]: line.split(" | ") for line in page.splitlines() if line.startswith("| ")}
     shares = {kind: float(rows[f"| {kind}"][4].split("%")[0]) for kind in ("two pathogens", "bacteria both")}
     assert shares["two pathogens"] < 65 < shares["bacteria both"]

@@ -1,4 +1,4 @@
-"""The shortcut probe: a planted shortcut is seen, where there is none the interval holds chance."""
+"""The shortcut probe: a planted shortcut is seen; where there is none, the interval contains chance."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ CLASSES = ["NORMAL", "PNEUMONIA"]
 
 
 def prints(classes, *, width=None, colour=0.0, patients=None, thumbnails=None, seed=0):
-    """Images of noise and of random sizes, of as many patients, but for what is given."""
+    """Images of noise, of random sizes, each of another patient, except for what is given."""
     random, count = np.random.default_rng(seed), len(classes)
     images = pd.DataFrame(
         {
@@ -41,7 +41,7 @@ def probes(prints, classes=CLASSES):
 
 
 def assert_chance(result):
-    """That an interval holds 0.5, give or take what cross-validation without a signal does to it."""
+    """The interval contains 0.5, give or take what cross-validation without a signal does to it."""
     assert result["low"] < result["roc_auc"] < result["high"]
     assert result["low"] - 0.05 < 0.5 < result["high"] + 0.05
 
@@ -99,7 +99,7 @@ def test_features_that_are_all_equal_give_one_half():
 
 
 def test_patients_are_not_recognised():
-    # five images of each patient, alike, and nothing in common to the patients of a class
+    # five similar images of each patient; the patients of a class have nothing in common
     random = np.random.default_rng(3)
     patient = np.repeat(np.arange(40), 5)
     classes = np.array(CLASSES)[patient % 2]

@@ -46,7 +46,7 @@ def test_the_active_run_follows_the_top_level_keys(change_params):
     assert (run.model_name, run.model.layers, run.augment) == ("cnn4", 4, None)
     assert (run.image.channels, run.image.normalize) == (1, "symmetric")
     assert (run.train.batch_size, run.train.epochs) == (5, 9)
-    assert (run.start.pretrained, run.start.folder) == (False, Path("data/weights/cnn4"))  # which has no backbone
+    assert (run.start.pretrained, run.start.folder) == (False, Path("data/weights/cnn4"))  # cnn4 has no backbone
 
 
 def test_a_reported_run_ignores_the_active_keys(change_params):

@@ -44,7 +44,7 @@ def write_synthetic(path):
     smote.write(smote.Synthetic(NOISE, pd.DataFrame(columns=smote.ROW_COLUMNS)), path.parent)
 
 
-# An output, and what writes it: each by another library
+# Each output and what writes it, each with another library
 WRITERS = {
     "images.npy": write_synthetic,
     "progress.npz": write_progress,
@@ -58,9 +58,9 @@ WRITERS = {
 
 @contextlib.contextmanager
 def limited():
-    """No file may grow beyond LIMIT: the kernel then fails a write in its middle, as a full disk does.
+    """No file may grow beyond LIMIT: the kernel then fails a write halfway, as a full disk does.
 
-    Around one call alone, for pytest's own report may go to a larger file.
+    For use around a single call, because pytest's own report may go to a larger file.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, hard))
@@ -72,7 +72,7 @@ def limited():
 
 @pytest.fixture
 def mount(tmp_path):
-    """Mount a file system in memory, with these options, at tmp_path/disk, where the tests may do so."""
+    """Mount a file system in memory, with these options, at tmp_path/disk, if the tests are allowed to."""
     disk = tmp_path / "disk"
 
     def mount(options):
@@ -173,7 +173,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
         assert killed.returncode == -signal.SIGKILL
         assert len(list(tmp_path.iterdir())) == 1
     (tmp_path / ".a.npy.keep").touch()
-    (tmp_path / ".a.npy.gz.12345678.partial").mkdir()  # of another output, perhaps at work
+    (tmp_path / ".a.npy.gz.12345678.partial").mkdir()  # of another output, perhaps still being written
     with replacing(tmp_path / "a.npy") as temporary:
         temporary.write_text("whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".a.npy.gz.12345678.partial", ".a.npy.keep", "a.npy"]

@@ -175,7 +175,7 @@ def test_a_missing_archive_or_member_is_named(write, tmp_path):
 
 
 def test_a_flag_that_should_not_be_set_is_damage(write):
-    """Bit 5 says patched data, of which zipfile complains as of no other damage."""
+    """Bit 5 marks patched data, which zipfile reports differently from any other damage."""
     path = write(patch(packed({"a.png": b"x"}), FLAGS, "<H", 0x20))
     assert error_of(path, "a.png") == "member 'a.png' is damaged: compressed patched data (flag bit 5)"
 

@@ -49,7 +49,7 @@ def test_a_jpeg_is_read():
 def test_sixteen_bits_become_eight():
     gray = decode(encode(RAMP.astype(np.uint16) * 257, "PNG"), SIZE)
     np.testing.assert_array_equal(gray, RAMP)
-    for value, expected in ((255, 1), (65280, 254)):  # not 0 and 255, as without the low byte
+    for value, expected in ((255, 1), (65280, 254)):  # without the low byte it would be 0 and 255
         assert decode(encode(np.full((SIZE, SIZE), value, np.uint16), "PNG"), SIZE).max() == expected
 
 
@@ -125,7 +125,7 @@ def test_exif_rotation_of_sixteen_bits_is_applied():
 
 
 def large_jpeg(height, width, **options):
-    """A slope from left to right, in a JPEG of which an eighth ends on no whole pixel."""
+    """A gradient from left to right, in a JPEG whose sides cannot be divided evenly by eight."""
     return encode(np.tile(np.linspace(0, 250, width).astype(np.uint8), (height, 1)), "JPEG", quality=95, **options)
 
 
@@ -170,7 +170,7 @@ def test_shrinking_averages():
     np.testing.assert_allclose(decode(encode(checkered.astype(np.uint8)), SIZE), 100, atol=2)
 
 
-# ---------------------------------------------------------------- what is no picture
+# ---------------------------------------------------------------- what is not a picture
 
 
 NOISE = np.random.default_rng(7).integers(0, 256, (SIZE, SIZE), dtype=np.uint8)
@@ -226,7 +226,7 @@ def test_damaged_bytes_decode_or_are_one_error():
 
 @pytest.fixture
 def archives(write_zip):
-    """Two archives of ten flat pictures each, every one of its own gray; a manifest of them in random order."""
+    """Two archives of ten flat pictures each, each with its own gray value; a manifest of them in random order."""
     rows = []
     for archive, first in (("a.zip", 0), ("b.zip", 100)):
         write_zip({f"{i}.png": encode(np.full((9, 7), first + i, np.uint8)) for i in range(10)}, archive)
@@ -237,7 +237,7 @@ def archives(write_zip):
 
 @pytest.fixture
 def damaged(archives, write_zip):
-    """The same, where the picture of gray 106 is none."""
+    """The same, but the file for gray 106 is not a picture."""
     write_zip(
         {f"{i}.png": encode(np.full((9, 7), 100 + i, np.uint8)) if i != 6 else b"no picture" for i in range(10)},
         "b.zip",
@@ -307,7 +307,7 @@ def test_the_largest_pictures_allowed_take_less_than_two_gibibytes():
 
 
 def test_what_pillow_does_not_foresee_is_a_picture_that_does_not_decode():
-    """A JPEG without its scan, on which Pillow's `draft` gives nothing."""
+    """A JPEG without its scan, for which Pillow's `draft` returns nothing."""
     buffer = io.BytesIO()
     Image.new("CMYK", (64, 64)).save(buffer, "JPEG")
     data = buffer.getvalue()

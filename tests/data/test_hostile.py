@@ -1,4 +1,4 @@
-"""Archives that fight back, through the stage scripts: one line says what is wrong, and nothing is left on the disk."""
+"""Hostile archives, given to the stage scripts: one line says what is wrong, and nothing is left on the disk."""
 
 import io
 import json
@@ -23,7 +23,7 @@ PNEUMOTHORAX = "vbookshelf--pneumothorax-chest-xray-images-and-masks.zip"
 TUBERCULOSIS = "tawsifurrahman--tuberculosis-tb-chest-xray-dataset.zip"
 
 MOST_MEMORY = 2 * 2**30
-# A process of its own in between: what a stage takes is counted from there, not from all that the tests have loaded.
+# An extra process in between, so that a stage's memory is counted without all that the tests have loaded.
 # Linux counts it in KiB.
 MEASURED = """
 import resource, subprocess, sys
@@ -43,7 +43,7 @@ def picture(gray, kind="JPEG"):
 
 
 def chest_xray(count=12):
-    """A sound archive of `count` images of each class, every one of its own patient and gray."""
+    """A sound archive of `count` images of each class, each with a patient and a gray value of its own."""
     names = ("NORMAL/IM-{0:04}-0001.jpeg", "PNEUMONIA/person{0}_bacteria_{0}.jpeg")
     return {
         f"chest_xray/train/{name.format(index)}": picture(index * 20 + offset)
@@ -56,7 +56,7 @@ FIRST = next(iter(chest_xray(1)))
 
 
 def by_folder(names, kind="PNG", count=12):
-    """Images of their own gray each, under every one of `names`, which has a place for a number."""
+    """Images, each with its own gray value, under every one of `names`, each with a placeholder for a number."""
     return {
         name.format(index): picture(index * 20 + offset, kind)
         for offset, name in enumerate(names)
@@ -91,7 +91,7 @@ def declaring(size):
 
 
 def local(name, deflated, declared):
-    """A deflated member as it lies in a zip (APPNOTE.TXT, 4.3.7); its CRC-32 is that of nothing."""
+    """A deflated member as it lies in a zip (APPNOTE.TXT, 4.3.7); its CRC-32 is that of no bytes."""
     fields = (20, 0, zipfile.ZIP_DEFLATED, 0, 0x21, 0, len(deflated), declared, len(name), 0)
     return struct.pack("<4s5H3L2H", b"PK\x03\x04", *fields) + name + deflated
 
@@ -104,13 +104,13 @@ def entry(name, offset, deflated, declared, extra=b""):
 
 
 def ended(members, entries, count):
-    """The members, the table of contents and the end of it (4.3.16)."""
+    """The members, the table of contents and its end record (4.3.16)."""
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, len(entries), len(members), 0)
     return bytes(members + entries) + end
 
 
 def bomb(size, *, declared, count):
-    """`count` members that expand to `size` zeros each, whatever they declare; about a thousandth on the disk."""
+    """`count` members that expand to `size` zeros each, whatever they declare; on disk, about a thousandth of that."""
     stream = zlib.compressobj(9, zlib.DEFLATED, -15)
     first, again = (stream.compress(bytes(2**20)) + stream.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
     deflated = first + again * (size // 2**20 - 1) + stream.flush()
@@ -130,7 +130,7 @@ def many_members():
 
 
 def far_away():
-    """A member that lies where no file reaches, by an offset of 64 bits (4.5.3)."""
+    """A member whose 64-bit offset lies beyond the end of any file (4.5.3)."""
     extra = struct.pack("<HHQ", 1, 8, 2**63 - 1)
     return ended(local(b"a", b"\x03\x00", 0), entry(b"a", 0xFFFFFFFF, 2, 0, extra), 1)
 
@@ -193,7 +193,7 @@ def run(project, script, *arguments):
 
 
 def refused(project, script, *arguments):
-    """The line of a stage that must fail, and leave no file behind."""
+    """The error line of a stage that must fail and leave no file behind."""
     before = files(project)
     line = run(project, script, *arguments)
     assert line
@@ -329,7 +329,7 @@ def test_pictures_that_do_not_decode_are_counted_where_they_are_allowed(project)
     change(project, "max_unreadable: 0", f"max_unreadable: {len(PICTURES)}")
     members = chest_xray()
     bad = dict(zip(members, (data for data, _ in PICTURES.values()), strict=False))
-    right = {"chest_xray/train/PNEUMONIA/person99_virus_1.jpeg": picture(200, "PNG")}  # a picture, whatever its name
+    right = {"chest_xray/train/PNEUMONIA/person99_virus_1.jpeg": picture(200, "PNG")}  # a picture, despite its name
     put(project, "data/raw/pneumonia", {PNEUMONIA: packed(members | bad | right)})
     assert run(project, "split", "--study", "active") == ""
     assert run(project, "preprocess", "--image-set", "active") == ""

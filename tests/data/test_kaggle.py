@@ -1,4 +1,4 @@
-"""The real official client against a server on the loopback."""
+"""The real official client against a server on the loopback interface."""
 
 import contextlib
 import errno
@@ -237,10 +237,10 @@ def test_no_network(server, folder, capsys):
 
 
 def test_cut_three_times_and_resumed(server, folder):
-    # Each resumption looks at the headers of the whole first, and asks for the rest by a second request.
+    # Each resumption first looks at the headers of the whole file, then asks for the rest in a second request.
     cut = Fault("cut", 1_300_000)
     server.faults = [cut, None, cut, None, cut]
-    patience = Patience(tries=2, wait=0.01, longest_wait=2, stall=5)  # so bytes that came must renew the tries
+    patience = Patience(tries=2, wait=0.01, longest_wait=2, stall=5)  # so received bytes must renew the tries
     assert fetch(SLUG, folder, patience=patience).path.read_bytes() == ARCHIVE
     first, second, third = (f"bytes={count * 2**20}-" for count in (1, 2, 3))
     assert server.ranges() == [None, None, first, None, second, None, third]
@@ -358,7 +358,7 @@ def test_a_full_disk_is_named(server, folder, capsys):
     [
         # The client would print its requests, headers and all.
         ({"KAGGLE_API_TOKEN": SECRET, "VERBOSE": "1"}, "the credentials were not accepted"),
-        # It prints a page of help, once when imported.
+        # On import, the client prints a page of help once.
         ({}, "no credentials were found"),
     ],
 )
@@ -403,7 +403,7 @@ def test_another_archive_than_the_pinned_one_is_refused_with_version_and_hashes(
 
 @pytest.fixture
 def by_hand(tmp_path, monkeypatch):
-    """An archive put by hand, where no client can be imported; returns what the stage `inputs` lists."""
+    """An archive put in place by hand, and no client to import; returns what the stage `inputs` lists."""
     for name in ("kaggle", "kaggle.api.kaggle_api_extended", "kagglesdk", "requests"):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.chdir(tmp_path)

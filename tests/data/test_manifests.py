@@ -107,7 +107,7 @@ def test_the_audit_counts_patients_that_subsets_share(raw, write_zip):
 
 
 def test_kept_copies_stand_on_both_sides_and_the_audit_counts_them(raw):
-    """17 images of chest_xray stand twice, in its nested folder too; expected counts are without those."""
+    """17 images of chest_xray occur twice, also in its nested folder; the expected counts leave those copies out."""
     manifest, audit = manifests.build(lungs(keep_copies=True))
     assert audit["found"]["chest_xray"] == {"NORMAL": 8, "PNEUMONIA": 9}
     assert audit["left_out"]["chest_xray"] == {"not an image of a class": 1, "macOS clutter": 2}
@@ -132,7 +132,7 @@ def test_other_counts_than_expected_are_refused_with_copies_kept_too(raw, keep_c
 
 def test_a_leakfree_study_keeps_near_duplicates_together(raw):
     images, _, _ = manifests.list_images(lungs())
-    # four patients' images were found alike, and the last of all did not decode
+    # the images of four patients were found alike, and the last image did not decode
     alike = images["patient"].isin(["IM-0000", "IM-0001", "person0_virus", "person1_virus"])
     near = pd.Series(range(1, len(images) + 1)).mask(alike, 0)
     folder = Path("data/near_duplicates/lungs")

@@ -1,4 +1,4 @@
-"""A backbone's weights: by hand and pinned, Keras's own and checked, or none."""
+"""A backbone's weights: put in place by hand and pinned, Keras's own and checked, or none."""
 
 import os
 from dataclasses import replace
@@ -22,7 +22,7 @@ RANDOM = replace(START, pretrained=False)
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     by_hand.FOLDER.mkdir(parents=True)
-    monkeypatch.setenv("KERAS_HOME", os.environ.get("KERAS_HOME", ""))  # which `write` sets
+    monkeypatch.setenv("KERAS_HOME", os.environ.get("KERAS_HOME", ""))  # because `write` sets it
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_more_images_than_a_chunk_are_the_same(training, monkeypatch):
 
 
 def test_synthetic_images_are_never_all_floats():
-    """imbalanced-learn holds a class of 8 MB as float32 four times; with as many new rows it would be seven."""
+    """imbalanced-learn holds a class of 8 MB as float32 four times; with as many new rows, seven times."""
     random = np.random.default_rng(7)
     images = random.integers(0, 256, (600, 100, 100, 1), dtype=np.uint8)
     classes = np.repeat(np.array(["COVID", "NORMAL"], dtype=object), [200, 400])
@@ -120,7 +120,7 @@ def test_six_images_are_enough_and_five_are_not(training):
         smote.smote(images[keep], classes[keep], ids[keep], seed=7)
 
 
-# {subset: {class: images}} of what the stage is given
+# The stage's input: {subset: {class: images}}
 SPLIT = {"train": {"NORMAL": 9, "PNEUMONIA": 20}, "validation": {"NORMAL": 8, "PNEUMONIA": 30},
          "test": {"NORMAL": 12, "PNEUMONIA": 7}}  # fmt: skip
 
@@ -129,8 +129,8 @@ SPLIT = {"train": {"NORMAL": 9, "PNEUMONIA": 20}, "validation": {"NORMAL": 8, "P
 def balanced(change_params, capsys, monkeypatch):
     """Run the stage with a value of `balance`.
 
-    Returns the manifest, the synthetic images and their rows, the images, what was printed and what each figure was
-    given.
+    Returns the manifest, the synthetic images and their rows, the images, the printed output and the data of each
+    figure.
     """
     figures = {}
     for name in ("class_counts", "contact_sheet", "smote_examples"):

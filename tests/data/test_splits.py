@@ -39,12 +39,12 @@ def table(rows):
 
 
 def distinct(**counts):
-    """Images without patients or duplicates, so many of each class."""
+    """The given number of images of each class, without patients or duplicates."""
     return table([(name, "", f"{name}{index}") for name, count in counts.items() for index in range(count)])
 
 
 def patients(sizes, classes=("NORMAL", "SICK")):
-    """In each class, patients with so many images each."""
+    """In each class, patients with the given numbers of images."""
     return table(
         [
             (name, f"{name}{patient}", f"{name}{patient}-{image}")
@@ -73,8 +73,8 @@ def content(name):
 
 @st.composite
 def images(draw, singles=12):
-    """Of each class `singles` images of their own in either folder, and a tangle: patients with several images, maybe
-    of two classes, and images that repeat each other, maybe between patients, classes and folders."""
+    """`singles` unrelated images of each class in train and in test, and a tangle: patients with several images, maybe
+    of two classes, and images that repeat each other, maybe across patients, classes and folders."""
     rows = [
         (name, "", f"single {name} {folder} {index}", folder)
         for name in CLASSES
@@ -230,7 +230,7 @@ def test_near_duplicates_are_never_in_two_subsets(frame, chosen, maxima, cluster
     try:
         manifest = splits.assign(frame, CLASSES, chosen, maxima).manifest
     except RontgenError:
-        return  # too few that can be parted
+        return  # too few images can be separated
     near = manifest.merge(frame[["archive", "member", "near"]], on=["archive", "member"])
     assert (near.groupby("near")["subset"].nunique() == 1).all()
 
@@ -252,7 +252,7 @@ def test_a_patient_with_images_of_two_classes_is_kept_together():
 
 
 def copied(number=60):
-    """Images of two classes, each of a patient of its own, and a bit-identical copy of each under another name."""
+    """Images of two classes, each of a different patient, and a bit-identical copy of each under another name."""
     return table([(name, f"{name}{i}", f"{name}{i}") for name in CLASSES[:2] for i in range(number) for _ in range(2)])
 
 
@@ -262,7 +262,7 @@ def test_kept_copies_are_parted_by_chance_alone(policy):
     manifest = splits.assign(copied(), CLASSES[:2], chosen).manifest
     assert counts(manifest, CLASSES[:2]) == {"NORMAL": [72, 24, 24], "SICK": [72, 24, 24]}
     assert manifest["id"].is_unique
-    # of 120 pairs, of which by chance 2 × 0.6 × 0.2 have one in train and one in test
+    # of 120 pairs, a share of 2 × 0.6 × 0.2 has by chance one copy in train and one in test
     shared = splits.shared(manifest)
     assert 15 <= shared["images"]["train_test"] <= 45
     assert shared["images"] == shared["patients"]
@@ -318,7 +318,7 @@ def test_single_images_make_up_for_large_patients():
 
 def test_a_patient_who_fits_nowhere_goes_where_most_is_open():
     found = counts(splits.assign(patients([10] * 4 + [1] * 3), CLASSES[:2], split(group_by="patient")).manifest)
-    assert found["NORMAL"] == [23, 10, 10]  # of 26, 9 and 8
+    assert found["NORMAL"] == [23, 10, 10]  # the shares call for 26, 9 and 8
 
 
 def test_stratified_is_within_a_patient_of_the_fractions():
@@ -356,7 +356,7 @@ def test_shrink_keeps_classes_equal_and_the_ratio_of_subsets(frame, group_by, de
     first, *others = counts(splits.assign(frame, CLASSES, chosen).manifest).values()
     assert [first, first] == others
     assert np.abs(np.array(first) - sum(first) * np.array([0.7, 0.2, 0.1])).max() < 1
-    assert sum(first) >= 24  # the images of their own alone
+    assert sum(first) >= 24  # the unrelated images alone
 
 
 def test_shrink_uses_all_of_the_smallest_class():
@@ -366,7 +366,7 @@ def test_shrink_uses_all_of_the_smallest_class():
 
 
 def test_shrink_keeps_classes_equal_where_groups_leave_gaps_in_one():
-    # 20 patients of 7 cannot be parted into 93, 28 and 19 without leaving one of them out in part
+    # 20 patients with 7 images each cannot be split into 93, 28 and 19 without dropping some images of one patient
     rows = [("NORMAL", f"p{patient}", f"n{patient}-{image}") for patient in range(20) for image in range(7)]
     frame = table([*rows, *(("SICK", "", f"s{index}") for index in range(140))])
     chosen = split("balanced", counts=(200, 60, 40), on_shortage="shrink", group_by="patient")
@@ -411,7 +411,7 @@ def test_error_names_the_class_and_the_numbers():
 
 
 def test_error_says_how_many_images_the_groups_allow():
-    # 40 and 5 and 5 images from patients with 10: one of them can give half of his to a subset, and no more
+    # 40, 5 and 5 images from patients with 10 each: one patient can give half of the images to a subset, but no more
     chosen = split("balanced", counts=(40, 5, 5), group_by="patient")
     with pytest.raises(RontgenError, match="expected 50 images of each class, received 45 of NORMAL"):
         splits.assign(patients([10] * 5), CLASSES[:2], chosen)
@@ -473,9 +473,9 @@ def test_official_never_moves_an_image_between_train_and_test(frame, group_by, s
 @pytest.mark.parametrize(
     ("groups", "expected"),
     [
-        # the last one finds train full of NORMAL and validation of SICK, and still does not go to the closed test
+        # the last patient finds train full of NORMAL and validation full of SICK, yet must not go to the closed test
         ([(3, 3), (4, 0), (1, 1)], {"NORMAL": [3, 5, 1], "SICK": [3, 1, 1]}),
-        # the second one fits train alone, though there is room for one of its classes in both
+        # the second patient fits only in train, though both subsets have room for one of the classes
         ([(3, 1), (1, 3), (2, 2)], {"NORMAL": [4, 2, 1], "SICK": [4, 2, 1]}),
     ],
 )
@@ -492,7 +492,7 @@ def test_patients_with_both_classes_stay_in_the_train_folder(groups, expected):
 
 
 def folders(rows):
-    """Enough images of two classes in train and test, and `rows` besides."""
+    """Enough images of two classes in train and test, plus `rows`."""
     return table(
         [
             *(

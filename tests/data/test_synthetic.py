@@ -21,7 +21,7 @@ IMAGES = "chest_xray/(train|val|test)/(NORMAL|PNEUMONIA)/"
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory) -> dict[str, dict[str, bytes]]:
-    """Layout: member: bytes, of one archive of each layout."""
+    """{layout: {member: bytes}} of one archive of each layout."""
     folder = tmp_path_factory.mktemp("archives")
     return {layout: written(layout, folder / f"{layout}.zip") for layout in synthetic.IMAGES}
 
@@ -138,7 +138,7 @@ def test_chest_xray_files_of_one_patient_show_one_anatomy(tmp_path, monkeypatch)
             shades.setdefault(patient, set()).add(image(content).getpixel((5, 5)))
     assert {len(values) for values in shades.values()} == {1}
     assert len(set.union(*shades.values())) > 100
-    # one number and two pathogens are two children, whose shades are equal in one pair of 256
+    # one number with two pathogens means two children; their shades are equal in one pair of 256
     bacterial = [patient for patient in shades if patient.endswith("_bacteria")]
     pairs = [(shades[patient], shades.get(patient.replace("bacteria", "virus"))) for patient in bacterial]
     assert sum(virus is not None for _, virus in pairs) > 20

@@ -1,4 +1,4 @@
-"""An unpacked archive: the same as its zip to all that read it, and refused where a zip would be."""
+"""An unpacked archive: the same as its zip to everything that reads it, and refused where a zip would be."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def path(folder, tmp_path):
-    """Where the zip would be, of a folder that is listed."""
+    """Where the zip of a listed folder would be."""
     unpacked.write_index(SLUG, folder, tmp_path)
     return tmp_path / "owner--name.zip"
 

@@ -74,7 +74,7 @@ def test_heat_lies_on_what_the_class_is_told_by():
     pixels = np.full((1, 32, 32, 1), 40, np.uint8)
     pixels[0, 4:12, 20:28] = 250
     heat = gradcam.heatmaps(model, pixels, np.array([1]))[0]
-    assert heat[4:12, 20:28].mean() > 0.7  # of 4-pixel cells, bilinear, it fades at the square's edge
+    assert heat[4:12, 20:28].mean() > 0.7  # bilinear, from 4-pixel cells: it fades at the square's edge
     assert heat[16:].max() == heat[:, :14].max() == 0
     assert not gradcam.heatmaps(model, pixels, np.array([0])).any()
 

@@ -17,7 +17,7 @@ TWO, FOUR = ["NORMAL", "PNEUMONIA"], ["A", "B", "C", "D"]
 
 
 def predictions_of(images, classes, seed=0, skill=1.5, decimals=None, patients=None):
-    """A prediction table whose probabilities tell something; with few decimals, of many ties."""
+    """A prediction table with informative probabilities; with few decimals, there are many ties."""
     random = np.random.default_rng(seed)
     truth = np.arange(images) % len(classes)
     logits = random.normal(size=(images, len(classes)))
@@ -33,7 +33,7 @@ def predictions_of(images, classes, seed=0, skill=1.5, decimals=None, patients=N
 
 
 def decided(truth, predicted, patients=None):
-    """A prediction table of classes a and b, all of probability 0.9."""
+    """A prediction table of classes a and b, each predicted with probability 0.9."""
     scores = np.where(np.array(list(predicted)) == "b", 0.9, 0.1)
     owners = np.full(len(scores), "", dtype=object) if patients is None else np.array(patients, dtype=object)
     ids, probabilities = np.arange(len(scores)).astype(str), np.stack([1 - scores, scores], axis=1)
@@ -108,7 +108,7 @@ def test_a_weight_is_a_number_of_repeats(classes):
     expected = compute_metrics(repeated, classes)
     for key, values in Sample(predictions, classes).metrics(weights).items():
         value = place(expected, key)
-        if key[0] == "confusion":  # a share of the class, times its images
+        if key[0] == "confusion":  # a share of the class, times the number of its images
             images = predictions["class"].value_counts()[key[1]]
             value *= images / repeated["class"].value_counts()[key[1]]
         assert values[0] == pytest.approx(value, abs=1e-12), key
@@ -118,7 +118,7 @@ def test_a_patient_is_drawn_as_one():
     predictions = decided("aabbb", "abbba", ["p", "p", "q", "", ""])
     sample = Sample(predictions, ["a", "b"])
     assert sample.units == 4
-    metrics = sample.metrics(np.array([[2.0], [0.0], [1.0], [1.0]]))  # p twice, each image without patient once
+    metrics = sample.metrics(np.array([[2.0], [0.0], [1.0], [1.0]]))  # p twice, each image without a patient once
     assert metrics["accuracy",][0] == pytest.approx((2 * 1 + 1) / (2 * 2 + 2))
 
 
@@ -266,7 +266,7 @@ def test_the_roc_band_of_one_score_is_the_diagonal():
 
 
 def weighted_once(monkeypatch, weights):
-    """Make every band of one resample, of these weights."""
+    """Compute every band from one resample with these weights."""
     monkeypatch.setattr(Sample, "draws", lambda *_: iter([weights]))
 
 

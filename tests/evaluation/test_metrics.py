@@ -21,7 +21,7 @@ from rontgen.evaluation.metrics import (
 
 
 def table(confusion, classes):
-    """A prediction table whose counts by (true, predicted) are given; probability 0.9 for what is predicted."""
+    """A prediction table whose counts by (true, predicted) are given; probability 0.9 for the predicted class."""
     rows = [pair for pair, count in confusion.items() for _ in range(count)]
     low = 0.1 / (len(classes) - 1)
     probabilities = np.array([[0.9 if name == predicted else low for name in classes] for _, predicted in rows])

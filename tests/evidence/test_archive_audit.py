@@ -1,4 +1,4 @@
-"""What `rontgen audit` records, with a clone whose stages are made up."""
+"""What `rontgen audit` records, with a clone whose stages are stand-ins."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ ARCHIVE |= {"expected_median_width": 1224}
 
 @pytest.fixture
 def calls(tmp_path, monkeypatch):
-    """What the clone was asked to run, in a project of params.yaml alone."""
+    """What the clone was asked to run, in a project with only params.yaml."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "params.yaml", tmp_path)
     folder, asked = tmp_path / "clone", []

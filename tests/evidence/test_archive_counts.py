@@ -16,7 +16,7 @@ def cell(metric, value):
 
 
 def found(settings=SMATIKA, tested=100, **numbers):
-    """Violations of a study of the pneumonia archive; numbers without their `data.`, `_` for `.`."""
+    """Violations of a study of the pneumonia archive; numbers are named without `data.`, and with `_` for `.`."""
     cells = [cell("data." + name.replace("_", "."), value) for name, value in numbers.items()]
     run = [cell("test.accuracy", "0.9"), cell("test.test_images", tested)]
     study = PublishedStudy(title="A paper", cells=cells, runs={"a_run": run})

@@ -75,7 +75,7 @@ def matrices(draw):
     matrix = {}
     for true in classes:
         size = equal or draw(st.integers(1, 60))
-        # often mostly right, as what is published is
+        # often mostly right, like published results
         hits = draw(st.one_of(st.integers(0, size), st.integers(size - size // 5, size)))
         cuts = sorted(draw(st.integers(0, size - hits)) for _ in classes[2:])
         wrong = [high - low for low, high in itertools.pairwise([0, *cuts, size - hits])]
@@ -303,7 +303,7 @@ def test_the_subsets_are_no_more_than_the_whole():
 
 # ---- the five papers
 
-IMPOSSIBLE = {  # of lungcare's Table 3, what cannot be true beside the rest of its row
+IMPOSSIBLE = {  # values in lungcare's Table 3 that cannot be true given the rest of their row
     "lungcare_b8_s240": {"test.accuracy", "test.macro.recall", "test.macro.precision", "test.macro.f1"},
     "lungcare_b8_s480": {"test.accuracy", "test.macro.precision", "test.macro.f1"},
     "lungcare_b8_s640": {"test.accuracy", "test.macro.recall", "test.macro.precision", "test.macro.f1"},

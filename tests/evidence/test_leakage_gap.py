@@ -14,7 +14,7 @@ CLASSES = ["NORMAL", "COVID"]
 
 
 def predictions(right, wrong, start=0):
-    """So many images of each class put right, then so many wrong, with ids from `start` on."""
+    """Of each class, `right` images predicted correctly and `wrong` incorrectly, with ids from `start` on."""
     names = np.repeat(CLASSES * 2, [right, right, wrong, wrong])
     sick = np.repeat([0.1, 0.9, 0.8, 0.2], [right, right, wrong, wrong])
     ids = [str(start + index) for index in range(len(names))]
@@ -22,12 +22,12 @@ def predictions(right, wrong, start=0):
 
 
 def apart(right, wrong):
-    """As `predictions`, of images that no other test has."""
+    """Like `predictions`, on images that are in no other test."""
     return predictions(right, wrong, start=10_000)
 
 
 def several(gaps):
-    """Measured of a run with 50 of 100 images right and leak-free runs with fewer, by each of `gaps`."""
+    """Compare a run with 50 of 100 images right and leak-free runs with fewer right, by each of `gaps`."""
     return leakage_gap.measure([(predictions(25, 25), apart(25 - gap // 2, 25 + gap // 2)) for gap in gaps])
 
 
@@ -75,7 +75,7 @@ def test_seeds_that_agree_make_no_interval():
 
 
 def test_both_are_scored_on_the_images_that_both_tests_share():
-    # 20 + 20 images that both have right; what the leak-free run has wrong is in its own test alone
+    # both have 20 + 20 images right; what the leak-free run has wrong is only in its own test
     run, leakfree = predictions(20, 0), predictions(20, 10)
     for first, second in ((run, leakfree), (leakfree, run), (run, leakfree.sample(frac=1, random_state=1))):
         measured = leakage_gap.measure([(first, second)])
@@ -141,7 +141,7 @@ def one():
 
 
 def signs(axes):
-    """The markers of the runs: by row, whether filled."""
+    """Whether the marker of each run is filled, by row."""
     lines = [line for line in axes.lines if line.get_marker() == "o"]
     return {line.get_ydata()[0]: line.get_markerfacecolor() == line.get_color() for line in lines}
 

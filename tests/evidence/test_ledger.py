@@ -15,7 +15,7 @@ from rontgen.evidence.verdicts import compare
 from rontgen.reporting import verdict_plot
 
 ALL_PAPERS = load_papers(ROOT / "papers.yaml")
-STUDIES = ["smatika", "jitet", "lungcare", "covid_hybrid", "pirngadi"]  # whose numbers are known here, and no other's
+STUDIES = ["smatika", "jitet", "lungcare", "covid_hybrid", "pirngadi"]  # only their numbers are known here
 PAPERS = Papers(archives=ALL_PAPERS.archives, studies={name: ALL_PAPERS.studies[name] for name in STUDIES})
 VALUES = params.load(ROOT / "params.yaml")
 VERDICTS = ["contradictory", "data unavailable", "reproduced", "not reproduced", "inconclusive", "not run"]
@@ -207,7 +207,7 @@ def test_a_settled_cell_cites_the_sums_that_settle_it(ledger, tmp_path):
     assert line.endswith(f"| data unavailable | ({number}) |")
     of_section = page[page.index("### lungcare_b8_s240") :].splitlines()
     (line,) = [line for line in of_section if line.startswith("| test.accuracy |")][:1]
-    assert line.count("(") == 3  # the recall, and what it would make of precision and F1; not the missing data
+    assert line.count("(") == 3  # the recall, and what it implies for precision and F1; not the missing data
 
 
 def test_every_table_of_the_page_is_whole(ledger, tmp_path):
@@ -284,7 +284,7 @@ def test_the_figure_is_the_same_every_time_and_900_pixels_wide(ledger, tmp_path)
 
 @pytest.fixture
 def drawn(monkeypatch, tmp_path):
-    """The axes of a figure, kept from matplotlib as it saves it."""
+    """Draw a figure and return its axes, captured as matplotlib saves it."""
     kept = []
     monkeypatch.setattr(verdict_plot.Figure, "savefig", lambda figure, path, **_: (kept.append(figure), path.touch()))
 

@@ -17,7 +17,7 @@ IMAGES = "metric: test.test_images, value: 100, place: Table 1"
 
 
 def write(folder, cells, of_study=(), more=""):
-    """papers.yaml of one run, which says how many images it was tested on unless the cells do."""
+    """Write and load papers.yaml with one run; it states the number of test images unless the cells do."""
     path = folder / "papers.yaml"
     cells = [*cells, *([] if any("test.test_images" in cell for cell in cells) else [IMAGES])]
     lines = ["archives: {}", "studies:", "  a_study:", "    title: A paper", *([more] if more else []), "    cells:"]
@@ -262,7 +262,7 @@ def test_no_pairing_makes_the_headline_of_smatika_significant():
     assert against["correct"] == 92
     assert against["fisher_p"] == pytest.approx(0.21341, abs=1e-5)
     assert against["least_mcnemar_p"] == 0.0625
-    every = [mcnemar([[0, 5 + c], [c, 0]], exact=True).pvalue for c in range(4)]  # 3 wrong answers of the best at most
+    every = [mcnemar([[0, 5 + c], [c, 0]], exact=True).pvalue for c in range(4)]  # the best has at most 3 wrong answers
     assert min(every) == every[0] == 0.0625
 
 

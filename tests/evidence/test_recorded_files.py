@@ -1,4 +1,4 @@
-"""The files of a record, in a cache that is made up."""
+"""The files of a record, in a made-up cache."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Replication: the verdict on a published accuracy, and that the interval behind it errs as rarely as it says."""
+"""Replication: the verdict on a published accuracy, and that the interval behind it errs as rarely as it claims."""
 
 import math
 from dataclasses import replace
@@ -24,7 +24,7 @@ def transformed(correct, images):
 
 @pytest.mark.parametrize("size", error_rates.SIZES)
 def test_a_true_replication_is_inside_in_93_to_98_per_cent(size):
-    """In whole per cent: 92.5 to 98.5. Above that where 100 images can hardly hold less (docs/error-rates.md).
+    """In whole per cent, so 92.5 to 98.5; above that where 100 images hardly allow less (docs/error-rates.md).
 
     20,000 papers a case give a standard error of 0.19 points at 92.5% and 0.09 at 98.5%.
     """
@@ -129,7 +129,7 @@ def test_inside_counts_the_limits_and_every_accuracy_that_prints_alike():
         (0.80, 0.705, 0.85, False),
         (0.80, 0.75, 0.90, True),
         (0.80, 0.75, 0.895, False),
-        (0.95, 0.86, 1.00, False),  # ten points above would be more than all
+        (0.95, 0.86, 1.00, False),  # ten points above would be more than is possible
         (0.95, 0.84, 1.00, True),
         (0.90, 0.85, 1.00, True),
         (0.05, 0.00, 0.14, False),

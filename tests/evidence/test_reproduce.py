@@ -1,4 +1,4 @@
-"""Reported runs seed by seed: what a job sets, and when a record is still that of its job."""
+"""Reported runs seed by seed: what a job sets, and when a record still matches its job."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ PARTIAL = {"datasets.pneumonia.check_counts": "false"}
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project with one file of code and one archive put by hand."""
+    """A project with one file of code and one archive put in place by hand."""
     for name in ("params.yaml", "papers.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
@@ -69,7 +69,7 @@ def test_a_leakfree_run_is_reproduced_as_stated_alone(project):
 
 
 def record_of(project, job):
-    """A record as the job, with today's code, settings and data, would leave it."""
+    """The record that the job would leave with today's code, settings and data."""
     record = recorded(job.run, job.reading, job.seed, ("NORMAL", "PNEUMONIA"), 80, 100)
     stage = {
         "cmd": "python stages/train.py",
@@ -86,7 +86,7 @@ def record_of(project, job):
 
 
 def committed(message):
-    """Commit all there is; the commit."""
+    """Commit everything; returns the commit."""
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", message, "--allow-empty"]):
         subprocess.run(["git", *command], check=True)
     return subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
@@ -186,12 +186,12 @@ def test_a_run_is_recorded_as_an_experiment_and_not_trained_again(tmp_path, monk
 
     planned, other = job(seed=1), job("smote_train_test", seed=1)
     (_, another, _), (_, record, trained) = reproduce.reproduce([other, planned])
-    # nothing that one reading sets is left for the next
+    # nothing that one reading sets carries over to the next
     assert [each.provenance["settings"]["balance"] for each in (another, record)] == ["smote_train_test", "smote"]
     assert trained and records.check(record) == []
     assert record.metrics["train"]["epochs"] == 3
     assert record.provenance["settings"]["train"]["seed"] == record.provenance["settings"]["split"]["seed"] == 1
-    # the archives that are drawn have as many images as Kaggle's, but smaller ones
+    # the drawn archives have as many images as Kaggle's, but smaller ones
     assert any("median width of" in line for line in record.provenance["deviations"])
     status = subprocess.run(["git", "status", "--porcelain"], check=True, capture_output=True, text=True).stdout
     assert status == "?? results/\n"

@@ -28,7 +28,7 @@ stages:
 
 
 def predictions_of(right, images=80, classes=CLASSES, patients=None):
-    """A prediction table whose first `right` images are right."""
+    """A prediction table in which the first `right` images are correct."""
     truth = np.arange(images) % 2
     said = np.where(np.arange(images) < right, truth, 1 - truth)
     probabilities = np.full((images, len(classes)), 0.05)
@@ -75,7 +75,7 @@ def repository(tmp_path_factory):
 
 @pytest.fixture
 def run(repository, monkeypatch):
-    """Call the command in the repository: its exit code, what it printed and what it said of errors."""
+    """Call the command in the repository; returns its exit code, stdout and stderr."""
 
     def call(*arguments, folder=repository):
         monkeypatch.chdir(folder)
@@ -87,7 +87,7 @@ def run(repository, monkeypatch):
 
 @pytest.fixture
 def workspace(tmp_path, run):
-    """Compare two prediction tables as runs a and b of a folder that is no repository."""
+    """Compare two prediction tables as runs a and b in a folder that is not a repository."""
 
     def compare(first, second, *arguments):
         write(first, tmp_path / "data/predictions/a.csv")

@@ -38,7 +38,7 @@ def papers(numbers=(), study="smatika", run=RUN, of_study=(), **more):
 
 
 def seeds(*right, images=100, run=RUN, reading="as_stated", classes=CLASSES, **changes):
-    """Records of seeds 1, 2, … that have `right` of `images` test images right. changes: of metrics, by their path."""
+    """Records of seeds 1, 2, … with `right` of `images` test images correct. changes: values of metrics, by path."""
     found = []
     for seed, count in enumerate(right, 1):
         record = recorded(run, reading, seed, classes, count, images)
@@ -57,7 +57,7 @@ def endpoints(published, found, values=PAPER, workspace=()):
 
 
 def described(metric, value, found, *more, values=PAPER, **of_study):
-    """The row of one number, beside further ones."""
+    """The row of one number, compared together with further ones."""
     cells = verdicts.compare(papers([(metric, *np.atleast_1d(value)), *more], **of_study), values, found, []).cells
     return cells[cells.metric == metric].iloc[0]
 
@@ -190,7 +190,7 @@ TEST, TRAIN = f"metrics/runs/{RUN}/test/metrics.json", f"metrics/runs/{RUN}/trai
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
-    """A working directory with what the stages wrote of RUN alone; the parameters that go with it."""
+    """A working directory with the stages' outputs for RUN only; returns the matching parameters."""
     monkeypatch.chdir(tmp_path)
     (own,) = seeds(90)
     for path, values in ((TEST, "test"), (TRAIN, "train")):
@@ -300,7 +300,7 @@ def test_a_duration_is_shown_and_not_compared():
     found = described("time.seconds", "0:01:40", seeds(90, 91, time__seconds=[100.0, 110.0]))
     assert (found.ours, found.finding) == (105, "not comparable")
     (own,) = seeds(94)
-    del own.metrics["time"]  # as the workspace's
+    del own.metrics["time"]  # as in a record of the workspace
     assert described("time.seconds", "0:01:40", [own]).finding == "not run"
 
 

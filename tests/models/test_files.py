@@ -63,7 +63,7 @@ def with_layer(sound, layer, position=1):
 
 
 def lambda_layer(marker):
-    """A Lambda layer whose marshalled code makes a file, as an earlier Keras ran it."""
+    """A Lambda layer whose marshalled code makes a file; an earlier Keras ran such code."""
     layer = keras.layers.Lambda(eval(f"lambda x: (open({str(marker)!r}, 'w').close(), x)[1]"))
     return keras.saving.serialize_keras_object(layer)
 
@@ -76,7 +76,7 @@ def test_a_lambda_runs_no_code(sound, path, tmp_path, monkeypatch, unsafe):
     layer = lambda_layer(marker)
     assert layer["config"]["function"]["class_name"] == "__lambda__"
     write(path, with_layer(sound, {"module": layer["module"], "class_name": "Lambda", "config": layer["config"]}))
-    # which `safe_mode=True` does not turn on again
+    # `safe_mode=True` does not turn safe mode on again
     with serialization_lib.SafeModeScope(None):
         if unsafe:
             keras.config.enable_unsafe_deserialization()
@@ -145,7 +145,7 @@ def test_a_further_member_is_not_unpacked(sound, path, tmp_path, name):
 
 
 def weights(make):
-    """A weights file in memory whose kernel of four by two `make` puts in the group of the layer's variables."""
+    """A weights file in memory; `make` puts the four-by-two kernel into the group of the layer's variables."""
     file = io.BytesIO()
     with h5py.File(file, "w") as store:
         group = store.create_group("layers/dense/vars")

@@ -1,4 +1,4 @@
-"""Several stages at once, each in a clone: the result is that of `dvc repro`. On a project of small stages."""
+"""Several stages at once, each in a clone, give the result of `dvc repro`. Tested on a project of small stages."""
 
 import itertools
 import os
@@ -52,7 +52,7 @@ stages:
     outs: [{report: {cache: false}}]
 """
 SEEDS = {f"run{number}": number for number in range(5)}
-# Writes what it was given to its last argument; `python stage.py seed folder` writes a folder and a metric
+# Writes what it was given to the path in its last argument; `python stage.py seed folder` writes a folder and a metric
 STAGE = """
 import os, sys, time
 from pathlib import Path
@@ -82,7 +82,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def committed(tmp_path_factory):
-    """A project of 11 stages, of which nothing has run."""
+    """A project of 11 stages, none of which has run."""
     folder = tmp_path_factory.mktemp("scale") / "project"
     folder.mkdir()
     outputs = [f"{place}{name}" for place in ("data/drawn_", "models/") for name in SEEDS]
@@ -152,7 +152,7 @@ def test_the_stale_stages_alone_are_rebuilt(project):
 
 
 def test_a_stage_that_writes_something_else_each_time_runs_once_in_a_fresh_clone(project, tmp_path, monkeypatch):
-    """Such as the seconds of a training, which git keeps: dvc.lock has those of whoever committed it."""
+    """For example the seconds of a training, which git tracks: dvc.lock has those of whoever committed it."""
     pipeline = (project / "dvc.yaml").read_text()
     timed = "        - models/${key}\n      metrics:\n        - times/${key}.json:\n            cache: false\n"
     (project / "dvc.yaml").write_text(pipeline.replace("        - models/${key}\n", timed, 1))
@@ -221,7 +221,7 @@ def test_what_the_others_run_ends_with_a_stage_that_fails(project, tmp_path):
     scaled(project, "draw@run1", "draw@fails")
     (marks / "wait").touch()
     with at_work(project, "train@run1", "train@fails", STAGE_MARKS=str(marks)) as process:
-        output, _ = process.communicate(timeout=100)  # though train@run1 waits for ever
+        output, _ = process.communicate(timeout=100)  # though train@run1 waits forever
     assert process.returncode == 2 and "stage train@fails failed" in output
     clone = (marks / "run1").read_text().strip()
     wait_for(lambda: not any(works_in(pid, clone) for pid in Path("/proc").iterdir()))
@@ -376,7 +376,7 @@ def test_each_gpu_runs_one_stage_at_a_time(tmp_path, monkeypatch):
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
 
-    def visible(number):  # here, and not beside the tests: the workers could not import it from there
+    def visible(number):  # not at module level, from where the workers could not import it
         begin = time.time()
         time.sleep(0.3)
         return os.environ["CUDA_VISIBLE_DEVICES"], begin, time.time()

@@ -1,4 +1,4 @@
-"""The command line: what it takes, and one line where it fails."""
+"""The command line: what it accepts, and the one line that it prints when it fails."""
 
 import shutil
 import subprocess

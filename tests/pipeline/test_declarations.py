@@ -66,19 +66,19 @@ AUDITED = [
     "compare",
     "cards",
 ]
-# Opened by a stage, and neither dependencies nor outputs
+# Files that a stage may open although they are neither dependencies nor outputs
 UNDECLARED = [
     (".*", r"params\.yaml"),  # its keys are declared instead
-    (".*", r".*\.(py|pyc)"),  # imported modules are declared; which they are, sys.modules tells
+    (".*", r".*\.(py|pyc)"),  # imported modules are declared; sys.modules lists them
     ("(download|weights)@.*", r"data/archives/.*"),  # what a person put there: `inputs` lists it with its SHA-256
     (".*train.*", r"\.git/.*|\.gitignore|\.dvc/.*|\.dvcignore|dvc\.yaml"),  # DVCLive looks where it runs
     (".*train.*", r"models/resume/.*"),  # of a killed training; gone when the stage ends
 ]
 TWICE = {"inputs", "weights", "download"}
-# Not read: what says that params.yaml is valid must be there first
+# Not read, but it must exist first, as proof that params.yaml is valid
 UNUSED = {stage: {"data/checked"} for stage in ("inputs", "split")}
-# Declared for the profile paper: there alone counts are checked, Keras downloads its own weights, and layers of a model
-# with ImageNet weights are frozen. `weights` of a model is declared with its other options
+# Declared for the profile paper: it alone checks counts, downloads Keras's own weights, and freezes layers of a model
+# with ImageNet weights. `weights` of a model is declared with its other options
 SELDOM_READ = {
     "split": {"datasets.*.check_counts"},
     "weights": {"backbones.*.file"},
@@ -89,7 +89,7 @@ GATHERED = {"data/near_duplicates", "data/predictions", "data/split", "metrics/r
 GATHERED |= {f"metrics/{name}" for name in ("preprocess", "runs/active/train", "shortcuts", "split")}
 WHOLE_SECTIONS = {"check", "inputs", "leakage", "leakage_gap", "compare", "cards"}
 
-# No stage declares a package's module that holds a docstring alone
+# No stage declares a package's module that holds only a docstring
 ROOMS = {
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / "src").rglob("__init__.py")
@@ -101,7 +101,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A copy of the repository with a demo that is as small as it can be, and an active run that uses all it can."""
+    """A copy of the repository with the smallest possible demo and an active run that uses everything it can."""
     folder = tmp_path_factory.mktemp("declarations") / "rontgen"
     files = (
         ".dvc/config",
@@ -178,7 +178,7 @@ def findings(project, declared):
 
 
 def put_by_hand(project):
-    """Archives and weights, and settings by which they are used."""
+    """Put archives and weights in place, and change the settings so that they are used."""
     folder = project / "data/archives"
     for archive in (project / "data/raw").glob("*/*.zip"):
         shutil.copy(archive, folder)
@@ -200,7 +200,7 @@ def write_params(folder, values):
 
 
 def prepare(stage, project, declared):
-    """What a stage that ends the pipeline reads: made by the quick stages before it, or made up."""
+    """Provide the input of a stage at the end of the pipeline: from the quick stages before it, or made up."""
     if stage == "leakage":
         for other in declared:
             if re.match(r"download|near_duplicates|(reported_|leakfree_)?split", other) and other not in AUDITED:
@@ -238,7 +238,7 @@ def run(folder, arguments):
 
 
 def kind(stage):
-    """`train` of train, reported_train@smatika_vgg16, …"""
+    """`train` for train, reported_train@smatika_vgg16, …"""
     return re.sub(r"^(reported|leakfree)_", "", stage).partition("@")[0]
 
 
@@ -308,7 +308,7 @@ def test_a_folder_that_a_stage_depends_on_is_one_output(project, declared, findi
 def test_the_params_that_a_stage_reads_are_declared(stage, declared, findings):
     assert findings[stage]["params"] or stage in WHOLE_SECTIONS, "the audit saw nothing"
     undeclared = {key for key in findings[stage]["params"] if not any(below(key, d) for d in declared[stage]["params"])}
-    assert undeclared == set() or "params.yaml" in declared[stage]["deps"]  # all of them
+    assert undeclared == set() or "params.yaml" in declared[stage]["deps"]  # which declares all of them
 
 
 @pytest.mark.parametrize("stage", [stage for stage in AUDITED if stage not in WHOLE_SECTIONS])
@@ -319,6 +319,6 @@ def test_the_params_that_a_stage_declares_are_read(stage, project, declared, fin
     keys = [leaf for leaf in leaves(read_params(project)) if any(below(leaf, d) for d in declared[stage]["params"])]
     for declaration in declared[stage]["params"]:
         assert any(below(key, declaration) for key in keys), f"params.yaml has no {declaration}"
-    # a null or empty section stands for what could be in it
+    # a null or empty section counts as everything that it could contain
     unread = {key for key in map(anywhere, keys) if not any(below(key, r) or below(r, key) for r in read)}
     assert unread - interpolated <= SELDOM_READ.get(kind(stage), set())

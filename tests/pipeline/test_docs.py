@@ -1,4 +1,4 @@
-"""What README, the pages in docs/, the workflow and the Dockerfile refer to is there."""
+"""What README, the pages in docs/, the workflow and the Dockerfile refer to exists."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""An archive that is put, replaced or removed makes exactly its dataset's download stale, as DVC sees it."""
+"""An archive that is added, replaced or removed makes exactly its dataset's download stale, as DVC sees it."""
 
 import os
 import re
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def repro(tmp_path, monkeypatch):
-    """`dvc repro` of two downloads in the profile paper; returns the stages that ran, sorted, for two have no order."""
+    """`dvc repro` of two downloads in the profile paper; returns the stages that ran, sorted, as two have no order."""
     folder = copy_repository(tmp_path / "project")
     text = (folder / "params.yaml").read_text()
     (folder / "params.yaml").write_text(text.replace("\nprofile: demo\n", "\nprofile: paper\n"))
@@ -52,7 +52,7 @@ def test_exactly_the_download_of_an_archive_that_changed_runs_again(repro):
     assert repro() == ["download@covid", "inputs"]
     assert Path("data/raw/covid", Path(COVID).name).read_bytes() == Path(COVID).read_bytes()
 
-    # without it, what an earlier download brought is used, and does not make its own stage stale
+    # without it, the file of an earlier download is used, and does not make its own stage stale
     put(Path("data/kaggle", Path(COVID).name), "of an earlier download")
     Path(COVID).unlink()
     assert repro() == ["download@covid", "inputs"]

@@ -13,7 +13,7 @@ import pytest
 
 from conftest import ROOT
 
-# What stages wrote and git keeps
+# Stage outputs that git tracks
 RESULTS = ("metrics/", "plots/", "dvc.lock", "data/predictions/")
 SMALLER = {
     "model: resnet50v2 ": "model: simple_rnn ",
@@ -133,4 +133,4 @@ def test_another_model_changes_the_active_metrics_and_no_reported_run(project):
 def test_what_ran_before_comes_back_without_running(project):
     output = dvc(project, "exp", "run", "-S", "model=simple_rnn", "evaluate")
     assert "Stage 'evaluate' is cached - skipping run" in output
-    assert re.findall("Running stage '(.*)'", output) in ([], ["check"])  # params.yaml may be written otherwise
+    assert re.findall("Running stage '(.*)'", output) in ([], ["check"])  # params.yaml may be formatted differently

@@ -1,6 +1,6 @@
-"""Two checkouts give the same bytes: other process, other hash seed, other number of cores.
+"""Two checkouts give the same bytes in another process, with another hash seed and another number of cores.
 
-The stages of a checkout run in one process, for Keras takes seconds to import.
+The stages of a checkout run in one process, because Keras takes seconds to import.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
-"""A change makes the stages run again that depend on it, and no training that does not.
+"""A change makes the stages that depend on it run again, and no training that does not.
 
 What DVC would do is computed from its own index, and that computation is compared with `dvc repro --dry` on a few
-changes of every sort. "Stale" means: because of the change itself. Of the stages below those, DVC then runs again what
-has inputs that differ. The profile is `demo` as shipped.
+changes of every kind. "Stale" means: because of the change itself. Of the stages downstream, DVC then runs again those
+whose inputs differ. The profile is `demo` as shipped.
 """
 
 import json
@@ -38,7 +38,7 @@ def trains(runs):
 
 
 def of_study(study):
-    """The stages of a study alone."""
+    """The stages that belong to one study only."""
     image_sets = [image_set for image_set in VIEWS if VIEWS[image_set]["study"] == study]
     return (
         {f"reported_split@{study}", f"leakfree_split@{study}"}
@@ -57,7 +57,7 @@ KEYS = leaves(PARAMS)
 
 
 class Index:
-    """What DVC makes of dvc.yaml: the stages with what they declare, and their graph."""
+    """How DVC reads dvc.yaml: the stages with what they declare, and their graph."""
 
     def __init__(self, repo):
         self.stages = list(repo.index.stages)
@@ -65,7 +65,7 @@ class Index:
         self.graph = repo.index.graph.subgraph(self.stages)  # from a stage to those that it reads from
 
     def stale_by_key(self, key):
-        """A key is declared, or above or below one that is; or it stands as `${…}` in what is declared."""
+        """The stages that declare the key, or one above or below it, or that have it as `${…}` in a declaration."""
         return {
             stage.addressing
             for stage in self.stages
@@ -104,7 +104,7 @@ def index():
 @contextmanager
 def opened(folder):
     with chdir(folder), warnings.catch_warnings(), Repo() as repo:
-        warnings.simplefilter("ignore", DeprecationWarning)  # DVC's own, of pygtrie
+        warnings.simplefilter("ignore", DeprecationWarning)  # from DVC's own use of pygtrie
         yield repo
 
 
@@ -152,7 +152,7 @@ def test_what_the_paper_profile_alone_uses_makes_nothing_stale_in_the_demo(index
 
 
 def test_only_the_code_of_training_trains_again(index):
-    """Every other module and script may change without a new training, as far as its stages write the same."""
+    """Every other module and script may change without a new training, as long as its stages write the same output."""
     code = [path.relative_to(ROOT).as_posix() for folder in ("src", "stages") for path in (ROOT / folder).rglob("*.py")]
     trained = {path: index.stale_by_file(path) & TRAINS for path in code}
     families = {family: trains(runs_of("family", family)) for family in ("cnn", "recurrent", "transfer")}
@@ -161,7 +161,7 @@ def test_only_the_code_of_training_trains_again(index):
         place = path.removeprefix("src/rontgen/")
         if place.startswith(everything):
             assert found == TRAINS, path
-        elif place.startswith("models/"):  # and the active run, for `-S model=` may name any family
+        elif place.startswith("models/"):  # and the active run, because `-S model=` may name any family
             assert found == families.get(Path(place).stem, set()) | {"train"}, path
         else:
             assert found == set(), path
@@ -178,7 +178,7 @@ def test_params_are_checked_before_anything_else(index, stage):
 
 # ---- the computation above against DVC itself
 
-# The keys of one entry are changed together, for DVC takes seconds to answer
+# The keys of one entry are changed together, because DVC takes seconds to answer
 CHANGES = [
     {"profile": "paper"},
     {"dataset": "covid", "profiles.paper.train.pretrained": False},
@@ -192,7 +192,7 @@ CHANGES = [
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, index):
-    """A repository where every stage is up to date: its outputs are stand-ins, and DVC was told that they are right."""
+    """A repository where every stage is up to date: its outputs are stand-ins that DVC was told to accept."""
     folder = tmp_path_factory.mktemp("stale") / "rontgen"
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
@@ -215,14 +215,14 @@ def project(tmp_path_factory, index):
 
 
 def would_run(folder, **options):
-    """What `dvc repro --dry --no-run-cache` names."""
+    """The stages that `dvc repro --dry --no-run-cache` names."""
     with opened(folder) as repo:
         return {stage.addressing for stage in repo.reproduce(dry=True, run_cache=False, **options)}
 
 
 @pytest.fixture
 def changed(project):
-    """Replace a file of the project; afterwards it is as before."""
+    """Replace a file of the project; it is restored after the test."""
     before = {}
 
     def change(name, text):
@@ -261,7 +261,7 @@ def test_dvc_runs_what_the_index_says_for_a_module(project, changed, index):
     changed(path, (project / path).read_text() + "\n# changed\n")
     stale = index.stale_by_file(path)
     assert would_run(project) == stale
-    # dry, nothing is written, and so nothing below is seen to differ unless it is forced
+    # a dry run writes nothing, so nothing downstream is seen to differ unless forced
     assert would_run(project, force_downstream=True) == index.with_all_below(stale)
 
 

@@ -22,7 +22,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def project(finished, change_params, tmp_path):
-    """The working directory: a finished project, of which a test may change any file."""
+    """The working directory: a finished project in which a test may change any file."""
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
 
 

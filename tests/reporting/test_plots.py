@@ -19,7 +19,7 @@ def curves(x, y, values):
 
 
 def bands(x, low, high):
-    """Of each class another upper limit, lower by 0.01 from class to class."""
+    """A band for each class, with an upper limit that is lower by 0.01 from class to class."""
     return pd.concat(
         [
             pd.DataFrame({"class": name, x: GRID, "low": low, "high": high - 0.01 * index})

@@ -21,7 +21,7 @@ from rontgen.core.errors import RontgenError
 from rontgen.data import decoding
 from rontgen.serving import dicom
 
-# pytest makes errors of the warnings that the module silences
+# pytest would turn the warnings that the module silences into errors
 pytestmark = pytest.mark.filterwarnings("ignore:::pydicom")
 
 SIZE = 32
@@ -84,7 +84,7 @@ def read(data):
 
 
 def refused(data):
-    """The message, in one line, of the error."""
+    """The one-line message of the error."""
     with pytest.raises(RontgenError) as caught:
         dicom.to_png(data)
     message = str(caught.value)
@@ -132,7 +132,7 @@ def test_big_endian_bytes_in_words_are_in_order():
 
 
 def test_the_first_window_follows_the_rescale():
-    # PS3.3 C.11.2.1.2.1 for 40 and 401: ((2 x − 1000 − 39.5) / 400 + 0.5), of values −1000, −160, 40, 140, 1000
+    # PS3.3 C.11.2.1.2.1, center 40, width 401: ((2 x − 1000 − 39.5) / 400 + 0.5) at −1000, −160, 40, 140, 1000
     pixels = row(0, 420, 520, 570, 1000)
     changes = {"RescaleSlope": 2, "RescaleIntercept": -1000, "WindowCenter": [40, 9], "WindowWidth": [401, 9]}
     expected = [0, 65535 * 0.00125, 65535 * 0.50125, 65535 * 0.75125, 65535]
@@ -174,7 +174,7 @@ def test_bits_beyond_those_stored_are_ignored():
 
 
 def test_a_voi_lut_goes_before_a_window_and_covers_eight_bits():
-    table = np.arange(4096) // 16  # more entries than its 8 bits count
+    table = np.arange(4096) // 16  # more entries than 8 bits can count
     data = make(row(0, 100, 1100, 4095, 9000), VOILUTSequence=lut(table, 100, 8), WindowCenter=1, WindowWidth=1)
     assert read(data).tolist() == [[0, 0, 62 * 257, 3995 // 16 * 257, 65535]]
 
@@ -242,7 +242,7 @@ def test_colors_become_their_luminance(color, gray):
 
 
 def test_colors_shared_by_two_pixels_are_read():
-    pair = bytes([10, 20, 128, 128])  # the luminance of each, and their color, which is none
+    pair = bytes([10, 20, 128, 128])  # the luminance of each, and their shared color: none
     data = make(np.zeros((1, 2, 3), np.uint8), PhotometricInterpretation="YBR_FULL_422", PixelData=pair)
     assert read(data).tolist() == [[10 * 257, 20 * 257]]
 
@@ -363,7 +363,7 @@ def test_rle_that_swells_is_refused_before_it_does(monkeypatch):
     assert "expected RLE segments of 1024 bytes, received a longer one" in refused(data)
 
 
-# What stands before the patient's name, and what may be put there
+# What may be inserted before the patient's name, and the bytes that come before it
 SEQUENCE = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff"
 ITEM = b"\xfe\xff\x00\xe0"
 PREFIX = make(RAMP)[: make(RAMP).index(b"\x10\x00\x10\x00PN")]
@@ -447,7 +447,7 @@ def test_damaged_bytes_are_a_picture_or_one_error():
     assert 30 < pictures < 270
 
 
-LONG_RLE = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\0" * 9  # which pydicom reads, warning of the padding
+LONG_RLE = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\0" * 9  # pydicom reads it, but warns about the padding
 
 
 def test_nothing_is_logged(caplog):

@@ -1,4 +1,4 @@
-"""What is exported says what the Keras model says; what cannot be, stops."""
+"""An exported model gives the answers of the Keras model; what cannot be exported stops with an error."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def model(request, images):
 
 
 def called(model, images):
-    """The model after a prediction, without which Keras exports none."""
+    """The model after a prediction, without which Keras does not export it."""
     predict(model, images)
     return model
 

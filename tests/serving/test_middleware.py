@@ -28,7 +28,7 @@ def application(password=None):
 
 
 def ask(app, *requests):
-    """The answers to requests that are sent at once, each (method, keywords of httpx)."""
+    """The answers to requests sent at the same time, each (method, keyword arguments of httpx)."""
 
     async def send():
         transport = httpx.ASGITransport(app)

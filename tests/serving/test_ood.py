@@ -1,4 +1,4 @@
-"""Familiarity: new X-rays pass, whatever is no upright X-ray does not, nor what is in colour."""
+"""Familiarity: new X-rays pass; whatever is not an upright X-ray, or is in colour, does not."""
 
 import io
 import json
@@ -18,7 +18,7 @@ KINDS = [*ood_probes.NO_XRAY, "upside_down", "turned", "negative", "shuffled"]
 
 
 def phantoms(first, count, size=SIZE):
-    """Drawn X-rays of as many patients, healthy and ill in turn: uint8 (count, size, size, 1)."""
+    """Drawn X-rays, each of another patient, healthy and ill in turn: uint8 (count, size, size, 1)."""
     drawn = [
         phantom.draw(
             ("normal", "pneumonia")[n % 2], np.random.default_rng(n), np.random.default_rng([n, 1]), size, size
@@ -63,7 +63,7 @@ def test_what_is_no_upright_xray_is_unfamiliar(reference, others, kind):
 
 
 def test_an_xray_is_told_upside_down_though_its_distance_is_an_ordinary_one():
-    # half of the picture alike, half of noise: what is upside down is no farther from the mean than strange ones are
+    # half of the picture alike, half noise: upside-down ones are no farther from the mean than strange ones are
     def halves(seed, count):
         random = np.random.default_rng(seed)
         ramp = np.linspace(-1, 1, SIZE)[:, None] * random.uniform(0.2, 2, (count, 1, 1))
@@ -75,7 +75,7 @@ def test_an_xray_is_told_upside_down_though_its_distance_is_an_ordinary_one():
 
 
 def test_neither_brightness_nor_contrast_alters_a_score(reference, xrays):
-    dim = xrays["test"] // 2  # exactly the half, and shifted, of even values
+    dim = xrays["test"] // 2  # dim * 2 is even, so that dim is exactly its half
     scores = reference.score(dim * 2)
     np.testing.assert_allclose(reference.score(dim), scores, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(reference.score(dim + 100), scores, rtol=1e-4, atol=1e-4)
@@ -196,7 +196,7 @@ def test_measure_counts(reference, xrays, others):
     assert result["no_xray"]["images"] == 300
     everything = np.concatenate([unfamiliar(reference, others[kind]) for kind in ood_probes.NO_XRAY])
     assert result["no_xray"]["value"] == round(everything.mean(), 4)
-    # a threshold that nothing exceeds, but for the overall figure the turned ones do not count
+    # the median score of upside-down ones as threshold: half of them are caught, but the overall figure leaves them out
     scores = reference.score(others["upside_down"])
     middle = ood.Reference.from_dict(reference.to_dict() | {"threshold": float(np.median(scores))})
     caught = ood_probes.measure(middle, xrays["test"], SIZE)

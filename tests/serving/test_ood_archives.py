@@ -1,4 +1,4 @@
-"""The out-of-distribution check across image sets, on arrays that are made up."""
+"""The out-of-distribution check across image sets, on made-up arrays."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ def chests():
 
 @pytest.fixture
 def image_sets(chests, monkeypatch):
-    """Three image sets: of children and of lungs, X-rays; of covid, all negative and as large again."""
+    """Three image sets: X-rays of children and of lungs; of covid, only negatives, twice as large."""
 
     def images(image_set):
         is_covid = image_set.study.dataset_name == "covid"

@@ -1,4 +1,4 @@
-"""The page and its JSON interface, asked over HTTP while they serve a small project."""
+"""The page and its JSON interface, queried over HTTP while they serve a small project."""
 
 import csv
 import io
@@ -47,7 +47,7 @@ def client(address):
 
 @pytest.fixture(scope="module")
 def xrays(project):
-    """The files of test images, {id: bytes}, and what `evaluate` wrote of them for each run."""
+    """The files of test images, {id: bytes}, and what `evaluate` wrote about them for each run."""
     with chdir(project):
         predictions = {name: pd.read_csv(f"data/predictions/{name}.csv", index_col="id") for name in RUNS}
         manifest = pd.read_csv("data/split/active.csv", index_col="id")
@@ -302,7 +302,7 @@ def test_a_connection_without_a_request_is_closed(address):
 
 
 def test_what_fails_unexpectedly_logs_nothing_of_the_upload(project, xray, tmp_path):
-    """A predictor that raises with what it was given, as a library may."""
+    """The predictor raises an error that contains its input, as a library may."""
     (tmp_path / "sitecustomize.py").write_text(
         "from rontgen.data import decoding\n\n"
         "def decode(data, size):\n    raise KeyError(data)\n\n"

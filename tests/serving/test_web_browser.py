@@ -1,4 +1,4 @@
-"""The page in a real browser, headless: what people do with a mouse, a keyboard, or a program that reads to them."""
+"""The page in a real browser, headless: what people do with a mouse, a keyboard, or a screen reader."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ from hostile_uploads import HTML
 from rontgen.data import phantom
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-WIDTHS = (1280, 390)  # pixels: a desk, and a telephone
+WIDTHS = (1280, 390)  # pixels: a desktop, and a phone
 PAGES = ("", "examine", "results", "about")
 
 pytestmark = pytest.mark.slow
@@ -44,7 +44,7 @@ def address(browser, project_to_serve):
 
 @pytest.fixture
 def page(browser, address):
-    """A page of the server, which may ask for nothing elsewhere and must log no error."""
+    """A page of the server, which must request nothing from elsewhere and log no error."""
     context = browser.new_context(viewport={"width": WIDTHS[0], "height": 900}, base_url=address)
     page = context.new_page()
     asked, logged = [], []
@@ -54,12 +54,12 @@ def page(browser, address):
     yield page
     context.close()
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
-    assert [text for text in logged if "422" not in text] == []  # which Chromium logs of a page with that status
+    assert [text for text in logged if "422" not in text] == []  # Chromium logs it for a page with that status
 
 
 @pytest.fixture(scope="module")
 def xray(address, tmp_path_factory):
-    """A drawn X-ray that neither run turns away, as each does with one in a hundred."""
+    """A drawn X-ray that neither run turns away; each does so with one in a hundred."""
     path = tmp_path_factory.mktemp("xray") / "xray.png"
     for seed in range(1, 11):
         drawn = phantom.draw("pneumonia", np.random.default_rng(seed), np.random.default_rng(seed + 1), 128, 128)
@@ -82,7 +82,7 @@ def examine(page, path, language="en"):
 
 
 def choose_by_key(page, path):
-    """Enter or Space on the focused field: the first after a page has come may be lost on a busy machine."""
+    """Press Enter or Space on the focused field: the first key after a page load may be lost on a busy machine."""
     for key in ("Enter", "Space", "Enter"):
         try:
             with page.expect_file_chooser(timeout=10_000) as chooser:
@@ -102,7 +102,7 @@ def violations(page):
 
 
 def transfer(page, path):
-    """A DataTransfer with the file, as a drop and a paste bring it."""
+    """A DataTransfer with the file, as a drop or a paste delivers it."""
     return page.evaluate_handle(
         """([text, name]) => {
             const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));

@@ -17,14 +17,15 @@ from rontgen.training.batches import Batches
 from rontgen.training.data_parallel import ALONE, Share
 
 WORKER = ROOT / "tests/train_on_devices.py"
-# The same sums in other parts are other floats, and nine steps of Adam carry them on. Measured: the weights are at most
-# 3e-5 of their length apart and the history 1e-3, as are one thread and two on one device (1e-5 and 5e-4).
+# The same sums, divided differently, round differently, and nine steps of Adam carry that on. Measured: the weights
+# differ by at most 3e-5 of their norm and the history by 1e-3, much as with one and two threads on one device (1e-5 and
+# 5e-4).
 WEIGHTS, HISTORY = 2e-4, 1e-2
 
 
 @pytest.fixture
 def batches():
-    """Each of 21 images is its own number; the last of the batches of 8 has 5."""
+    """Every pixel of each of 21 images is the image's number; the last of the batches of 8 has 5."""
     images = np.arange(21, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
     subset = Subset(images, np.arange(21), np.arange(21) % 2)
     return lambda **options: Batches(subset, 8, sigmoid=True, **options)
@@ -77,7 +78,7 @@ def test_processes_described_by_halves_are_one_line(monkeypatch):
 def train(
     output, distribute="none", *, devices=1, processes=1, cores=None, batch_size=16, seeds=(1, 1), epochs_saved=None
 ):  # fmt: skip
-    """Train in new processes; their exit codes, and what they wrote to standard error."""
+    """Train in new processes; returns their exit codes, and what they wrote to standard error."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
@@ -124,7 +125,7 @@ def assert_same(ours, theirs):
 
 @pytest.fixture(scope="module")
 def one_device(tmp_path_factory):
-    """What one device, which shares with none, makes of the training."""
+    """The result of the training on one device that shares with no other."""
     output = tmp_path_factory.mktemp("one") / "one"
     assert train(output)[0] == [0]
     return read(output)

@@ -26,7 +26,7 @@ AUGMENT = Augment(
 
 
 class SilentLive:
-    """Stands in for dvclive.Live, which wants a git repository."""
+    """Stands in for dvclive.Live, which needs a git repository."""
 
     def __init__(self):
         self.logged, self.steps = [], 0
@@ -39,7 +39,7 @@ class SilentLive:
 
 
 def bright_or_dark(count):
-    """Two classes that any model can tell: dark images and bright ones."""
+    """Two classes that any model can tell apart: dark images and bright ones."""
     random = np.random.default_rng(count)
     labels = np.arange(count) % 2
     images = random.integers(0, 60, (count, 16, 16, 1)) + 150 * labels[:, None, None, None]
@@ -163,7 +163,7 @@ def test_a_frozen_backbone_keeps_its_weights(backbone_model, fit):
 
 
 def with_backbone(rate=0.0):
-    """A pretrained model, in that its backbone's batch statistics are not those that it begins with."""
+    """A model that counts as pretrained: its backbone's batch statistics are not the initial ones."""
     keras.utils.set_random_seed(0)
     image = keras.Input((16, 16, 1))
     layers = [keras.Input((16, 16, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3)]
@@ -175,7 +175,7 @@ def with_backbone(rate=0.0):
 
 
 def through_the_backbone(model):
-    """What Keras alone makes of two epochs."""
+    """Train for two epochs with Keras alone; returns the history."""
     protocol._set_trainable(model, 0, pretrained=True)
     trainer = keras.Model(model.inputs, model.outputs)
     protocol._compile(trainer, keras.optimizers.Adam(TRAIN.learning_rate), sigmoid=True)
@@ -228,7 +228,7 @@ def test_fine_tuning_trains_the_backbone_after_its_features(fit, images_read):
     fit(model, train, unfrozen_layers=0)
     assert images_read["images"] >= 2 * (40 + 16)
     changed = [(old != new).any() for old, new in zip(before, model.get_weights(), strict=True)]
-    # gamma and beta of batch normalisation are trained, its mean and variance stay
+    # gamma and beta of batch normalisation are trained; its mean and variance stay the same
     assert changed == [True] * 4 + [False] * 2 + [True] * 6
 
 
@@ -251,7 +251,7 @@ def test_a_model_in_two_is_the_model_and_its_first_part_draws_nothing(name):
     images = bright_or_dark(4).images.repeat(2, axis=1).repeat(2, axis=2)
     probabilities = head.predict_on_batch(constant.predict_on_batch(images))
     np.testing.assert_allclose(probabilities, model.predict_on_batch(images), rtol=1e-5)
-    assert len(constant.variables) == len(constant.weights)  # the difference is the state of random numbers
+    assert len(constant.variables) == len(constant.weights)  # they would differ by the state of random generators
     assert len(constant.weights) + len(head.weights) == len(model.weights)
 
 
@@ -330,7 +330,7 @@ class Killed(Exception):
 
 
 class KilledLive(SilentLive):
-    """Ends a run in the middle of an epoch's end, as a kill would: the epoch after `epochs` is lost."""
+    """Ends a run in the middle of the work at an epoch's end, as a kill would: the epoch after `epochs` is lost."""
 
     def __init__(self, epochs):
         super().__init__()
@@ -380,7 +380,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_weights(fit, build, augmentat
 
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_a_killed_run_slows_down_and_stops_when_the_whole_one_does(fit, epochs):
-    """It learns nothing, so that the schedules count from the first epoch on."""
+    """The model learns nothing, so the schedules count from the first epoch on."""
     train = RESUMED.model_copy(update={"learning_rate": 1e-12, "fine_tune": None})
     expected = fit(small(), train).history
     assert expected["learning_rate"].tolist() == pytest.approx([1e-12, 1e-12, 0.5e-12], abs=1e-14)
