@@ -334,7 +334,7 @@ PAGE_TEXT = """# The patients of `chest_xray`, measured
 Written by `python -m benchmarks.patients data/archives/{archive}`.
 What it means: [evidence.md](evidence.md#who-is-a-patient).
 
-The archive at hand has {images:,} images, {folders}, of {width}×{height} pixels in the median. Its SHA-256 is
+The archive at hand has {images:,} images, {folders}, of median size {width}×{height} pixels. Its SHA-256 is
 `{sha256}`.
 
 ## The numbers
@@ -345,7 +345,7 @@ The file name of a pneumonia holds the patient's number, the pathogen and the im
 
 {blocks}
 
-In one series of patients with both pathogens, the patient's number would rise with the image's throughout:
+In one series of patients with both pathogens, the patient's number would always rise with the image's number:
 
 {orders}
 
@@ -357,7 +357,7 @@ Images that repeat another one bit for bit:
 
 ## The images
 
-Agreement is Pearson's correlation of the gray values of {side}×{side}-pixel thumbnails. Of exact and near copies only
+Agreement is Pearson's correlation of the gray values of {side}×{side}-pixel thumbnails. Of exact and near copies, only
 the first is taken ({copies} images of the archive are left out); {distinct:,} images of pneumonia remain.
 
 One pair is drawn from each number that has one (seed {seed}). As a control the same first images are each paired with
@@ -366,7 +366,7 @@ bootstrap interval ({resamples:,} resamples), shares an exact 95% interval.
 
 {pairs}
 
-Without any drawing, each image whose number has another image there is compared with all of them; the one that agrees
+Without drawing pairs, each image whose number has another image there is compared with all of them; the one that agrees
 most is its nearest:
 
 {nearest}
