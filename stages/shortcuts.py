@@ -1,4 +1,4 @@
-"""Stage shortcuts: how well the class of a dataset's images can be predicted without the lungs."""
+"""Stage shortcuts: how well shortcuts, such as the border, predict the class of a dataset's images."""
 
 import argparse
 from pathlib import Path

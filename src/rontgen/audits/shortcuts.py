@@ -1,4 +1,4 @@
-"""How well a class can be predicted without the lungs: from file sizes, borders and coarse brightness."""
+"""How well a class can be predicted from shortcuts: file sizes, borders and coarse brightness."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -35,7 +35,7 @@ def probe(prints: Fingerprints, classes: list[str]) -> dict:
 
     size: width, height, their ratio and the bytes of the file; width, height and bytes: each alone; colour: how far the
     file is from gray, for an archive may tint the films of one class; border: the outer tenth of the thumbnail;
-    thumbnail: all of it, in COARSE × COARSE blocks, lungs and all. A logistic regression, of each class against the
+    thumbnail: all of it, in COARSE × COARSE blocks, lungs included. A logistic regression, of each class against the
     rest, is scored by five-fold cross-validation, grouped by patient; duplicates, exact or near, count as of one
     patient. result: roc_auc of the pooled answers (the second of two
     classes, else the mean over the classes) with low and high, its 95% interval by patient, accuracy, and

@@ -100,7 +100,7 @@ def gather(values: Params) -> dict:
             if gaps
             else None,
             "shortcuts": Figure.drawn(
-                lambda path: audit_plots.probe_scores(shortcuts, path), "ROC-AUC without the lungs"
+                lambda path: audit_plots.probe_scores(shortcuts, path), "ROC-AUC of shortcuts"
             ),
         },
     }
