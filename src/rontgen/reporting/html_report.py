@@ -99,9 +99,7 @@ def gather(values: Params) -> dict:
             )
             if gaps
             else None,
-            "shortcuts": Figure.drawn(
-                lambda path: audit_plots.probe_scores(shortcuts, path), "ROC-AUC of shortcuts"
-            ),
+            "shortcuts": Figure.drawn(lambda path: audit_plots.probe_scores(shortcuts, path), "ROC-AUC of shortcuts"),
         },
     }
 
