@@ -25,6 +25,15 @@ def test_the_commands_repeat_seeds_reading_and_what_the_caller_set():
     ]
 
 
+def test_seeds_with_other_settings_have_a_command_of_their_own():
+    one = training(set={"studies.jitet.train.mixed_precision": "true"})
+    one.records[1].provenance["set"] = {}
+    assert study(trainings=[one]).commands == [
+        "rontgen reproduce jitet_mobilenetv2 --seeds 1,3 -S studies.jitet.train.mixed_precision=true",
+        "rontgen reproduce jitet_mobilenetv2 --seeds 2",
+    ]
+
+
 def test_a_deviation_is_listed_once_with_the_runs_that_have_it():
     one, other = training(deviations=["smaller"]), training(run="other", deviations=["smaller", "shorter"])
     found = study(trainings=[one, other]).deviations

@@ -75,9 +75,16 @@ class Training:
         numbers = " or ".join(f"{number:,}" for number in sorted(received))
         return f"{numbers} training images, not the paper's {published:,}"
 
-    def options(self, reading: Reading | None) -> str:
-        """The options of `rontgen reproduce` that made these records. reading: of papers.yaml, None for as stated."""
-        return self.records[0].options(reading.set if reading else (), ranges(self.seeds))
+    def options(self, reading: Reading | None) -> list[str]:
+        """The options of `rontgen reproduce` that made these records, once for all seeds that share their settings.
+
+        reading: of papers.yaml, None for as stated.
+        """
+        stated = reading.set if reading else ()
+        alike: dict[str, list[Record]] = {}
+        for record in self.records:
+            alike.setdefault(record.options(stated, ""), []).append(record)
+        return [some[0].options(stated, ranges([record.seed for record in some])) for some in alike.values()]
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,8 @@ class StudyEvidence:
         """The commands that make these records, on the same archives."""
         found: dict[str, list[str]] = {}
         for training in self.trainings:
-            found.setdefault(training.options(self.readings.get(training.reading)), []).append(training.run)
+            for options in training.options(self.readings.get(training.reading)):
+                found.setdefault(options, []).append(training.run)
         return [f"rontgen reproduce {' '.join(names)} {options}" for options, names in found.items()]
 
     @property
