@@ -22,13 +22,13 @@ from rontgen.core import errors, runs
 from rontgen.core.parts import ACTIVE
 from rontgen.data import arrays
 from rontgen.data.archives import Archive
-from rontgen.serving.predictor import KINDS, Trained, open_predictors
+from rontgen.serving.predictor import Trained, open_predictors
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", default=ACTIVE)
-    parser.add_argument("--kind", choices=KINDS, default="keras")
+    parser.add_argument("--kind", choices=("keras", "onnx"), default="keras")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--requests", type=int, default=500, help="of all clients together")
     arguments = parser.parse_args()

@@ -95,7 +95,7 @@ def audit(
 
 @verb
 def record(
-    check: Annotated[bool, typer.Option("--check", help="Recompute every metric from the predictions.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Recompute every test metric from the predictions.")] = False,
 ) -> None:
     """List the records in results/, or check that their predictions give their metrics."""
     from rontgen.evidence import records
@@ -110,7 +110,7 @@ def record(
         print(line)
     if wrong:
         raise RontgenError(f"expected the metrics of the predictions in every record, {len(wrong)} are others")
-    print(f"{len(found)} records: every metric is that of the predictions")
+    print(f"{len(found)} records: every test metric is that of the predictions")
 
 
 @verb
@@ -232,7 +232,7 @@ def docs() -> None:
 @verb
 def scale(
     targets: Annotated[list[str] | None, typer.Argument(metavar="[STAGE]…", help="Stages; all of dvc.yaml.")] = None,
-    jobs: Annotated[int, typer.Option(help="Workers on this machine.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Workers on this machine.")] = 2,
     scheduler: Annotated[str | None, typer.Option(help="A dask scheduler whose workers to use instead.")] = None,
     remote: Annotated[str | None, typer.Option(help="DVC remote, where workers cannot reach this cache.")] = None,
 ) -> None:
@@ -250,7 +250,9 @@ def _numbers(text: str) -> list[int]:
             first, dash, last = part.partition("-")
             numbers += range(int(first), int(last if dash else first) + 1)
     except ValueError:
-        raise RontgenError(f"--seeds: expected numbers such as 1-5, 7 or 1,3-4, received {text!r}") from None
+        numbers = []
+    if not numbers:
+        raise RontgenError(f"--seeds: expected numbers such as 1-5, 7 or 1,3-4, received {text!r}")
     return list(dict.fromkeys(numbers))
 
 

@@ -424,6 +424,8 @@ def test_an_unpacked_archive_is_used_where_it_lies(folder, tmp_path, monkeypatch
     index = unpacked.write_index(SLUG, mounted, Path("data/archives"))
     listed = {index.name: sha256(index)}
     assert bring(Source(slug=SLUG), listed, folder, command=COMMAND) == index
+    pin = unpacked.Index.read(index).sha256  # that of SOURCE.json
+    assert bring(Source(slug=SLUG, sha256=pin), listed, folder, command=COMMAND) == index
     (mounted / "a.png").write_bytes(b"two")
     with pytest.raises(RontgenError, match=f"member 'a.png' is damaged: .* `rontgen index {SLUG} {mounted}` and `"):
         bring(Source(slug=SLUG), listed, folder, command=COMMAND)

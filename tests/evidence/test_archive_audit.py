@@ -53,6 +53,12 @@ def test_the_stages_run_in_the_paper_profile_with_what_the_caller_sets(calls):
     }
 
 
+def test_the_profile_is_fixed(calls):
+    with pytest.raises(RontgenError, match="-S profile: expected a setting that a record leaves open"):
+        archive_audit.record({"profile": "demo"}, lambda names: {}, {})
+    assert calls == []
+
+
 def test_each_study_has_its_smallest_image_set():
     values = params.load(ROOT / "params.yaml")
     names = archive_audit.one_of_each_study(values)

@@ -64,7 +64,7 @@ def test_the_share_of_leaks_says_of_which_split_and_whether_more_may_be():
 
 
 def test_a_gap_whose_interval_spans_zero_is_not_shown():
-    gap = {"metrics": {"accuracy": {"gap": 0.01, "low": -0.01, "high": 0.03}}, "note": "3 seeds each"}
+    gap = {"seeds": 3, "metrics": {"accuracy": {"gap": 0.01, "low": -0.01, "high": 0.03}}, "note": "3 seeds each"}
     share, line = conclusions(study(gaps={"run": gap}, leaks=LEAKS))
     assert "open" not in share
     assert line.startswith("The leakage gap of `run` is +0.010 in accuracy") and "no gap is shown" in line
@@ -73,9 +73,16 @@ def test_a_gap_whose_interval_spans_zero_is_not_shown():
 
 
 def test_a_gap_of_one_seed_is_not_quoted():
-    gap = {"metrics": {"accuracy": {"gap": -0.078}}, "note": "one seed each"}
+    gap = {"seeds": 1, "metrics": {"accuracy": {"gap": -0.078}}, "note": "one seed each"}
     (line,) = conclusions(study(gaps={"run": gap}, leaks={}))
     assert line == "What leaks are worth to `run` is open: one seed with them and one without show nothing."
+
+
+def test_a_gap_that_is_the_same_in_every_seed_has_no_interval():
+    gap = {"seeds": 2, "metrics": {"accuracy": {"gap": 0.0}}, "note": "2 seeds each"}
+    assert conclusions(study(gaps={"run": gap})) == [
+        "The leakage gap of `run` is +0.000 in accuracy in every seed (2 seeds each)."
+    ]
 
 
 def test_few_seeds_are_weak_evidence_of_a_difference():

@@ -295,6 +295,19 @@ def test_the_test_images_are_those_of_the_data_and_of_the_supports():
     assert blamed(numbers) == {("a_run", metric) for metric in numbers}
 
 
+def test_a_total_that_is_about_or_at_most_so_many_leaves_room():
+    def found(relation, value, normal):
+        numbers = {"data.images.NORMAL": normal, "data.images.PNEUMONIA": 520}
+        run = paper(numbers)
+        run.cells["data.images"] = Cell(metric="data.images", value=value, relation=relation, place="x")
+        return [violation.reason for violation in consistency.violations(run)]
+
+    assert found("about", "1000", 500) == []
+    assert found("about", "1000", 700) != []
+    assert found("at_most", "1000", 500) != []
+    assert found("at_most", "1030", 500) == []
+
+
 def test_the_subsets_are_no_more_than_the_whole():
     numbers = {"data.train.NORMAL": 8, "data.validation.NORMAL": 1, "data.test.NORMAL": 1}
     assert reasons(numbers | {"data.images.NORMAL": 10}) == []

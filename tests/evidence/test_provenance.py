@@ -1,7 +1,10 @@
 """Where a record comes from: the stages before it, and how it departs from the paper."""
 
+import io
 import json
 from pathlib import Path
+
+from PIL import Image
 
 from rontgen.evidence import provenance
 
@@ -53,6 +56,15 @@ ARCHIVE = {
 
 def test_the_public_archive_is_no_deviation():
     assert provenance.archive_deviations({"chest_xray": ARCHIVE}) == []
+
+
+def test_an_image_that_cannot_be_read_has_no_width(write_zip):
+    picture = io.BytesIO()
+    Image.new("L", (30, 20)).save(picture, "JPEG")
+    members = {"chest_xray/train/NORMAL/IM-0001-0001.jpeg": picture.getvalue()}
+    members |= {"chest_xray/train/NORMAL/IM-0002-0001.jpeg": b"no picture"}
+    members |= {"chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg": picture.getvalue()}
+    assert provenance._median_width(write_zip(members), "chest_xray") == 30
 
 
 def test_missing_and_smaller_images_are():

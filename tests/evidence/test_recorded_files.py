@@ -97,3 +97,15 @@ def test_a_params_yaml_that_describes_another_run_is_refused(cache):
     path.write_text(text.replace("    size: 150\n", "    size: 160\n"))
     with pytest.raises(RontgenError, match=r"expected size 150, params.yaml has 160: check out a commit that has it"):
         checkout()
+
+
+def test_classes_in_another_order_are_refused(cache):
+    path = Path("params.yaml")
+    text = path.read_text()
+    first, other = "    - NORMAL\n    - PNEUMONIA\n", "    - PNEUMONIA\n    - NORMAL\n"
+    assert text.index(first) > text.index("\n  pneumonia:\n")
+    path.write_text(text.replace(first, other, 1))
+    with pytest.raises(
+        RontgenError, match=r"expected classes \['NORMAL', 'PNEUMONIA'\], params.yaml has \['PNEUMONIA'"
+    ):
+        checkout()

@@ -62,6 +62,16 @@ def test_every_reading_of_every_run_can_be_set(project):
             assert len(reproduce.plan(reading.runs, [1], name, {})) == len(reading.runs)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("profile", "demo"), (f"{STUDY}.train.seed", "99"), (f"{STUDY}.balance", "none"),
+     ("profiles.paper.download.source", "synthetic")],
+)  # fmt: skip
+def test_what_a_record_fixes_cannot_be_set(project, key, value):
+    with pytest.raises(RontgenError, match=f"-S {key}: expected a setting that a record leaves open"):
+        job("smote_train_test", {key: value})
+
+
 def test_a_leakfree_run_is_reproduced_as_stated_alone(project):
     assert reproduce.plan(["jitet_mobilenetv2_leakfree"], [1], "as_stated", {})[0].run == "jitet_mobilenetv2_leakfree"
     with pytest.raises(RontgenError, match="--reading: expected one of as_stated for"):

@@ -77,6 +77,16 @@ def test_a_row_is_judged_by_the_seeds_of_its_records():
     assert (row["paper"], row["paper_low"], row["paper_high"]) == ("0.90", *exact_interval(90, 100))
 
 
+def test_copies_of_one_picture_are_one_test_image():
+    found = seeds(88, 90, 93, 91, 89)
+    for record in found:
+        ids = [f"{image:03d}" for image in range(50)]
+        record.predictions["id"] = [*ids, *(f"{image}-2" for image in ids)]
+    (row,) = endpoints(papers(), found).to_dict("records")
+    judged = replication.judge((0.895, 0.905), 100, [88, 90, 93, 91, 89], [100] * 5, 50)
+    assert (row["low"], row["high"]) == (judged.low, judged.high)
+
+
 def test_another_accuracy_has_another_verdict():
     assert endpoints(papers(), seeds(60, 62, 58, 61)).verdict.tolist() == ["not reproduced"]
     assert endpoints(papers(), seeds(90)).verdict.tolist() == ["inconclusive"]

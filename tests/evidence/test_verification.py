@@ -95,6 +95,24 @@ def test_a_run_with_other_bytes_is_compared_image_by_image(project):
     )
 
 
+@pytest.mark.parametrize(("before", "after"), [("[active, vgg16]", "[active]"), ("[active]", "[active, vgg16]")])
+def test_a_run_that_one_side_lacks_is_an_output_and_not_compared(project, before, after):
+    path = project / "dvc.yaml"
+    for runs in (before, after):
+        path.write_text(DVC_YAML.replace("[active, vgg16]", runs))
+        (project / "dvc.lock").unlink()
+        dvc(project, "repro", "-q")
+        if runs == before:
+            do(project, "git", "commit", "-qam", "other runs", "--allow-empty")
+    found = verification.verify("HEAD")
+    assert (found.runs, found.missing) == ({}, [])
+    assert found.outputs.set_index("path")["same"].to_dict() == {
+        "data/predictions/active.csv": True,
+        "data/predictions/vgg16.csv": False,
+        "data/raw": True,
+    }
+
+
 def test_a_run_that_is_right_less_often_is_significant(project):
     rebuild(project, active=150, vgg16=90)
     found = verification.verify("HEAD")

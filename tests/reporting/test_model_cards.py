@@ -257,7 +257,7 @@ def test_a_missing_number_is_named_with_its_run(project, number):
     values = json.loads(path.read_text())
     del values[number]
     path.write_text(json.dumps(values))
-    with pytest.raises(RontgenError, match=rf"smatika_vgg16: .*{number}.*run `dvc repro cards`"):
+    with pytest.raises(RontgenError, match=rf"smatika_vgg16: .*{number}.*run `dvc repro --force evaluate"):
         model_cards.write_cards(TITLES)
 
 

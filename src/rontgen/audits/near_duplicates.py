@@ -35,7 +35,6 @@ _MARGIN = 3  # pixels at the edge, where a copy that was cut has no detail to co
 _BLOCK = 64  # images compared with all the others at once: 20 MB of distances for 40,000 images
 _CHUNK = 128  # pairs whose detail is compared at once: 50 MB
 
-UNREADABLE_COLUMNS = ["archive", "member", "reason"]
 PAIR_COLUMNS = ["first", "second", "distance", "agreement"]
 _NUMBERS = {"width": int, "height": int, "bytes": int, "colour": float, "near": int}
 
@@ -56,7 +55,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """What the fingerprint stage wrote of a dataset.
+    """What the stage near_duplicates wrote of a dataset.
 
     images: one row per readable image: archive, member, class, patient, folder, sha256, width, height (pixels, as
     the file has them), bytes, colour (decoding.colourfulness), perceptual_hash (hexadecimal) and near, equal for exact

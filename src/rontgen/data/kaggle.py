@@ -71,6 +71,8 @@ def bring(source: Source, listed: dict[str, str], folder: Path, *, command: str)
         by_hand.check(path, sha256)
         with unpacked.open_archive(by_hand.FOLDER / name, command=command) as archive:
             archive.verify()
+        if path.name == index:  # the same wherever the folder lies
+            sha256 = unpacked.Index.read(path).sha256
     else:
         kept = folder if source.version is None else folder / f"version-{source.version}"
         kept.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from rontgen.core.io import read_json, replacing, write_json
 from rontgen.core.params import Params
 from rontgen.evidence import clone, provenance
 from rontgen.evidence.records import FOLDER as RECORDS
+from rontgen.evidence.reproduce import refuse_fixed
 
 FOLDER = RECORDS / "archives"
 
@@ -24,6 +25,7 @@ def record(extra: dict[str, str], measure: Callable[[list[str]], dict], probed: 
     shortcuts of images that are in no archive, see shortcuts.probe, by a name for them. Raises RontgenError if the
     code is not committed or a stage fails.
     """
+    refuse_fixed(extra, {"profile": "paper"})
     changes = {"profile": "paper"} | extra
     values = params.validate(params.changed(params.read(), changes))
     image_sets = one_of_each_study(values)

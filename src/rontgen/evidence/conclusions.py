@@ -80,9 +80,11 @@ def _of_leaks(study: StudyEvidence) -> Iterator[str]:
 
 def _of_gap(run: str, gap: dict) -> str:
     accuracy = gap["metrics"]["accuracy"]
-    if "low" not in accuracy:
+    if gap["seeds"] == 1:
         return f"What leaks are worth to `{run}` is open: one seed with them and one without show nothing."
     measured = f"The leakage gap of `{run}` is {accuracy['gap']:+.3f} in accuracy"
+    if "low" not in accuracy:
+        return f"{measured} in every seed ({gap['note']})."
     shown = "no gap is shown" if accuracy["low"] <= 0 <= accuracy["high"] else "more than the seeds explain"
     return f"{measured}, 95% interval {accuracy['low']:+.3f} to {accuracy['high']:+.3f}: {shown} ({gap['note']})."
 
@@ -94,7 +96,7 @@ def _of_shortcuts(study: StudyEvidence) -> Iterator[str]:
     border, thumbnail = (study.shortcuts["probes"][name]["roc_auc"] for name in ("border", "thumbnail"))
     best = max(scored, key=lambda training: training.scores("ROC-AUC").mean())
     yield (
-        f"Without the lungs, the outer tenth of the image alone predicts the class with a ROC-AUC of {border:.3f}; a "
+        f"A border a tenth of the image wide alone predicts the class with a ROC-AUC of {border:.3f}; a "
         f"16 × 16 thumbnail, lungs included, with {thumbnail:.3f}; `{best.run}` ({_listed([best.reading])}), the best "
         f"of this study's runs, with {best.scores('ROC-AUC').mean():.3f}."
     )

@@ -190,7 +190,7 @@ def _predictions(published: Published) -> Iterator[Violation]:
 
 def _epochs(published: Published) -> Iterator[Violation]:
     best, epochs = published.cells.get("train.best_epoch"), published.cells.get("train.epochs")
-    if best and epochs and best.number > epochs.number:
+    if best and epochs and best.low > epochs.high:
         yield contradiction(published, [best.metric, epochs.metric], f"{printed(best)} of {printed(epochs)}")
 
 
@@ -202,19 +202,19 @@ def _totals(published: Published) -> Iterator[Violation]:
     sums += [(f"data.test.{of}", [f"test.classes.{of}.support"]) for of in published.classes]
     for total, parts in sums:
         if all(metric in published.cells for metric in [total, *parts]):
-            counts = [int(published.cells[part].value) for part in parts]
-            if sum(counts) != published.count(total):
+            cells, printed_total = [published.cells[part] for part in parts], published.cells[total]
+            if sum(c.high for c in cells) < printed_total.low or printed_total.high < sum(c.low for c in cells):
+                counts = [int(cell.value) for cell in cells]
                 working = f"{plus(counts)} = {sum(counts)}" if len(counts) > 1 else f"{counts[0]}"
-                cells = [published.cells[part] for part in parts]
-                reason = f"{listed(cells)} make {working}, and {printed(published.cells[total])}"
+                reason = f"{listed(cells)} make {working}, and {printed(printed_total)}"
                 yield contradiction(published, [total, *parts], reason)
     for of in ["", *(f".{name}" for name in published.classes)]:
         parts = [
             f"data.{part}{of}" for part in ("train", "validation", "test") if f"data.{part}{of}" in published.cells
         ]
+        cells = [published.cells[part] for part in parts]
         whole = published.cells.get(f"data.selected{of}") or published.cells.get(f"data.images{of}")
-        if whole and sum(int(published.cells[part].value) for part in parts) > whole.number:
-            cells = [published.cells[part] for part in parts]
+        if whole and sum(cell.low for cell in cells) > whole.high:
             reason = f"{listed(cells)} make {plus(cell.value for cell in cells)}, more than {printed(whole)}"
             yield contradiction(published, [*parts, whole.metric], reason)
 

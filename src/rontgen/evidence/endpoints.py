@@ -43,7 +43,7 @@ def endpoint(
             published_images=int(published.cells["test.test_images"].value),
             correct=[int((table["predicted"] == table["class"]).sum()) for table in tables],
             images=[len(table) for table in tables],
-            distinct=len(set().union(*(table["id"] for table in tables))),
+            distinct=len(set().union(*(table["id"].str.partition("-")[0] for table in tables))),  # copies end in -2, …
         )
         row |= {"seeds": found.seeds, "mean": found.mean, "spread": found.spread, "low": found.low, "high": found.high}
         row |= {"verdict": found.verdict, "reason": found.reason}

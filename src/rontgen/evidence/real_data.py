@@ -95,7 +95,7 @@ class StudyEvidence:
     papers.yaml. train_images: that the paper gives, None where it does not.
     trainings: those that are recorded, leak-free runs among them. gaps: of each run that was recorded on both splits,
     see leakage_gap.measure. leaks: of the study's own split, shortcuts: of its dataset, both from ARCHIVES, empty where
-    these were not audited. between_runs: see compare_runs, None where fewer than two runs share three seeds.
+    these were not audited. between_runs: see compare_runs, None below two runs or three seeds that all of them have.
     """
 
     name: str

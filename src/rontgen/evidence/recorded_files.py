@@ -30,11 +30,15 @@ def run_of(record: Record) -> Run:
     """The run as it was recorded. Raises RontgenError where params.yaml describes another one today."""
     values = params.validate(params.changed(params.read(), record.provenance["set"]))
     run, settings = runs.load_run(record.run, values), record.provenance["settings"]
-    for key, value in (("dataset", run.image_set.study.dataset_name), ("size", run.image_set.size)):
-        if settings[key] != value:
+    for key, expected, value in (
+        ("dataset", settings["dataset"], run.image_set.study.dataset_name),
+        ("size", settings["size"], run.image_set.size),
+        ("classes", record.classes, run.classes),
+    ):
+        if expected != value:
             raise RontgenError(
-                f"{record.name}: expected {key} {settings[key]}, params.yaml has {value}: check out a commit that has "
-                f"it, such as {record.provenance['commit'][:12]}"
+                f"{record.name}: expected {key} {expected}, params.yaml has {value}: check out a commit that has it, "
+                f"such as {record.provenance['commit'][:12]}"
             )
     return run
 

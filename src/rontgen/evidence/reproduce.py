@@ -44,7 +44,8 @@ class Job:
 
 
 def plan(names: list[str], seeds: list[int], reading: str, extra: dict[str, str]) -> list[Job]:
-    """A job for each run and seed. Raises RontgenError for a run, a reading or a key that is not there."""
+    """A job for each run and seed. Raises RontgenError for a run, a reading or a key that is not there,
+    or that a record has fixed."""
     papers, raw = load_papers(Path("papers.yaml")), params.read()
     values = params.validate(raw)
     jobs = []
@@ -61,9 +62,21 @@ def plan(names: list[str], seeds: list[int], reading: str, extra: dict[str, str]
         study = f"studies.{row.study}"
         for seed in seeds:
             stated = {"profile": "paper", f"{study}.split.seed": str(seed), f"{study}.train.seed": str(seed)}
-            jobs.append(Job(name, reading, seed, stated | known[reading], extra))
+            stated |= known[reading]
+            refuse_fixed(extra, stated)
+            jobs.append(Job(name, reading, seed, stated, extra))
             params.validate(params.changed(raw, jobs[-1].changes))
     return jobs
+
+
+def refuse_fixed(extra: dict[str, str], stated: dict[str, str]) -> None:
+    """Raises RontgenError for a key of `extra` that a record fixes: one of `stated`, or where archives come from."""
+    for key in extra:
+        if key in stated or key == "profiles.paper.download.source":
+            raise RontgenError(
+                f"-S {key}: expected a setting that a record leaves open, received one that is fixed (the profile, the "
+                "seeds, what the reading sets, where archives come from): leave it out, or use `dvc exp run`"
+            )
 
 
 def reproduce(jobs: list[Job]) -> Iterator[tuple[Job, Record, bool]]:

@@ -87,6 +87,7 @@ def verify(revision: str) -> Verification:
         columns=["path", "kind", "same"],
     )
     differ = [Path(path) for path in outputs.loc[~outputs["same"], "path"] if Path(path).parent == PREDICTIONS]
+    differ = [path for path in differ if str(path) in ours.keys() & theirs.keys()]  # a run of one side has no pair
     files, runs, missing = DVCFileSystem(rev=commit), dict[str, dict](), []
     for path in differ:
         try:

@@ -13,6 +13,7 @@ from rontgen.reporting.plots import BLUE, CLASS_COLORS, CLASS_MARKERS, ORANGE, S
 KIND_COLORS = {"exact": VERMILLION, "near": ORANGE, "patient": BLUE}
 
 EXAMPLES = 6  # near pairs that are drawn
+NAME_LENGTH = 26  # letters of a name that are drawn
 
 SEVERAL_SEEDS = {"color": BLUE, "marker": "o", "label": "mean over the seeds, with its 95% interval"}
 ONE_SEED = {"color": "0.45", "marker": "o", "mfc": "white", "label": "one seed each: shows nothing about the split"}
@@ -111,7 +112,7 @@ def shortcuts(probes: dict[str, dict], images: pd.DataFrame, title: str, path: P
     sizes, areas = figure.subplots(1, 2)
     for name, count in images["class"].value_counts().items():  # the largest class lowest
         ours = images[images["class"] == name]
-        color, marker = CLASS_COLORS[name], CLASS_MARKERS[name]
+        color, marker = CLASS_COLORS.get(name), CLASS_MARKERS.get(name)
         label = f"{name} ({count})"
         sizes.scatter(ours["width"], ours["height"], s=9, color=color, marker=marker, alpha=0.6, lw=0, label=label)
     different = len(images[["width", "height"]].drop_duplicates())
@@ -154,7 +155,7 @@ def _probe_scores(axes: Axes, probes: dict[str, dict]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _short(member: str, length: int = 26) -> str:
+def _short(member: str) -> str:
     """The end of a member's name, which has the number that identifies it."""
     name = member.rpartition("/")[2]
-    return name if len(name) <= length else "…" + name[1 - length :]
+    return name if len(name) <= NAME_LENGTH else "…" + name[1 - NAME_LENGTH :]

@@ -219,6 +219,7 @@ def _render(template: str, **values: Any) -> str:
     try:
         return rendering.markdown(template, **values)
     except (jinja2.UndefinedError, KeyError) as error:
+        subject = values["run"].name if "run" in values else template
         raise RontgenError(
-            f"{values['run'].name}: expected every number of its model card, {error}: run `dvc repro cards`"
+            f"{subject}: expected every number of its model card, {error}: run `dvc repro --force evaluate compare`"
         ) from error

@@ -1,5 +1,6 @@
 """The figure of a recorded run: the ROC curve and the training of every seed."""
 
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def draw(run: str, readings: dict[str, list[tuple[pd.DataFrame, pd.DataFrame]]],
     figure = Figure(figsize=(7.2, 3.9), **STYLE)
     roc, training = figure.subplots(1, 2)
     roc.plot([0, 1], [0, 1], color="0.45", linestyle=":", linewidth=1)
-    for (reading, seeds), (color, line) in zip(readings.items(), LINES, strict=False):
+    for (reading, seeds), (color, line) in zip(readings.items(), cycle(LINES), strict=False):
         style = {"color": color, "linestyle": line, "linewidth": 1.1}
         for number, (curves, history) in enumerate(seeds):
             label = f"{reading.replace('_', ' ')}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"

@@ -50,7 +50,7 @@ def is_dicom(data: bytes) -> bool:
 
 
 def to_png(data: bytes) -> bytes:
-    """Turn a DICOM file of one picture into a 16-bit grayscale PNG, for `images.decode`.
+    """Turn a DICOM file of one picture into a 16-bit grayscale PNG, for `decoding.decode`.
 
     As on a radiologist's screen: the modality LUT or rescale, then the first VOI LUT or else the first window, then
     MONOCHROME1 inverted. Without a VOI LUT and a window, 8-bit values stay as they are; of 16-bit ones, the lowest in

@@ -70,7 +70,6 @@ def export(run: Run) -> None:
     model = files.load(run.model_file, run.train_command)
     known = reference(run)
     folder, threshold = FOLDER / run.name, _threshold(run)
-    write_json(describe(run, model, known), folder / DESCRIPTION)
 
     expected, names = predictions[run.classes].to_numpy(), predictions["class"].to_numpy(dtype=object)
     metrics = {
@@ -103,6 +102,7 @@ def export(run: Run) -> None:
         {"single_image_milliseconds": {kind: value * 1000 for kind, value in seconds.items()}},
         METRICS / run.name / "time.json",
     )
+    write_json(describe(run, model, known), folder / DESCRIPTION)  # last, for it says of which model the files are
 
 
 def predictions_of(run: Run) -> pd.DataFrame:

@@ -24,7 +24,6 @@ from rontgen.evidence.records import Record
 from rontgen.serving import dicom, export, ood, ood_probes
 from rontgen.serving.ood import Reference
 
-KINDS = ("keras", "onnx")
 # Bytes of one file: an uncompressed radiograph of 16 bits and 9 megapixels has 18 MB
 MAX_BYTES = 25_000_000
 # Of a picture on the page, in pixels
@@ -95,10 +94,10 @@ class Trained:
 class Predictor:
     """A trained model that reads pictures.
 
-    description: of export.describe. kind: of KINDS. explains: the method of the heatmaps (gradcam.kind), None where
-    there are none. export_metrics: of the exported files, None where this model has none. Raises RontgenError, naming
-    the command that fixes it, if a file is missing, if the ONNX file is of another model than the Keras file, or if
-    kind is onnx for a record.
+    description: of export.describe. kind: keras or onnx. explains: the method of the heatmaps (gradcam.kind), None
+    where there are none. export_metrics: of the exported files, None where this model has none. Raises RontgenError,
+    naming the command that fixes it, if a file is missing, if the ONNX file is of another model than the Keras file, or
+    if kind is onnx for a record.
     """
 
     def __init__(self, trained: Trained, kind: str = "keras"):
