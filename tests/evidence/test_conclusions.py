@@ -35,6 +35,11 @@ def test_readings_with_one_verdict_and_a_single_seed_are_told():
     assert single == "One seed decides nothing, and two are too few; five are the standard. So far: `x`, `y`."
 
 
+def test_a_verdict_that_no_run_can_change_is_not_one_of_readings():
+    rows = [("run", "as_stated", 3, "data unavailable"), ("run", "copies", 3, "data unavailable")]
+    assert conclusions(study(rows)) == []
+
+
 def test_a_reading_with_few_seeds_is_not_judged_beside_others():
     rows = [("run", "as_stated", 5, "reproduced"), ("run", "smote", 1, "inconclusive")]
     assert conclusions(study(rows)) == [

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rontgen.core.sections import LEAKFREE
-from rontgen.core.vocabulary import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
+from rontgen.core.vocabulary import CONTRADICTORY, INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED, UNAVAILABLE
 from rontgen.evidence.real_data import StudyEvidence
 
 # Seeds of a record that is complete; with fewer, spreads are known badly
@@ -31,7 +31,7 @@ def _of_readings(study: StudyEvidence) -> Iterator[str]:
             yield f"The verdict on `{run}` depends on the reading: {each}."
         elif len(by_verdict) > 1:
             yield f"`{run}` is {each}."
-        elif len(judged) > 1:
+        elif len(judged) > 1 and by_verdict.index[0] not in (CONTRADICTORY, UNAVAILABLE):  # which no run can change
             yield f"`{run}` is {by_verdict.index[0]} under every reading: {by_verdict.iloc[0]}."
         for row in judged[judged["verdict"] == INCONCLUSIVE].itertuples():
             yield (
