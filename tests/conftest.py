@@ -11,6 +11,8 @@ import pytest
 from hypothesis import settings
 from ruamel.yaml import YAML
 
+from rontgen.core.imports import keep_freed_memory
+
 ROOT = Path(__file__).parents[1]
 
 # Tests look file by file at what a stage opens and leaves behind: compiled Python files would be among those
@@ -20,6 +22,8 @@ sys.dont_write_bytecode = True
 # git and `dvc exp run` need to know who commits; on a fresh machine that is not configured
 IDENTITY = {f"GIT_{who}_{what}": "tests@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 os.environ |= IDENTITY
+
+keep_freed_memory()
 
 # The same examples every time, none kept on disk; no deadline, for a machine shared with other work.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=50)
