@@ -146,13 +146,13 @@ def verify(
 ) -> None:
     """Compare what was rebuilt here with what is committed: the same bytes, or how much the trained runs differ.
 
-    The exit code is 1 where a run is right significantly more or less often.
+    The exit code is 1 where a run is right significantly more or less often, or was tested on other images.
     """
     from rontgen.evidence import verification
 
     found = verification.verify(revision)
     print(found.summary if brief else verification.as_text(found))
-    if found.significant:
+    if found.significant or found.unlike:
         sys.exit(1)
 
 

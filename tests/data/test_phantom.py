@@ -1,6 +1,10 @@
 """The phantoms: what every finding must show, what must not give it away, and that a small network can learn it."""
 
 import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from rontgen.data import phantom
 
 FINDINGS = sorted(phantom.FINDINGS)
+ROOT = Path(__file__).parents[2]
 ABNORMAL = [finding for finding in FINDINGS if finding != "normal"]
 
 
@@ -32,6 +37,26 @@ def test_fields_have_the_size_and_the_types_that_are_promised(finding, height, w
 def test_the_same_generators_give_the_same_bytes(finding):
     first, second = draw(finding, 3, 4), draw(finding, 3, 4)
     assert all(one.tobytes() == other.tobytes() for one, other in zip(first, second, strict=True))
+
+
+def test_the_same_bytes_whatever_instructions_numpy_may_use():
+    """Limited to its baseline, NumPy computes as on an older processor; these images once came out otherwise."""
+    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+
+    code = """
+import hashlib, sys
+from tests.data.test_phantom import FINDINGS, draw
+images = [draw(finding, seed, seed, 220, 250).image for seed in (20, 21, 25, 40) for finding in FINDINGS]
+print(hashlib.sha256(b"".join(image.tobytes() for image in images)).hexdigest())
+"""
+    limits = " ".join(name for name in __cpu_dispatch__ if __cpu_features__[name])
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | limit, cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout
+        for limit in ({}, {"NPY_DISABLE_CPU_FEATURES": limits} if limits else {})
+    }
+    assert len(digests) == 1
 
 
 def test_another_exposure_of_a_patient_is_another_image():

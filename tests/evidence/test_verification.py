@@ -127,6 +127,18 @@ def test_the_exit_code_says_whether_a_run_differs_significantly(project, right, 
     assert (result.exit_code, result.stdout) == (code, verification.verify("HEAD").summary + "\n")
 
 
+def test_a_run_that_was_tested_on_other_images_is_named_and_not_compared(project):
+    predictions_of(150, images=199).to_csv(project / "active.csv", index=False)
+    rebuild(project, vgg16=124)
+    found = verification.verify("HEAD")
+    assert (list(found.runs), found.unlike) == (["vgg16"], ["active"])
+    assert found.summary.endswith(
+        "2 trained runs predict other numbers; active: tested on other images or classes there; of the 1 that can be "
+        "compared here none differs significantly."
+    )
+    assert CliRunner().invoke(app, ["verify", "--brief"]).exit_code == 1
+
+
 def test_many_runs_are_corrected_for(monkeypatch):
     def runs(values):
         return {str(place): {"result": {"mcnemar": {"p_value": value}}} for place, value in enumerate(values)}

@@ -3,8 +3,12 @@
 A square frame spans [-1, 1] across (x) and down (y), whatever its pixel size; image left is the patient's
 right. The lungs come first, as a density from 0 (air) to 1 (water) that a finding changes; heart, bones and
 soft tissue are laid over them, and the film is exposed.
+
+An image has the same bytes on every processor: sums, products and roots round alike everywhere, and the functions that
+do not are called by `_rounded`.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,13 +125,12 @@ def _vessels(chest: _Chest) -> np.ndarray:
     """Vessel markings: two fans from each hilum, the second with about twice the branches and further out."""
     body, side = chest.body, np.sign(chest.x)
     out, down = np.abs(chest.x) - 0.2, chest.y + 0.02 + 0.03 * side
-    angle, far = np.arctan2(down, out), np.hypot(out, down) + 1e-3
-    markings = 0.5 * np.exp(-((out / 0.10) ** 2) - (down / 0.20) ** 2)
+    angle, far = _rounded(np.arctan2, down, out), np.hypot(out, down) + 1e-3
+    markings = 0.5 * _rounded(np.exp, -((out / 0.10) ** 2) - (down / 0.20) ** 2)
     for branches, phase, reach in ((9, body.fan, 0.45), (17, body.fan + 1, 0.75)):
         width = 0.030 * np.maximum(1 - far / (1.2 * reach), 0.1)
-        # Twice 1 - cos is about the squared angle from the nearest branch, times `branches` squared.
-        off = 2 - 2 * np.cos(branches * (angle + body.bend * far * side) + phase * (2 + side))
-        off *= (far / (branches * width)) ** 2
+        turns = (branches * (angle + body.bend * far * side) + phase * (2 + side)) / 6.2832
+        off = (6.2832 * (turns - np.rint(turns)) * far / (branches * width)) ** 2  # from the nearest branch
         markings += 0.26 * np.maximum(1 - off, 0) * np.clip(1.3 - far / reach, 0, 1)
     return markings
 
@@ -140,17 +143,17 @@ def _overlay(density: np.ndarray, chest: _Chest) -> np.ndarray:
     fold = y - body.breast_height + 0.9 * (across - 0.45) ** 2
     film += max(body.breast, 0) * _step(0.25 - np.abs(fold), 0.2) * _step(0.85 - across, 0.1)
     film += chest.middle * np.maximum(0.70 - film, 0)
-    film += 0.08 * _step(0.10 - across, 0.04) * (0.8 + 0.4 * np.cos(y * 42))  # vertebrae
+    film += 0.08 * _step(0.10 - across, 0.04) * (0.8 + 0.4 * _wave(y * 6.7))  # vertebrae
     film -= 0.12 * _step(0.045 - across, 0.03) * _step(-0.30 - y, 0.1)  # trachea
     bubble = 1 - ((x - 0.42) / 0.16) ** 2 - ((y - chest.base - 0.06) / 0.09) ** 2
     film -= max(body.gas, 0) * _step(bubble, 0.6)
     # The rear ribs fall gently outwards, the front ones steeply inwards.
     cage = np.minimum(chest.wall + 0.07, np.minimum(y - body.apex, (chest.base - y) * 0.4))
     cage = _step(cage, 0.08) * (0.4 + 0.6 * chest.lungs) * (1 - 0.5 * chest.middle)
-    rear = np.cos(6.2832 * ((y - body.rib_fall * (across - 0.25) ** 2) / body.rib_spacing + body.rib_phase))
-    front = np.cos(6.2832 * ((y + 0.5 * across) / (1.35 * body.rib_spacing) + body.rib_phase))
+    rear = _wave((y - body.rib_fall * (across - 0.25) ** 2) / body.rib_spacing + body.rib_phase)
+    front = _wave((y + 0.5 * across) / (1.35 * body.rib_spacing) + body.rib_phase)
     film += cage * (0.10 * _step(rear - 0.25, 0.5) + 0.05 * _step(front - 0.5, 0.5) * (across > 0.35))
-    clavicle = y - body.clavicle + 0.30 * (across - 0.1) + 0.04 * np.sin(9 * across)
+    clavicle = y - body.clavicle + 0.30 * (across - 0.1) + 0.04 * _wave(1.43 * across - 0.25)
     film += 0.13 * _step(0.035 - np.abs(clavicle), 0.03) * _step(across - 0.07, 0.03)
     shoulder = -1.08 + body.shoulder * (np.clip(across - 0.25, 0, 0.75) / 0.75) ** 2
     skin = np.minimum(y - shoulder, body.girth + 0.1 * np.maximum(y, -0.3) - across)
@@ -162,7 +165,7 @@ def _expose(film: np.ndarray, exposure: Generator) -> np.ndarray:
     film = film + 0.018 * exposure.standard_normal(film.shape, dtype=np.float32)
     film += exposure.normal(0, 0.02) * np.linspace(-1, 1, film.shape[1], dtype=np.float32)  # an oblique beam
     mean, contrast = exposure.normal(0.48, 0.04), exposure.uniform(0.18, 0.24)
-    film = np.clip(film, 0.01, 1) ** exposure.uniform(0.85, 1.2)
+    film = _rounded(np.power, np.clip(film, 0.01, 1), exposure.uniform(0.85, 1.2))
     film = mean + contrast * (film - film.mean()) / film.std()
     image = (np.clip(film, 0, 1) * 255 + 0.5).astype(np.uint8)
     if exposure.random() < 0.5:  # the side marker
@@ -264,6 +267,17 @@ def _step(value: np.ndarray, width: float) -> np.ndarray:
     """0 below zero, 1 above, smooth over `width` about it."""
     share = np.clip(value / width + 0.5, 0, 1)
     return share * share * (3 - 2 * share)
+
+
+def _wave(turns: np.ndarray) -> np.ndarray:
+    """About the cosine of that many turns."""
+    share = 2 * np.abs(turns - np.rint(turns))
+    return 1 - 2 * share * share * (3 - 2 * share)
+
+
+def _rounded(function: Callable, *values: Any) -> np.ndarray:
+    """A function of NumPy in float64, rounded to float32: in its last digit, it depends on the processor."""
+    return function(*(np.asarray(value, np.float64) for value in values)).astype(np.float32)
 
 
 def _clouds(rng: Generator, cells: int, chest: _Chest) -> np.ndarray:

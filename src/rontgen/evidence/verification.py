@@ -30,7 +30,8 @@ class Verification:
     metrics and plots), same (bool). changed: tracked files that set what is computed, where they differ. runs: by name,
     of each run whose predictions have other bytes, the share of images with the same decision (same) and a comparison
     of run_diff.compare (result), first the revision. missing: runs whose predictions at the revision are not at hand.
-    significant: runs that are right more or less often than chance explains, by Holm's correction over `runs`.
+    unlike: runs that were tested on other images or classes there, so that nothing can be compared. significant: runs
+    that are right more or less often than chance explains, by Holm's correction over `runs`.
     """
 
     revision: str
@@ -38,19 +39,22 @@ class Verification:
     changed: list[str]
     runs: dict[str, dict]
     missing: list[str]
+    unlike: list[str]
     significant: list[str]
 
     @property
     def summary(self) -> str:
         """The result in one line."""
-        same, trained = int(self.outputs["same"].sum()), len(self.runs) + len(self.missing)
+        same, trained = int(self.outputs["same"].sum()), len(self.runs) + len(self.missing) + len(self.unlike)
         line = f"Against {self.revision}: {same} of {len(self.outputs)} outputs have the same bytes"
         if not trained:
             return f"{line}, all predictions among them."
         line += f"; {trained} trained run{'s predict' if trained > 1 else ' predicts'} other numbers"
+        if self.unlike:
+            line += f"; {', '.join(self.unlike)}: tested on other images or classes there"
         if not self.runs:
             return f"{line}, and none of them can be compared here."
-        compared = "" if not self.missing else f" of the {len(self.runs)} that can be compared here"
+        compared = f" of the {len(self.runs)} that can be compared here" if len(self.runs) < trained else ""
         differ = "differ" if len(self.significant) > 1 else "differs"
         return f"{line};{compared} {', '.join(self.significant) or 'none'} {differ} significantly."
 
@@ -88,7 +92,7 @@ def verify(revision: str) -> Verification:
     )
     differ = [Path(path) for path in outputs.loc[~outputs["same"], "path"] if Path(path).parent == PREDICTIONS]
     differ = [path for path in differ if str(path) in ours.keys() & theirs.keys()]  # a run of one side has no pair
-    files, runs, missing = DVCFileSystem(rev=commit), dict[str, dict](), []
+    files, runs, missing, unlike = DVCFileSystem(rev=commit), dict[str, dict](), [], []
     for path in differ:
         try:
             content = files.read_bytes(path.as_posix())
@@ -97,9 +101,12 @@ def verify(revision: str) -> Verification:
             continue
         committed = read_predictions(io.BytesIO(content), f"{path} at {revision}", "dvc fetch")
         rebuilt = read_predictions(path, str(path), "dvc repro")
-        runs[path.stem] = compare(committed, rebuilt)
+        try:
+            runs[path.stem] = compare(committed, rebuilt)
+        except RontgenError:
+            unlike.append(path.stem)
     changed = clone.git("diff", "--name-only", commit, "--", *clone.CODE).splitlines()
-    return Verification(f"{revision} ({commit[:7]})", outputs, changed, runs, missing, significant(runs))
+    return Verification(f"{revision} ({commit[:7]})", outputs, changed, runs, missing, unlike, significant(runs))
 
 
 def compare(committed: pd.DataFrame, rebuilt: pd.DataFrame) -> dict:
