@@ -23,6 +23,7 @@ from .common import chests, ratio, seconds, settings
 
 MODELS = {"cnn4": 34, "resnet50v2": 32, "vgg16": 32, "lstm": 32}  # sizes in pixels, as in the demo
 STEPS, BATCH = 10, 32
+ALIKE = ("images", "initial weights", "augmented images", "weights after one step")  # to compare with another machine's
 PRICED = ("cnn4", "mobilenetv2", "resnet50v2")
 
 # Environment variables of each process. oneDNN computes convolutions and matrix products, XLA the augmentation; the
@@ -56,7 +57,8 @@ def main() -> None:
             first = next((name for name, digest in digests.items() if digest != others[name]), "none")
             apart = np.abs(np.array(default["weights"]) - np.array(found["weights"])).max()
             print(f"| {way} | {model} | {first} | {found['digests']['weights'][:12]}, {apart:.1g} apart |", flush=True)
-        print(f"| default | {model} | | {default['digests']['weights'][:12]} |", flush=True)
+        begun = ", ".join(f"{name} {default['digests'][name][:12]}" for name in ALIKE)
+        print(f"| default | {model} | {begun} | {default['digests']['weights'][:12]} |", flush=True)
     print(f"\n| a training step, {BATCH} images of 224 px | default | oneDNN: AVX2 | ratio |\n|---|---:|---:|---:|")
     for model in PRICED:
         pairs = [(_run(model, "oneDNN: AVX2", "price"), _run(model, "default", "price")) for _ in range(3)]

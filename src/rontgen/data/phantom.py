@@ -4,8 +4,8 @@ A square frame spans [-1, 1] across (x) and down (y), whatever its pixel size; i
 right. The lungs come first, as a density from 0 (air) to 1 (water) that a finding changes; heart, bones and
 soft tissue are laid over them, and the film is exposed.
 
-An image has the same bytes on every processor: sums, products and roots round alike everywhere, and the functions that
-do not are called by `_rounded`.
+An image has the same bytes on every x86-64 processor: sums, products and roots round alike on all of them, and the
+functions that do not are called by `_rounded`.
 """
 
 from collections.abc import Callable
