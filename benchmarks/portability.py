@@ -23,7 +23,8 @@ from .common import chests, ratio, seconds, settings
 
 MODELS = {"cnn4": 34, "resnet50v2": 32, "vgg16": 32, "lstm": 32}  # sizes in pixels, as in the demo
 STEPS, BATCH = 10, 32
-ALIKE = ("images", "initial weights", "augmented images", "weights after one step")  # to compare with another machine's
+# Tensors whose digests are printed, to be compared with another machine's
+ALIKE = ("images", "initial weights", "augmented images", "weights after one step", "weights")
 PRICED = ("cnn4", "mobilenetv2", "resnet50v2")
 
 # Environment variables of each process. oneDNN computes convolutions and matrix products, XLA the augmentation; the
@@ -47,18 +48,19 @@ def main() -> None:
         print(json.dumps(price(sys.argv[2]) if sys.argv[1] == "price" else probe(sys.argv[1])))
         return
     print(f"{platform.machine()}, {_processor()}\n")
-    print("| instructions | model | the first tensor that differs | weights after ten steps |")
+    defaults = {model: _run(model, "default") for model in MODELS}
+    print(f"| model | {' | '.join(ALIKE)} |\n|---|{'---|' * len(ALIKE)}")
+    for model, found in defaults.items():
+        print(f"| `{model}` | {' | '.join(found['digests'][name][:12] for name in ALIKE)} |", flush=True)
+    print("\n| instructions | model | the first tensor that differs | weights after ten steps |")
     print("|---|---|---|---|")
-    for model in MODELS:
-        default = _run(model, "default")
+    for model, default in defaults.items():
         for way in list(WAYS)[1:]:
             found = _run(model, way)
             digests, others = default["digests"], found["digests"]
             first = next((name for name, digest in digests.items() if digest != others[name]), "none")
             apart = np.abs(np.array(default["weights"]) - np.array(found["weights"])).max()
             print(f"| {way} | {model} | {first} | {found['digests']['weights'][:12]}, {apart:.1g} apart |", flush=True)
-        begun = ", ".join(f"{name} {default['digests'][name][:12]}" for name in ALIKE)
-        print(f"| default | {model} | {begun} | {default['digests']['weights'][:12]} |", flush=True)
     print(f"\n| a training step, {BATCH} images of 224 px | default | oneDNN: AVX2 | ratio |\n|---|---:|---:|---:|")
     for model in PRICED:
         pairs = [(_run(model, "oneDNN: AVX2", "price"), _run(model, "default", "price")) for _ in range(3)]

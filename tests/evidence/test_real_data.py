@@ -34,6 +34,15 @@ def test_seeds_with_other_settings_have_a_command_of_their_own():
     ]
 
 
+def test_a_reading_without_a_record_has_the_command_that_makes_it_like_the_others():
+    reading = Reading(why="?", runs=["one", "two", "three"], set={"studies.jitet.balance": "smote"})
+    one = training("one", set={"a.b": "false"})
+    trainings = [one, training("two"), training("two", "smote"), training("other")]
+    assert study(trainings=trainings, readings={"smote": reading}).not_run_by("smote") == [
+        "rontgen reproduce one --reading smote --seeds 1-3 -S a.b=false"
+    ]
+
+
 def test_a_deviation_is_listed_once_with_the_runs_that_have_it():
     one, other = training(deviations=["smaller"]), training(run="other", deviations=["smaller", "shorter"])
     found = study(trainings=[one, other]).deviations

@@ -127,14 +127,29 @@ def test_the_exit_code_says_whether_a_run_differs_significantly(project, right, 
     assert (result.exit_code, result.stdout) == (code, verification.verify("HEAD").summary + "\n")
 
 
-def test_a_run_that_was_tested_on_other_images_is_named_and_not_compared(project):
-    predictions_of(150, images=199).to_csv(project / "active.csv", index=False)
+def relabelled():
+    table = predictions_of(150)
+    table.loc[0, "class"] = next(name for name in CLASSES if name != table.loc[0, "class"])
+    return table
+
+
+@pytest.mark.parametrize(
+    ("rebuilt", "why"),
+    [
+        (lambda: predictions_of(150, images=199), "the same test images"),
+        (relabelled, "the same true class"),
+        (lambda: predictions_of(150).rename(columns={"NORMAL": "HEALTHY"}).replace("NORMAL", "HEALTHY"), "classes"),
+    ],
+)
+def test_a_run_that_was_tested_otherwise_is_named_and_not_compared(project, rebuilt, why):
+    rebuilt().to_csv(project / "active.csv", index=False)
     rebuild(project, vgg16=124)
     found = verification.verify("HEAD")
-    assert (list(found.runs), found.unlike) == (["vgg16"], ["active"])
+    assert (list(found.runs), list(found.unlike)) == (["vgg16"], ["active"]) and why in found.unlike["active"]
+    assert any(line.startswith("active: expected") for line in verification.as_text(found).splitlines())
     assert found.summary.endswith(
-        "2 trained runs predict other numbers; active: tested on other images or classes there; of the 1 that can be "
-        "compared here none differs significantly."
+        "2 trained runs predict other numbers; active: tested on other images, labels or classes; of 1 that can be "
+        "compared none differs significantly."
     )
     assert CliRunner().invoke(app, ["verify", "--brief"]).exit_code == 1
 

@@ -4,8 +4,8 @@ A square frame spans [-1, 1] across (x) and down (y), whatever its pixel size; i
 right. The lungs come first, as a density from 0 (air) to 1 (water) that a finding changes; heart, bones and
 soft tissue are laid over them, and the film is exposed.
 
-An image has the same bytes on every x86-64 processor: sums, products and roots round alike on all of them, and the
-functions that do not are called by `_rounded`.
+With the same NumPy and Pillow, x86-64 processors draw the same bytes: sums, products and roots round alike on all of
+them, and NumPy's functions that do not are called by `_rounded`.
 """
 
 from collections.abc import Callable
@@ -276,7 +276,7 @@ def _wave(turns: np.ndarray) -> np.ndarray:
 
 
 def _rounded(function: Callable, *values: Any) -> np.ndarray:
-    """A function of NumPy in float64, rounded to float32: in its last digit, it depends on the processor."""
+    """A function of NumPy in float64, whose last digit depends on the processor, rounded to float32."""
     return function(*(np.asarray(value, np.float64) for value in values)).astype(np.float32)
 
 

@@ -145,6 +145,18 @@ class StudyEvidence:
         """The rows without a record."""
         return self.rows[self.rows["seeds"] == 0]
 
+    def not_run_by(self, reading: str) -> list[str]:
+        """The commands that would record a reading of the runs that are recorded as stated only, for the same seeds."""
+        recorded = {training.run for training in self.trainings if training.reading == reading}
+        found: dict[str, list[str]] = {}
+        for training in self.trainings:
+            if training.run in set(self.readings[reading].runs) - recorded and training.reading == AS_STATED:
+                for options in training.options(None):
+                    found.setdefault(options, []).append(training.run)
+        return [
+            f"rontgen reproduce {' '.join(names)} --reading {reading} {options}" for options, names in found.items()
+        ]
+
 
 def gather(papers: Papers, values: Params, claims: Claims, records: list[Record]) -> list[StudyEvidence]:
     """What is known of each study of papers.yaml, in its order.

@@ -1,7 +1,7 @@
 """What was rebuilt here against what is committed: the same bytes, or trainings that differ, and by how much.
 
-On another processor the data stages write the same bytes and trainings do not (docs/reliability.md). Then the question
-is whether a rebuilt run decides otherwise than chance explains.
+On another processor, trainings do not write the same bytes (docs/reliability.md). Then the question is whether a
+rebuilt run decides otherwise than chance explains.
 """
 
 import io
@@ -30,8 +30,8 @@ class Verification:
     metrics and plots), same (bool). changed: tracked files that set what is computed, where they differ. runs: by name,
     of each run whose predictions have other bytes, the share of images with the same decision (same) and a comparison
     of run_diff.compare (result), first the revision. missing: runs whose predictions at the revision are not at hand.
-    unlike: runs that were tested on other images or classes there, so that nothing can be compared. significant: runs
-    that are right more or less often than chance explains, by Holm's correction over `runs`.
+    unlike: why a run cannot be compared, which was tested on other images there, or with other labels or classes.
+    significant: runs that are right more or less often than chance explains, by Holm's correction over `runs`.
     """
 
     revision: str
@@ -39,7 +39,7 @@ class Verification:
     changed: list[str]
     runs: dict[str, dict]
     missing: list[str]
-    unlike: list[str]
+    unlike: dict[str, str]
     significant: list[str]
 
     @property
@@ -51,10 +51,10 @@ class Verification:
             return f"{line}, all predictions among them."
         line += f"; {trained} trained run{'s predict' if trained > 1 else ' predicts'} other numbers"
         if self.unlike:
-            line += f"; {', '.join(self.unlike)}: tested on other images or classes there"
+            line += f"; {', '.join(self.unlike)}: tested on other images, labels or classes"
         if not self.runs:
             return f"{line}, and none of them can be compared here."
-        compared = f" of the {len(self.runs)} that can be compared here" if len(self.runs) < trained else ""
+        compared = f" of {len(self.runs)} that can be compared" if len(self.runs) < trained else ""
         differ = "differ" if len(self.significant) > 1 else "differs"
         return f"{line};{compared} {', '.join(self.significant) or 'none'} {differ} significantly."
 
@@ -92,7 +92,7 @@ def verify(revision: str) -> Verification:
     )
     differ = [Path(path) for path in outputs.loc[~outputs["same"], "path"] if Path(path).parent == PREDICTIONS]
     differ = [path for path in differ if str(path) in ours.keys() & theirs.keys()]  # a run of one side has no pair
-    files, runs, missing, unlike = DVCFileSystem(rev=commit), dict[str, dict](), [], []
+    files, runs, missing, unlike = DVCFileSystem(rev=commit), dict[str, dict](), [], dict[str, str]()
     for path in differ:
         try:
             content = files.read_bytes(path.as_posix())
@@ -103,8 +103,8 @@ def verify(revision: str) -> Verification:
         rebuilt = read_predictions(path, str(path), "dvc repro")
         try:
             runs[path.stem] = compare(committed, rebuilt)
-        except RontgenError:
-            unlike.append(path.stem)
+        except RontgenError as error:
+            unlike[path.stem] = str(error)
     changed = clone.git("diff", "--name-only", commit, "--", *clone.CODE).splitlines()
     return Verification(f"{revision} ({commit[:7]})", outputs, changed, runs, missing, unlike, significant(runs))
 
@@ -157,6 +157,8 @@ def as_text(found: Verification) -> str:
     if found.missing:
         lines += ["", f"Not compared, for {found.revision} has them in a cache that is not here (`dvc fetch`):"]
         lines += [f"    {name}" for name in found.missing]
+    if found.unlike:
+        lines += ["", *(f"{name}: {why}" for name, why in found.unlike.items())]
     if found.changed:
         lines += ["", f"The difference is also one of code or settings: {', '.join(found.changed)}"]
     return "\n".join([*lines, "", found.summary])
