@@ -1,7 +1,7 @@
 """Predict one picture: from the bytes of a file to probabilities, a decision, and a heatmap.
 
 The page and `rontgen predict` both use this. Decoding and prediction are the pipeline's own functions, so a test image
-gets the probability that `evaluate` wrote, to the last bit.
+gets the probability that `evaluate` wrote, but for rounding.
 """
 
 from contextlib import chdir
@@ -133,7 +133,7 @@ class Predictor:
         self.description = description
         self._reference = Reference.from_dict(description["ood"])
         size = self.description["size"]
-        metrics.predict(self._model, np.zeros((2, size, size, 1), np.uint8))  # the first takes seconds
+        metrics.predict(self._model, np.zeros((1, size, size, 1), np.uint8))  # the first takes seconds
 
     @cached_property
     def ood_rates(self) -> dict:
@@ -155,8 +155,7 @@ class Predictor:
         reason = self._unfamiliar(data, image)
         if reason:
             return Prediction(False, reason, None, None, None, shown, None)
-        # as two of a batch: for one alone TensorFlow takes other kernels, whose last bit may differ from evaluate's
-        (probabilities, _) = metrics.predict(self._model, np.stack([image, image]))
+        (probabilities,) = metrics.predict(self._model, image[None])
         (decided,) = export.decide(probabilities[None], self.description["threshold"])
         heatmap = self._heatmap(image, decided) if for_page and self.explains else None
         named = dict(zip(self.classes, map(float, probabilities), strict=True))
