@@ -3,9 +3,6 @@
 A square frame spans [-1, 1] across (x) and down (y), whatever its pixel size; image left is the patient's
 right. The lungs come first, as a density from 0 (air) to 1 (water) that a finding changes; heart, bones and
 soft tissue are laid over them, and the film is exposed.
-
-With the same NumPy and Pillow, x86-64 processors draw the same bytes: sums, products and roots round alike on all of
-them, and NumPy's functions that do not are called by `_rounded`.
 """
 
 from collections.abc import Callable
@@ -253,14 +250,9 @@ def _viral_pneumonia(density, chest, exposure):
 
 # Each sign returns the density with its change, and where that is.
 FINDINGS = {
-    "normal": _normal,
-    "pneumonia": _pneumonia,
-    "tuberculosis": _tuberculosis,
-    "pneumothorax": _pneumothorax,
-    "covid": _covid,
-    "lung_opacity": _lung_opacity,
-    "viral_pneumonia": _viral_pneumonia,
-}
+    "normal": _normal, "pneumonia": _pneumonia, "tuberculosis": _tuberculosis, "pneumothorax": _pneumothorax,
+    "covid": _covid, "lung_opacity": _lung_opacity, "viral_pneumonia": _viral_pneumonia,
+}  # fmt: skip
 
 
 def _step(value: np.ndarray, width: float) -> np.ndarray:
@@ -276,7 +268,7 @@ def _wave(turns: np.ndarray) -> np.ndarray:
 
 
 def _rounded(function: Callable, *values: Any) -> np.ndarray:
-    """A function of NumPy in float64, whose last digit depends on the processor, rounded to float32."""
+    """A function of NumPy in float64, whose last digit depends on the processor, rounded to float32: so it does not."""
     return function(*(np.asarray(value, np.float64) for value in values)).astype(np.float32)
 
 
