@@ -20,5 +20,5 @@ def study(rows=(), **values):
     """rows: (run, reading, seeds, verdict)."""
     table = pd.DataFrame(rows, columns=["run", "reading", "seeds", "verdict"]).assign(low=0.59, high=1.0)
     empty = {"readings": {}, "trainings": [], "gaps": {}, "leaks": {}, "dataset": "pneumonia", "shortcuts": {}}
-    empty |= {"unpublished": [], "train_images": None}
+    empty |= {"unpublished": [], "train_images": None, "training_scores": []}
     return StudyEvidence(**{"name": "jitet", "rows": table, "between_runs": None} | empty | values)

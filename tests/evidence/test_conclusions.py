@@ -4,7 +4,8 @@ import numpy as np
 
 from made_up_studies import study, training
 from rontgen.evidence.conclusions import conclusions
-from rontgen.evidence.published import Unpublished
+from rontgen.evidence.published import Cell, Unpublished
+from rontgen.evidence.published_training import TrainingScores
 from rontgen.evidence.real_data import compare_runs
 
 
@@ -54,17 +55,37 @@ def test_seeds_that_are_too_far_apart_are_told():
     ]
 
 
-LEAKS = {"share": 0.42, "test_any": 42, "test_unknown_patient": 0}
+def test_another_accuracy_in_training_than_the_paper_s_is_said_of_each_reading():
+    cell = Cell(metric="train.kept.train_accuracy", value="0.7800", place="Table 2")
+
+    def scores(run, reading, differs):
+        return TrainingScores(run, reading, "kept", {"train_accuracy": cell}, {"train_accuracy": REACHED}, differs)
+
+    rows = [
+        scores("a", "as_stated", ["train_accuracy"]),
+        scores("a", "own_preprocessing", ["train_accuracy", "train_loss"]),
+        scores("a", "flattened_head", []),
+        scores("b", "as_stated", ["train_loss"]),
+    ]
+    assert conclusions(study(training_scores=rows)) == [
+        "In training, `a` reached another accuracy than in the paper (0.7800): 0.530 (*as stated*), 0.530 (*own "
+        "preprocessing*)."
+    ]
+
+
+REACHED = np.array([0.52, 0.54])
+LEAKS = {"share": 0.42, "test_any": 42, "test_images": 100, "test_unknown_patient": 0}
 
 
 def test_the_share_of_leaks_says_of_which_split_and_whether_more_may_be():
     (line,) = conclusions(study(leaks=LEAKS))
     assert line.startswith(
-        "Split as stated, with the seed of `params.yaml`, 42% of the test images have a copy, a near"
+        "Split as stated, with the seed of `params.yaml`, the share of test images with a copy, a near"
     )
+    assert "is 42.0% (42 of 100). " in line
     assert line.endswith("What that is worth is open: no run is recorded on a split without leaks.")
     (line,) = conclusions(study(leaks=LEAKS | {"test_unknown_patient": 3}))
-    assert ", at least 42% of" in line
+    assert " is at least 42.0% (42 of 100)." in line
     assert conclusions(study(leaks=LEAKS | {"test_any": 0})) == []
 
 
@@ -96,8 +117,14 @@ def test_few_seeds_are_weak_evidence_of_a_difference():
         tested = compare_runs([training(name, rights=part[:seeds]) for name, part in zip("ab", rights, strict=True)])
         return conclusions(study(between_runs=tested))[0]
 
-    assert "differ by more than" in said(5) and "few" not in said(5)
-    assert said(3).endswith("; so few seeds show large differences alone).")
+    assert said(5).startswith("A difference is shown between the 2 runs") and "few" not in said(5)
+    assert said(3).endswith("; so few seeds show large differences alone.")
+
+
+def test_a_difference_that_chance_explains_is_not_shown():
+    rights = {"a": (90, 80, 85), "b": (81, 90, 85)}
+    tested = compare_runs([training(name, rights=right) for name, right in rights.items()])
+    assert conclusions(study(between_runs=tested))[0].startswith("No difference is shown between the 2 runs")
 
 
 def test_the_best_model_of_any_reading_is_compared_with_the_border_and_the_thumbnail():
@@ -112,7 +139,7 @@ def test_the_best_model_of_any_reading_is_compared_with_the_border_and_the_thumb
 def test_what_a_paper_does_not_say_of_a_recorded_run_is_said():
     unpublished = [Unpublished(what="which layers follow", runs=["jitet_mobilenetv2", "other"])]
     assert conclusions(study(trainings=[training()], unpublished=unpublished)) == [
-        "The paper does not say which layers follow in `jitet_mobilenetv2`. What came out rests on "
+        "Of `jitet_mobilenetv2`, the paper does not say which layers follow. What came out rests on "
         "[our choice](choices.md); no other was tried."
     ]
     assert conclusions(study(unpublished=unpublished)) == []

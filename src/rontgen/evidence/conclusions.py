@@ -13,7 +13,7 @@ STANDARD_SEEDS = 5
 
 def conclusions(study: StudyEvidence) -> list[str]:
     """A sentence or two for each finding, in Markdown."""
-    lines = [*_of_readings(study), *_of_the_unpublished(study)]
+    lines = [*_of_readings(study), *_of_training(study), *_of_the_unpublished(study)]
     if study.between_runs:
         lines.append(_of_runs(study.between_runs))
     lines += [*_of_leaks(study), *(_of_gap(run, gap) for run, gap in study.gaps.items())]
@@ -46,11 +46,22 @@ def _listed(readings: Iterable[str]) -> str:
     return ", ".join(f"*{reading.replace('_', ' ')}*" for reading in readings)
 
 
+def _of_training(study: StudyEvidence) -> Iterator[str]:
+    for run in dict.fromkeys(scores.run for scores in study.training_scores):
+        apart = [one for one in study.training_scores if one.run == run and "train_accuracy" in one.differs]
+        if apart:
+            ours = ", ".join(f"{one.ours['train_accuracy'].mean():.3f} ({_listed([one.reading])})" for one in apart)
+            yield (
+                f"In training, `{run}` reached another accuracy than in the paper "
+                f"({apart[0].paper['train_accuracy'].text}): {ours}."
+            )
+
+
 def _of_the_unpublished(study: StudyEvidence) -> Iterator[str]:
     for entry in study.unpublished:
         if runs := [f"`{run}`" for run in entry.runs if run in study.runs]:
             yield (
-                f"The paper does not say {entry.what} in {', '.join(runs)}. What came out rests on "
+                f"Of {', '.join(runs)}, the paper does not say {entry.what}. What came out rests on "
                 "[our choice](choices.md); no other was tried."
             )
 
@@ -58,12 +69,12 @@ def _of_the_unpublished(study: StudyEvidence) -> Iterator[str]:
 def _of_runs(tested: dict[str, Any]) -> str:
     ranked = sorted(tested["means"].items(), key=lambda item: -item[1])
     (best, high), (worst, low) = ranked[0], ranked[-1]
-    verb = "differ" if tested["p"] < 0.05 else "do not differ"
+    shown = "A difference is shown" if tested["p"] < 0.05 else "No difference is shown"
     weak = "; so few seeds show large differences alone" if tested["seeds"] < STANDARD_SEEDS else ""
     return (
-        f"The {len(ranked)} runs, from `{best}` ({high:.3f}) to `{worst}` ({low:.3f}), {verb} by more than the seeds "
-        f"do (repeated-measures analysis of variance over {tested['seeds']} seeds with the Greenhouse-Geisser "
-        f"correction: F = {tested['f']:.2f}, p = {tested['p']:.2g}{weak})."
+        f"{shown} between the {len(ranked)} runs, from `{best}` ({high:.3f}) to `{worst}` ({low:.3f}): "
+        f"repeated-measures analysis of variance over {tested['seeds']} seeds with the Greenhouse-Geisser correction, "
+        f"F = {tested['f']:.2f}, p = {tested['p']:.2g}{weak}."
     )
 
 
@@ -73,8 +84,9 @@ def _of_leaks(study: StudyEvidence) -> Iterator[str]:
     least = "at least " if study.leaks["test_unknown_patient"] else ""
     worth = "" if study.gaps else " What that is worth is open: no run is recorded on a split without leaks."
     yield (
-        f"Split as stated, with the seed of `params.yaml`, {least}{study.leaks['share']:.0%} of the test images have a "
-        f"copy, a near copy or another image of the same patient in training or validation.{worth}"
+        "Split as stated, with the seed of `params.yaml`, the share of test images with a copy, a near copy or another "
+        f"image of the same patient in training or validation is {least}{study.leaks['share']:.1%} "
+        f"({study.leaks['test_any']} of {study.leaks['test_images']}).{worth}"
     )
 
 

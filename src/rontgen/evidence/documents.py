@@ -11,7 +11,7 @@ from typing import Any
 from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
-from rontgen.evidence import real_data, records, verdicts
+from rontgen.evidence import published_training, real_data, records, verdicts
 from rontgen.evidence.conclusions import conclusions
 from rontgen.evidence.published import load_papers
 from rontgen.evidence.real_data import SCORES, StudyEvidence
@@ -52,12 +52,19 @@ def render() -> dict[Path, str]:
     claims = verdicts.compare(papers, values, found, [])
     studies = real_data.gather(papers, values, claims, found)
     titles = {name: study.title for name, study in papers.studies.items()}
-    shared = {"titles": titles, "scores": SCORES, "conclusions": conclusions}
     headlines = [headline for study in studies if (headline := _headline(study))]
     results = rendering.markdown("readme_results.md.j2", headlines=headlines, departures=_departures(studies))
     pages = {
         README: _with_results(README.read_text(encoding="utf-8"), results),
-        REAL_DATA: rendering.markdown("real_data.md.j2", studies=studies, **real_data.read_audits(), **shared),
+        REAL_DATA: rendering.markdown(
+            "real_data.md.j2",
+            studies=studies,
+            titles=titles,
+            scores=SCORES,
+            training_scores=published_training.SCORES,
+            conclusions=conclusions,
+            **real_data.read_audits(),
+        ),
     }
     return pages | {
         CARDS / f"{run}.md": _card(run, study, titles[study.name]) for study in studies for run in study.runs

@@ -13,9 +13,11 @@ from rontgen.core.io import read_json
 from rontgen.core.params import Params
 from rontgen.core.sections import LEAKFREE
 from rontgen.core.vocabulary import AS_STATED
-from rontgen.evidence import leakage_gap
+from rontgen.evidence import leakage_gap, published_training
 from rontgen.evidence.archive_audit import FOLDER as ARCHIVES
 from rontgen.evidence.published import Papers, PublishedStudy, Reading, Unpublished
+from rontgen.evidence.published_counts import Published
+from rontgen.evidence.published_training import TrainingScores
 from rontgen.evidence.records import Record, by_run, sources_of
 from rontgen.evidence.verdicts import Claims
 from rontgen.reporting.rendering import ranges
@@ -92,10 +94,11 @@ class StudyEvidence:
     """What is known of one study from real X-rays.
 
     rows: of verdicts.Claims.endpoints, those as stated and the readings that were run. readings, unpublished: of
-    papers.yaml. train_images: that the paper gives, None where it does not.
-    trainings: those that are recorded, leak-free runs among them. gaps: of each run that was recorded on both splits,
-    see leakage_gap.measure. leaks: of the study's own split, shortcuts: of its dataset, both from ARCHIVES, empty where
-    these were not audited. between_runs: see compare_runs, None below two runs or three seeds that all of them have.
+    papers.yaml. train_images: that the paper gives, None where it does not. trainings: those that are recorded, runs
+    without leaks among them. training_scores: of the published rows that they stand for. gaps: of each run that was
+    recorded on both splits, see leakage_gap.measure. leaks: of the study's own split, shortcuts: of its dataset, both
+    from ARCHIVES, empty where these were not audited. between_runs: see compare_runs, None below two runs or three
+    seeds that all of them have.
     """
 
     name: str
@@ -104,6 +107,7 @@ class StudyEvidence:
     unpublished: list[Unpublished]
     train_images: int | None
     trainings: list[Training]
+    training_scores: list[TrainingScores]
     gaps: dict[str, dict]
     leaks: dict[str, Any]
     dataset: str
@@ -170,6 +174,14 @@ def gather(papers: Papers, values: Params, claims: Claims, records: list[Record]
         trainings = [Training(run, reading, seeds) for run in names for reading, seeds in recorded.get(run, {}).items()]
         rows = claims.endpoints[claims.endpoints["study"] == name]
         dataset = values.studies[name].dataset
+        classes = values.datasets[dataset].classes
+        scores = [
+            scores
+            for run in published.runs
+            for scores in published_training.compare(
+                Published.of(name, run, published, classes), recorded.get(published.trained(run), {})
+            )
+        ]
         found.append(
             StudyEvidence(
                 name=name,
@@ -178,6 +190,7 @@ def gather(papers: Papers, values: Params, claims: Claims, records: list[Record]
                 unpublished=published.unpublished,
                 train_images=_train_images(published),
                 trainings=trainings,
+                training_scores=scores,
                 gaps={run: leakage_gap.measure(pairs) for run in names if (pairs := leakage_gap.pair(records, run))},
                 leaks=audits["leakage"].get("splits", {}).get(name, {}),
                 dataset=dataset,
