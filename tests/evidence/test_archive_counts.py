@@ -34,13 +34,13 @@ def of_study(name):
     [
         (1583, None, ""),
         (500, None, ""),
-        (1584, UNAVAILABLE, "NORMAL images 1584, and the public archives hold 1583"),
+        (1584, UNAVAILABLE, "NORMAL images 1584, and what params.yaml takes from the public archives is 1583"),
         (3166, CONTRADICTORY, "2 × 1583:"),
         (4749, CONTRADICTORY, "3 × 1583:"),
         (3174, CONTRADICTORY, "2 × 1583 + 8 (its part val once more)"),
         (3400, CONTRADICTORY, "2 × 1583 + 234 (its part test once more)"),
         (1817, CONTRADICTORY, "1 × 1583 + 234 (its part test once more)"),
-        (3175, UNAVAILABLE, "hold 1583"),
+        (3175, UNAVAILABLE, "is 1583"),
     ],
 )
 def test_more_images_than_there_are_were_counted_twice_or_cannot_be_had(images, verdict, working):
@@ -61,11 +61,10 @@ def test_a_total_is_held_against_all_of_the_archive():
 def test_smote_makes_no_class_larger_than_the_largest_it_is_given():
     numbers = {"train_NORMAL": 1341, "train_PNEUMONIA": 3875, "test_NORMAL": 234, "test_PNEUMONIA": 390}
     assert found(**numbers, smote_NORMAL=3875, smote_PNEUMONIA=3875) == []
-    (violation,) = found(**numbers, smote_NORMAL=4265, smote_PNEUMONIA=4265)
-    assert "4265 = 3875 + 390, training and test images together" in violation.reason
-    assert set(violation.cells) == {("a_study", "data.smote.NORMAL"), ("a_study", "data.smote.PNEUMONIA")}
+    assert found(**numbers, smote_NORMAL=4265, smote_PNEUMONIA=4265) == []  # the test images may have been among them
     (violation,) = found(**numbers, smote_NORMAL=4000, smote_PNEUMONIA=4000)
-    assert "together" not in violation.reason
+    assert violation.reason.endswith("the largest class (PNEUMONIA) has 3875 training and 390 test images")
+    assert set(violation.cells) == {("a_study", "data.smote.NORMAL"), ("a_study", "data.smote.PNEUMONIA")}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,7 @@ def test_a_class_too_small_makes_all_that_needs_it_unavailable():
     of_the_run = {("a_run", metric) for metric in ("test.accuracy", "test.test_images")}
     assert set(violation.cells) == {("a_study", "data.images.NORMAL"), *of_the_run}
     assert "1360 + 174 + 50 = 1584 distinct images of each class" in violation.reason
-    assert violation.reason.endswith("hold 1583 of NORMAL")
+    assert violation.reason.endswith("is 1583 of NORMAL")
 
 
 def test_an_archive_of_no_parts_is_whole():
@@ -115,7 +114,7 @@ def test_the_nested_copies_of_lungcare_are_found():
     reasons = {violation.cells: violation.reason for violation in of_study("lungcare")}
     assert "8546 are 2 × 4273:" in reasons[(("lungcare", "data.images.PNEUMONIA"),)]
     assert "3174 are 2 × 1583 + 8 (its part val once more)" in reasons[(("lungcare", "data.images.NORMAL"),)]
-    assert "2752, and the public archives hold 700" in reasons[(("lungcare", "data.images.TUBERCULOSIS"),)]
+    assert "2752, and what params.yaml takes" in reasons[(("lungcare", "data.images.TUBERCULOSIS"),)]
 
 
 def test_every_result_of_lungcare_needs_images_that_are_not_to_be_had():
@@ -131,14 +130,6 @@ def test_every_result_of_lungcare_needs_images_that_are_not_to_be_had():
     assert results < set(shortage.cells)
 
 
-@pytest.mark.parametrize(
-    ("study", "metrics"),
-    [
-        ("smatika", set()),
-        ("jitet", set()),
-        ("covid_hybrid", set()),
-        ("pirngadi", {"data.smote.NORMAL", "data.smote.PNEUMONIA"}),
-    ],
-)
-def test_what_the_archives_contradict_in_the_other_studies(study, metrics):
-    assert {metric for violation in of_study(study) for _, metric in violation.cells} == metrics
+@pytest.mark.parametrize("study", ["smatika", "jitet", "covid_hybrid", "pirngadi"])
+def test_the_archives_contradict_none_of_the_other_studies(study):
+    assert of_study(study) == []

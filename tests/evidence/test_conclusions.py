@@ -117,23 +117,27 @@ def test_few_seeds_are_weak_evidence_of_a_difference():
         tested = compare_runs([training(name, rights=part[:seeds]) for name, part in zip("ab", rights, strict=True)])
         return conclusions(study(between_runs=tested))[0]
 
-    assert said(5).startswith("A difference is shown between the 2 runs") and "few" not in said(5)
+    assert said(5).startswith("A difference is shown between the 2 runs as stated, ") and "few" not in said(5)
     assert said(3).endswith("; so few seeds show large differences alone.")
 
 
 def test_a_difference_that_chance_explains_is_not_shown():
     rights = {"a": (90, 80, 85), "b": (81, 90, 85)}
     tested = compare_runs([training(name, rights=right) for name, right in rights.items()])
-    assert conclusions(study(between_runs=tested))[0].startswith("No difference is shown between the 2 runs")
+    assert conclusions(study(between_runs=tested))[0].startswith(
+        "No difference is shown between the 2 runs as stated, "
+    )
 
 
 def test_the_best_model_of_any_reading_is_compared_with_the_border_and_the_thumbnail():
     probes = {name: {"roc_auc": auc} for name, auc in (("size", 0.99), ("border", 0.93), ("thumbnail", 0.97))}
     trainings = [training(), training(reading="own", rights=(95, 96)), training("run_leakfree", rights=(99, 99))]
-    (line,) = conclusions(study(trainings=trainings, shortcuts={"probes": probes}))
+    (line,) = conclusions(study(trainings=trainings, shortcuts={"probes": probes, "images": 5840}))
     auc = np.mean(trainings[1].scores("ROC-AUC"))
-    assert "0.930; a 16 × 16 thumbnail, lungs included, with 0.970" in line
-    assert line.endswith(f"`jitet_mobilenetv2` (*own*), the best of this study's runs, with {auc:.3f}.")
+    assert "0.930, and a 16 × 16 thumbnail, lungs included, with 0.970, both" in line and "5,840 images of" in line
+    assert line.endswith(
+        f"`jitet_mobilenetv2` (*own*), the best of this study's runs, has {auc:.3f} on its test images."
+    )
 
 
 def test_what_a_paper_does_not_say_of_a_recorded_run_is_said():

@@ -72,7 +72,7 @@ def _of_runs(tested: dict[str, Any]) -> str:
     shown = "A difference is shown" if tested["p"] < 0.05 else "No difference is shown"
     weak = "; so few seeds show large differences alone" if tested["seeds"] < STANDARD_SEEDS else ""
     return (
-        f"{shown} between the {len(ranked)} runs, from `{best}` ({high:.3f}) to `{worst}` ({low:.3f}): "
+        f"{shown} between the {len(ranked)} runs as stated, from `{best}` ({high:.3f}) to `{worst}` ({low:.3f}): "
         f"repeated-measures analysis of variance over {tested['seeds']} seeds with the Greenhouse-Geisser correction, "
         f"F = {tested['f']:.2f}, p = {tested['p']:.2g}{weak}."
     )
@@ -108,7 +108,8 @@ def _of_shortcuts(study: StudyEvidence) -> Iterator[str]:
     border, thumbnail = (study.shortcuts["probes"][name]["roc_auc"] for name in ("border", "thumbnail"))
     best = max(scored, key=lambda training: training.scores("ROC-AUC").mean())
     yield (
-        f"A border a tenth of the image wide alone predicts the class with a ROC-AUC of {border:.3f}; a "
-        f"16 × 16 thumbnail, lungs included, with {thumbnail:.3f}; `{best.run}` ({_listed([best.reading])}), the best "
-        f"of this study's runs, with {best.scores('ROC-AUC').mean():.3f}."
+        f"A border a tenth of the image wide alone predicts the class with a ROC-AUC of {border:.3f}, and a 16 × 16 "
+        f"thumbnail, lungs included, with {thumbnail:.3f}, both cross-validated on all {study.shortcuts['images']:,} "
+        f"images of `{study.dataset}`. `{best.run}` ({_listed([best.reading])}), the best of this study's runs, "
+        f"has {best.scores('ROC-AUC').mean():.3f} on its test images."
     )
