@@ -12,8 +12,8 @@ from rontgen.evidence.published_counts import Published
 # Images of a class, or of all classes together (None), by part of the archive; "all" for an archive without parts
 Holdings = dict[str | None, dict[str, int]]
 
-# Before their numbers: archives may have more images of a class than a dataset takes, as of normal ones
-TAKEN = "what params.yaml takes from the public archives is"
+# Archives may have more images of a class than a dataset takes, as of normal ones
+TAKEN = "the public archives, as params.yaml takes them, hold"
 
 
 def violations(papers: Papers, study: str, dataset: Dataset, settings: StudySettings) -> list[Violation]:
