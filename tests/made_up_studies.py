@@ -18,7 +18,9 @@ def training(run="jitet_mobilenetv2", reading="as_stated", rights=(90, 92, 94), 
 
 def study(rows=(), **values):
     """rows: (run, reading, seeds, verdict)."""
-    table = pd.DataFrame(rows, columns=["run", "reading", "seeds", "verdict"]).assign(low=0.59, high=1.0)
+    table = pd.DataFrame(rows, columns=["run", "reading", "seeds", "verdict"]).assign(
+        low=0.59, high=1.0, narrow=False, reason="It lies in."
+    )
     empty = {"readings": {}, "trainings": [], "gaps": {}, "leaks": {}, "dataset": "pneumonia", "shortcuts": {}}
     empty |= {"unpublished": [], "train_images": None, "training_scores": []}
     return StudyEvidence(**{"name": "jitet", "rows": table, "between_runs": None} | empty | values)

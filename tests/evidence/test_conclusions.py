@@ -48,6 +48,13 @@ def test_a_reading_with_few_seeds_is_not_judged_beside_others():
     ]
 
 
+def test_a_narrow_verdict_is_said_to_be_one():
+    rows = [("run", "as_stated", 3, "reproduced"), ("run", "smote", 3, "reproduced")]
+    narrow = study(rows)
+    narrow.rows.loc[1, "narrow"] = True
+    assert conclusions(narrow)[1:] == ["`run` (*smote*) is reproduced by a narrow margin. It lies in."]
+
+
 def test_seeds_that_are_too_far_apart_are_told():
     assert conclusions(study([("run", "as_stated", 3, "inconclusive")])) == [
         "The 3 seeds of `run` (*as stated*) are too few, or too far apart, to decide: the interval for one more "
@@ -96,6 +103,14 @@ def test_a_gap_whose_interval_spans_zero_is_not_shown():
     assert line.startswith("The leakage gap of `run` is +0.010 in accuracy") and "no gap is shown" in line
     gap["metrics"]["accuracy"]["low"] = 0.005
     assert "more than the seeds explain" in conclusions(study(gaps={"run": gap}))[0]
+
+
+def test_a_gap_larger_than_the_share_of_leaks_is_not_explained_by_them():
+    gap = {"seeds": 3, "metrics": {"accuracy": {"gap": 0.115, "low": -0.08, "high": 0.31}}, "note": "3 seeds each"}
+    explained = "The known leaks, in 1.6% of the test images, can explain no more than that of it."
+    few, many = LEAKS | {"share": 1 / 64}, LEAKS | {"share": 0.12}
+    assert conclusions(study(gaps={"run": gap}, leaks=few))[1].endswith(explained)
+    assert "explain" not in conclusions(study(gaps={"run": gap}, leaks=many))[1]
 
 
 def test_a_gap_of_one_seed_is_not_quoted():

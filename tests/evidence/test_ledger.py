@@ -111,7 +111,7 @@ def test_no_number_of_the_demo_is_in_the_tables(tmp_path):
 
 def test_each_row_and_reading_has_a_line(recorded_ledger, tmp_path):
     lines = texts(recorded_ledger, tmp_path)["endpoints.csv"].splitlines()
-    names = "study,run,trained,reading,paper,paper_low,paper_high,seeds,mean,spread,low,high,verdict,reason"
+    names = "study,run,trained,reading,paper,paper_low,paper_high,seeds,mean,spread,low,high,verdict,narrow,reason"
     assert lines[0] == names
     assert len(lines) == 1 + sum(len(study.readings_of(run)) for study in PAPERS.studies.values() for run in study.runs)
     row = recorded_ledger.endpoints.set_index(["run", "reading"]).loc["covid_hybrid_resnet50", "as_stated"]
@@ -120,7 +120,7 @@ def test_each_row_and_reading_has_a_line(recorded_ledger, tmp_path):
     assert [line for line in lines if line.startswith(start + "not reproduced,")]
     start = "lungcare,lungcare_b32_s240,lungcare_cnn4,as_stated,0.91,0.8851,0.9315,3,0.8560,"
     assert [line for line in lines if line.startswith(start)]
-    start = "smatika,smatika_vgg16,smatika_vgg16,own_preprocessing,0.92,0.8484,0.9648,0,,,,,not run,`rontgen reproduce"
+    start = "smatika,smatika_vgg16,smatika_vgg16,own_preprocessing,0.92,0.8484,0.9648,0,,,,,not run,False,`rontgen reproduce"
     assert [line for line in lines if line.startswith(start)]
 
 

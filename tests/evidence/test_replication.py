@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -66,6 +66,28 @@ def test_the_interval_of_one_official_test_set_by_hand():
     assert found.high == math.floor(math.sin(centre + reach) ** 2 * 592.75 - 0.375) / 592
     assert found.mean == pytest.approx(480 / 624)
     assert found.spread == pytest.approx(np.std(correct, ddof=1) / 624, rel=0.01)
+
+
+@pytest.mark.parametrize("correct", [(562, 562, 575), (562, 565, 572), (583, 583, 583), (0, 1, 0)])
+@pytest.mark.parametrize("published", [0.80, 0.97])
+def test_a_verdict_is_narrow_where_one_image_more_or_less_in_one_seed_would_change_it(correct, published):
+    def judged(rights):
+        return judge((published, published), 592, rights, [583] * 3, 1500)
+
+    others = set()
+    for seed, step in product(range(3), (-1, 1)):
+        rights = [right + step * (place == seed) for place, right in enumerate(correct)]
+        if 0 <= rights[seed] <= 583:
+            others.add(judged(rights).verdict)
+    found = judged(correct)
+    assert found.narrow == bool(others - {found.verdict})
+    assert found.narrow == ("would make it" in found.reason)
+
+
+def test_a_narrow_verdict_names_the_other():
+    found = judge((0.97, 0.97), 592, (562, 562, 575), [583] * 3, 1500)
+    assert (found.verdict, found.narrow) == (REPRODUCED, True)
+    assert found.reason.endswith("One test image answered otherwise in one seed would make it inconclusive.")
 
 
 def test_seeds_that_differ_by_their_images_alone_have_no_spread():

@@ -16,7 +16,7 @@ def conclusions(study: StudyEvidence) -> list[str]:
     lines = [*_of_readings(study), *_of_training(study), *_of_the_unpublished(study)]
     if study.between_runs:
         lines.append(_of_runs(study.between_runs))
-    lines += [*_of_leaks(study), *(_of_gap(run, gap) for run, gap in study.gaps.items())]
+    lines += [*_of_leaks(study), *(_of_gap(run, gap, study.leaks) for run, gap in study.gaps.items())]
     return [*lines, *_of_shortcuts(study)]
 
 
@@ -33,6 +33,8 @@ def _of_readings(study: StudyEvidence) -> Iterator[str]:
             yield f"`{run}` is {each}."
         elif len(judged) > 1 and by_verdict.index[0] not in (CONTRADICTORY, UNAVAILABLE):  # which no run can change
             yield f"`{run}` is {by_verdict.index[0]} under every reading: {by_verdict.iloc[0]}."
+        for row in judged[judged["narrow"]].itertuples():
+            yield f"`{run}` ({_listed([row.reading])}) is {row.verdict} by a narrow margin. {row.reason}"
         for row in judged[judged["verdict"] == INCONCLUSIVE].itertuples():
             yield (
                 f"The {row.seeds} seeds of `{run}` ({_listed([row.reading])}) are too few, or too far apart, to "
@@ -90,7 +92,7 @@ def _of_leaks(study: StudyEvidence) -> Iterator[str]:
     )
 
 
-def _of_gap(run: str, gap: dict) -> str:
+def _of_gap(run: str, gap: dict, leaks: dict) -> str:
     accuracy = gap["metrics"]["accuracy"]
     if gap["seeds"] == 1:
         return f"What leaks are worth to `{run}` is open: one seed with them and one without show nothing."
@@ -98,7 +100,12 @@ def _of_gap(run: str, gap: dict) -> str:
     if "low" not in accuracy:
         return f"{measured} in every seed ({gap['note']})."
     shown = "no gap is shown" if accuracy["low"] <= 0 <= accuracy["high"] else "more than the seeds explain"
-    return f"{measured}, 95% interval {accuracy['low']:+.3f} to {accuracy['high']:+.3f}: {shown} ({gap['note']})."
+    known = ""
+    if leaks and accuracy["gap"] > leaks["share"]:
+        known = f" The known leaks, in {leaks['share']:.1%} of the test images, can explain no more than that of it."
+    return (
+        f"{measured}, 95% interval {accuracy['low']:+.3f} to {accuracy['high']:+.3f}: {shown} ({gap['note']}).{known}"
+    )
 
 
 def _of_shortcuts(study: StudyEvidence) -> Iterator[str]:

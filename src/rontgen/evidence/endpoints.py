@@ -34,6 +34,7 @@ def endpoint(
         "seeds": 0,
         **dict.fromkeys(("mean", "spread", "low", "high"), math.nan),
         "verdict": NOT_RUN,
+        "narrow": False,
         "reason": f"`{command(trained, reading)}`",
     }
     if records:
@@ -46,9 +47,9 @@ def endpoint(
             distinct=len(set().union(*(table["id"].str.partition("-")[0] for table in tables))),  # copies end in -2, …
         )
         row |= {"seeds": found.seeds, "mean": found.mean, "spread": found.spread, "low": found.low, "high": found.high}
-        row |= {"verdict": found.verdict, "reason": found.reason}
+        row |= {"verdict": found.verdict, "narrow": found.narrow, "reason": found.reason}
     if settled:
-        row["verdict"], row["reason"] = settled
+        row |= {"verdict": settled[0], "narrow": False, "reason": settled[1]}
     return row
 
 

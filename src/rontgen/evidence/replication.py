@@ -28,12 +28,14 @@ VISIBLE = 0.10
 class Replication:
     """What our runs say about one published accuracy.
 
-    verdict: REPRODUCED, NOT_REPRODUCED or INCONCLUSIVE. reason: one sentence. mean: of our accuracies. spread: the
+    verdict: REPRODUCED, NOT_REPRODUCED or INCONCLUSIVE. narrow: whether one more or one fewer right answer in one seed
+    would give another. reason: a sentence, and a second where it is narrow. mean: of our accuracies. spread: the
     estimated standard deviation between seeds, without the sampling of test images. low, high: the prediction interval
     of one published accuracy. spread, low and high are NaN for a single seed.
     """
 
     verdict: str
+    narrow: bool
     reason: str
     seeds: int
     mean: float
@@ -65,18 +67,37 @@ def judge(
     seeds, mean = len(images), float(np.mean(np.divide(correct, images)))
     if seeds == 1:
         reason = "One seed does not show the spread between seeds; an interval needs two."
-        return Replication(INCONCLUSIVE, reason, seeds, mean, math.nan, math.nan, math.nan)
+        return Replication(INCONCLUSIVE, False, reason, seeds, mean, math.nan, math.nan, math.nan)
 
     low, high, spread = (float(value) for value in intervals(correct, images, distinct, published_images))
     of = f"the 95% prediction interval of {seeds} seeds, {low:.3f} to {high:.3f}"
+    verdict = _verdict(published, mean, low, high)
+    reason = {
+        NOT_REPRODUCED: f"The published accuracy lies outside {of}.",
+        INCONCLUSIVE: f"The published accuracy lies in {of}, but so would one 10 points from our mean.",
+        REPRODUCED: f"The published accuracy lies in {of}.",
+    }[verdict]
+    others = _with_another_image(published, published_images, correct, images, distinct) - {verdict}
+    if others:
+        reason += f" One test image answered otherwise in one seed would make it {' or '.join(sorted(others))}."
+    return Replication(verdict, bool(others), reason, seeds, mean, spread, low, high)
+
+
+def _verdict(published: tuple[float, float], mean: float, low: float, high: float) -> str:
     if not inside(*published, low, high):
-        verdict, reason = NOT_REPRODUCED, f"The published accuracy lies outside {of}."
-    elif wide(mean, low, high):
-        verdict = INCONCLUSIVE
-        reason = f"The published accuracy lies in {of}, but so would one 10 points from our mean."
-    else:
-        verdict, reason = REPRODUCED, f"The published accuracy lies in {of}."
-    return Replication(verdict, reason, seeds, mean, spread, low, high)
+        return NOT_REPRODUCED
+    return INCONCLUSIVE if wide(mean, low, high) else REPRODUCED
+
+
+def _with_another_image(
+    published: tuple[float, float], published_images: int, correct: Sequence[int], images: Sequence[int], distinct: int
+) -> set[str]:
+    """The verdicts that one more or one fewer right answer in one seed would give."""
+    step = np.eye(len(images), dtype=int)
+    other = np.clip(np.concatenate([correct - step, correct + step]), 0, images)
+    low, high, _ = intervals(other, images, distinct, published_images)
+    means = (other / images).mean(axis=-1)
+    return {_verdict(published, *values) for values in zip(means, low, high, strict=True)}
 
 
 def intervals(
