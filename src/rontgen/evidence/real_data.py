@@ -175,13 +175,7 @@ def gather(papers: Papers, values: Params, claims: Claims, records: list[Record]
         rows = claims.endpoints[claims.endpoints["study"] == name]
         dataset = values.studies[name].dataset
         classes = values.datasets[dataset].classes
-        scores = [
-            scores
-            for run in published.runs
-            for scores in published_training.compare(
-                Published.of(name, run, published, classes), recorded.get(published.trained(run), {})
-            )
-        ]
+        published_rows = [Published.of(name, run, published, classes) for run in published.runs]
         found.append(
             StudyEvidence(
                 name=name,
@@ -190,7 +184,11 @@ def gather(papers: Papers, values: Params, claims: Claims, records: list[Record]
                 unpublished=published.unpublished,
                 train_images=_train_images(published),
                 trainings=trainings,
-                training_scores=scores,
+                training_scores=[
+                    scores
+                    for row in published_rows
+                    for scores in published_training.compare(row, recorded.get(published.trained(row.run), {}))
+                ],
                 gaps={run: leakage_gap.measure(pairs) for run in names if (pairs := leakage_gap.pair(records, run))},
                 leaks=audits["leakage"].get("splits", {}).get(name, {}),
                 dataset=dataset,
