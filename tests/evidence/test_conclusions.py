@@ -12,7 +12,7 @@ from rontgen.evidence.real_data import compare_runs
 def test_a_verdict_depends_on_the_reading_where_two_contradict_each_other():
     rows = [("run", "as_stated", 5, "not reproduced"), ("run", "own_preprocessing", 5, "reproduced")]
     assert conclusions(study(rows)) == [
-        "The verdict on `run` depends on the reading: not reproduced when read *as stated*; reproduced when read "
+        "The verdict on `run` depends on the reading: not reproduced under *as stated*; reproduced under "
         "*own preprocessing*."
     ]
 
@@ -20,7 +20,7 @@ def test_a_verdict_depends_on_the_reading_where_two_contradict_each_other():
 def test_an_undecided_reading_contradicts_none():
     rows = [("run", "as_stated", 3, "inconclusive"), ("run", "own_preprocessing", 3, "reproduced")]
     first, second = conclusions(study(rows))
-    assert first == "`run` is inconclusive when read *as stated*; reproduced when read *own preprocessing*."
+    assert first == "`run` is inconclusive under *as stated*; reproduced under *own preprocessing*."
     assert second.startswith("The 3 seeds of `run` (*as stated*)")
 
 
@@ -75,7 +75,7 @@ def test_another_accuracy_in_training_than_the_paper_s_is_said_of_each_reading()
         scores("b", "as_stated", ["train_loss"]),
     ]
     assert conclusions(study(training_scores=rows)) == [
-        "In training, `a` reached another accuracy than in the paper (0.7800): 0.530 (*as stated*), 0.530 (*own "
+        "The training accuracy of `a` differs from the paper's (0.7800): 0.530 (*as stated*), 0.530 (*own "
         "preprocessing*)."
     ]
 
@@ -107,7 +107,7 @@ def test_a_gap_whose_interval_spans_zero_is_not_shown():
 
 def test_a_gap_larger_than_the_share_of_leaks_is_not_explained_by_them():
     gap = {"seeds": 3, "metrics": {"accuracy": {"gap": 0.115, "low": -0.08, "high": 0.31}}, "note": "3 seeds each"}
-    explained = "The known leaks, in 1.6% of the test images, can explain no more than that of it."
+    explained = "The known leaks, in 1.6% of the test images, can explain at most 0.016 of the gap."
     few, many = LEAKS | {"share": 1 / 64}, LEAKS | {"share": 0.12}
     assert conclusions(study(gaps={"run": gap}, leaks=few))[1].endswith(explained)
     assert "explain" not in conclusions(study(gaps={"run": gap}, leaks=many))[1]
@@ -133,7 +133,7 @@ def test_few_seeds_are_weak_evidence_of_a_difference():
         return conclusions(study(between_runs=tested))[0]
 
     assert said(5).startswith("A difference is shown between the 2 runs as stated, ") and "few" not in said(5)
-    assert said(3).endswith("; so few seeds show large differences alone.")
+    assert said(3).endswith("; so few seeds can show only large differences.")
 
 
 def test_a_difference_that_chance_explains_is_not_shown():
@@ -150,9 +150,8 @@ def test_the_best_model_of_any_reading_is_compared_with_the_border_and_the_thumb
     (line,) = conclusions(study(trainings=trainings, shortcuts={"probes": probes, "images": 5840}))
     auc = np.mean(trainings[1].scores("ROC-AUC"))
     assert "0.930, and a 16 × 16 thumbnail, lungs included, with 0.970, both" in line and "5,840 images of" in line
-    assert line.endswith(
-        f"`jitet_mobilenetv2` (*own*), the best of this study's runs, has {auc:.3f} on its test images."
-    )
+    highest = "The highest of this study's runs, `jitet_mobilenetv2` (*own*), has"
+    assert line.endswith(f"{highest} {auc:.3f} on its test images.")
 
 
 def test_what_a_paper_does_not_say_of_a_recorded_run_is_said():

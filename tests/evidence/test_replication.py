@@ -87,7 +87,7 @@ def test_a_verdict_is_narrow_where_one_image_more_or_less_in_one_seed_would_chan
 def test_a_narrow_verdict_names_the_other():
     found = judge((0.97, 0.97), 592, (562, 562, 575), [583] * 3, 1500)
     assert (found.verdict, found.narrow) == (REPRODUCED, True)
-    assert found.reason.endswith("One test image answered otherwise in one seed would make it inconclusive.")
+    assert found.reason.endswith("A different answer on one test image in one seed would make it inconclusive.")
 
 
 def test_seeds_that_differ_by_their_images_alone_have_no_spread():

@@ -26,7 +26,7 @@ def _of_readings(study: StudyEvidence) -> Iterator[str]:
         judged, short = rows[rows["seeds"] > 2], rows[rows["seeds"] <= 2]
         few += [f"`{run}`"] if judged.empty else [f"`{run}` ({_listed([reading])})" for reading in short["reading"]]
         by_verdict = judged.groupby("verdict", sort=False)["reading"].agg(_listed)
-        each = "; ".join(f"{verdict} when read {readings}" for verdict, readings in by_verdict.items())
+        each = "; ".join(f"{verdict} under {readings}" for verdict, readings in by_verdict.items())
         if {REPRODUCED, NOT_REPRODUCED} <= set(by_verdict.index):
             yield f"The verdict on `{run}` depends on the reading: {each}."
         elif len(by_verdict) > 1:
@@ -54,7 +54,7 @@ def _of_training(study: StudyEvidence) -> Iterator[str]:
         if apart:
             ours = ", ".join(f"{one.ours['train_accuracy'].mean():.3f} ({_listed([one.reading])})" for one in apart)
             yield (
-                f"In training, `{run}` reached another accuracy than in the paper "
+                f"The training accuracy of `{run}` differs from the paper's "
                 f"({apart[0].paper['train_accuracy'].text}): {ours}."
             )
 
@@ -72,7 +72,7 @@ def _of_runs(tested: dict[str, Any]) -> str:
     ranked = sorted(tested["means"].items(), key=lambda item: -item[1])
     (best, high), (worst, low) = ranked[0], ranked[-1]
     shown = "A difference is shown" if tested["p"] < 0.05 else "No difference is shown"
-    weak = "; so few seeds show large differences alone" if tested["seeds"] < STANDARD_SEEDS else ""
+    weak = "; so few seeds can show only large differences" if tested["seeds"] < STANDARD_SEEDS else ""
     return (
         f"{shown} between the {len(ranked)} runs as stated, from `{best}` ({high:.3f}) to `{worst}` ({low:.3f}): "
         f"repeated-measures analysis of variance over {tested['seeds']} seeds with the Greenhouse-Geisser correction, "
@@ -102,7 +102,8 @@ def _of_gap(run: str, gap: dict, leaks: dict) -> str:
     shown = "no gap is shown" if accuracy["low"] <= 0 <= accuracy["high"] else "more than the seeds explain"
     known = ""
     if leaks and accuracy["gap"] > leaks["share"]:
-        known = f" The known leaks, in {leaks['share']:.1%} of the test images, can explain no more than that of it."
+        share = leaks["share"]
+        known = f" The known leaks, in {share:.1%} of the test images, can explain at most {share:.3f} of the gap."
     return (
         f"{measured}, 95% interval {accuracy['low']:+.3f} to {accuracy['high']:+.3f}: {shown} ({gap['note']}).{known}"
     )
@@ -115,8 +116,8 @@ def _of_shortcuts(study: StudyEvidence) -> Iterator[str]:
     border, thumbnail = (study.shortcuts["probes"][name]["roc_auc"] for name in ("border", "thumbnail"))
     best = max(scored, key=lambda training: training.scores("ROC-AUC").mean())
     yield (
-        f"A border a tenth of the image wide alone predicts the class with a ROC-AUC of {border:.3f}, and a 16 × 16 "
-        f"thumbnail, lungs included, with {thumbnail:.3f}, both cross-validated on all {study.shortcuts['images']:,} "
-        f"images of `{study.dataset}`. `{best.run}` ({_listed([best.reading])}), the best of this study's runs, "
-        f"has {best.scores('ROC-AUC').mean():.3f} on its test images."
+        f"The border alone, a tenth of the image wide, predicts the class with a ROC-AUC of {border:.3f}, and a "
+        f"16 × 16 thumbnail, lungs included, with {thumbnail:.3f}, both cross-validated on all "
+        f"{study.shortcuts['images']:,} images of `{study.dataset}`. The highest of this study's runs, `{best.run}` "
+        f"({_listed([best.reading])}), has {best.scores('ROC-AUC').mean():.3f} on its test images."
     )

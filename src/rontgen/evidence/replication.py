@@ -79,7 +79,7 @@ def judge(
     }[verdict]
     others = _with_another_image(published, published_images, correct, images, distinct) - {verdict}
     if others:
-        reason += f" One test image answered otherwise in one seed would make it {' or '.join(sorted(others))}."
+        reason += f" A different answer on one test image in one seed would make it {' or '.join(sorted(others))}."
     return Replication(verdict, bool(others), reason, seeds, mean, spread, low, high)
 
 
