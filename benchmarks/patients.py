@@ -248,7 +248,7 @@ def pair_rows(images: pd.DataFrame, agreement: np.ndarray) -> list[dict]:
                 "pairs": f"{len(pairs.own):,}",
                 "of one number, median": median(pairs.own),
                 "of two numbers, median": median(pairs.other),
-                "the own number agrees more": f"{more / len(pairs.own):.1%} ({100 * low:.1f}–{100 * high:.1f})",
+                "the pair of one number agrees more": f"{more / len(pairs.own):.1%} ({100 * low:.1f}–{100 * high:.1f})",
             }
         )
     return result
