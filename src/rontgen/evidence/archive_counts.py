@@ -62,7 +62,7 @@ def _archive(published: Published, held: Holdings) -> Iterator[Violation]:
 
 
 def _shares(published: Published, held: Holdings) -> Iterator[Violation]:
-    """A subset is its stated share of the images, give or take one image of each class.
+    """A subset has its stated share of the images, to within one image of each class.
 
     The images are those selected, or else those published, or else those of the archive.
     """
