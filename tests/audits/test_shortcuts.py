@@ -1,5 +1,9 @@
 """The shortcut probe: a planted shortcut is seen; where there is none, the interval contains chance."""
 
+import hashlib
+import io
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -62,6 +66,28 @@ def test_a_tinted_class_is_seen_and_gray_files_tell_nothing():
     tinted = np.where(np.arange(200) % 2, 3.0, 0.0)
     assert probes(prints(alternating(200), colour=tinted))["colour"]["roc_auc"] == 1.0
     assert probes(prints(alternating(200)))["colour"]["roc_auc"] == 0.5
+
+
+def test_full_size_images_in_two_folders_are_probed_and_the_zip_is_named_by_its_hash(tmp_path):
+    path, random = tmp_path / "originals.zip", np.random.default_rng(0)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, width in (("NORMAL/IM-{:04}-0001", 240), ("PNEUMONIA/person{}_virus_1", 160), ("MASKS/person{}", 90)):
+            for number in range(12):
+                content = io.BytesIO()
+                Image.fromarray(random.integers(0, 256, (100, width), np.uint8)).save(content, "JPEG")
+                archive.writestr(f"{name.format(number)}.jpeg", content.getvalue())
+    found = shortcuts.probe_originals(path)
+    assert found["images"] == 24
+    assert found["probes"]["width"]["roc_auc"] == 1.0
+    assert found["probes"]["height"]["roc_auc"] == 0.5
+    assert found["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_zip_without_the_two_folders_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "originals.zip", "w") as archive:
+        archive.writestr("other/a.jpeg", b"")
+    with pytest.raises(RontgenError, match="expected images in folders NORMAL and PNEUMONIA, received none"):
+        shortcuts.probe_originals(tmp_path / "originals.zip")
 
 
 def test_without_a_signal_every_interval_holds_chance():

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from rontgen.audits import near_duplicates
 from rontgen.audits.near_duplicates import SIDE, Fingerprints
 from rontgen.core.errors import RontgenError
-from rontgen.data import layouts
+from rontgen.data import archives, layouts
 from rontgen.data.archives import Archive
 from rontgen.evaluation import intervals
 from rontgen.evaluation.metrics import compute_metrics, prediction_table
@@ -56,7 +56,7 @@ def probe(prints: Fingerprints, classes: list[str]) -> dict:
 
 
 def probe_originals(path: Path) -> dict:
-    """What probe gives for full-size images of chest_xray, in folders ORIGINALS of a zip.
+    """What probe gives for full-size images of chest_xray, in folders ORIGINALS of a zip; and sha256, of the zip.
 
     Raises RontgenError if there are none.
     """
@@ -72,7 +72,8 @@ def probe_originals(path: Path) -> dict:
     if not rows:
         raise RontgenError(f"{path}: expected images in folders {' and '.join(ORIGINALS)}, received none")
     images = pd.DataFrame(rows, columns=["archive", "member", "class", "patient", "folder", "sha256"])
-    return probe(near_duplicates.take(images, path.parent, 0), list(ORIGINALS))
+    found = probe(near_duplicates.take(images, path.parent, 0), list(ORIGINALS))
+    return found | {"sha256": archives.sha256(path)}
 
 
 def features(prints: Fingerprints) -> dict[str, np.ndarray]:
