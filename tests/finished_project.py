@@ -143,8 +143,17 @@ def recorded(run: str, reading: str, seed: int, classes: tuple[str, ...], right:
     rates = dict.fromkeys(["train_accuracy", "validation_accuracy"], 0.9)
     train |= {epoch: rates | {"train_loss": 0.3, "validation_loss": 0.3} for epoch in ("kept", "best", "final")}
     test = compute_metrics(table, list(classes)) | {"parameters": 2_260_546, "model_megabytes": 9.042}
-    metrics = {"test": test, "train": train, "time": {"seconds": 100.0 + seed, "images_per_second": 50.0}}
-    provenance = {"deviations": ["2 images missing from the archive"], "time": metrics["time"]}
+    metrics = {
+        "test": test,
+        "train": train,
+        "time": {"seconds": 100.0 + seed, "images_per_second": 50.0, "device": "cpu"},
+    }
+    machine = {"processor": "Zilog Z80", "cores": 2, "keras_backend": "tensorflow"}
+    provenance = {
+        "deviations": ["2 images missing from the archive"],
+        "time": metrics["time"],
+        "machine": machine,
+    }
     history = pd.DataFrame({"epoch": np.arange(1, 21), "train_loss": 0.3, "validation_accuracy": 0.9})
     return Record(run, reading, seed, metrics, table, history, provenance)
 

@@ -113,6 +113,17 @@ def test_a_gap_larger_than_the_share_of_leaks_is_not_explained_by_them():
     assert "explain" not in conclusions(study(gaps={"run": gap}, leaks=many))[1]
 
 
+def test_a_gap_between_machines_says_so():
+    gap = {"seeds": 3, "metrics": {"accuracy": {"gap": 0.01, "low": -0.01, "high": 0.03}}, "note": "3 seeds each"}
+    trainings = [training("run"), training("run_leakfree")]
+    (line,) = conclusions(study(gaps={"run": gap}, trainings=trainings))
+    assert "machines" not in line
+    for record in trainings[1].records:
+        record.provenance["machine"] = record.provenance["machine"] | {"processor": "AMD EPYC"}
+    (line,) = conclusions(study(gaps={"run": gap}, trainings=trainings))
+    assert "(3 seeds each). The two splits were trained on different machines" in line
+
+
 def test_a_gap_of_one_seed_is_not_quoted():
     gap = {"seeds": 1, "metrics": {"accuracy": {"gap": -0.078}}, "note": "one seed each"}
     (line,) = conclusions(study(gaps={"run": gap}, leaks={}))

@@ -52,6 +52,13 @@ def test_the_card_of_a_run_without_records_is_removed(project):
     assert "pirngadi" not in rest.partition(documents.END)[0]
 
 
+def test_a_row_that_claims_more_than_any_recorded_one_stands_above_it(project):
+    shutil.rmtree("results/covid_hybrid_resnet50_lstm")
+    rows = [line for line in documents.render()[documents.README].splitlines() if "covid_hybrid_resnet50" in line]
+    assert rows[0] == "| `covid_hybrid` | 0.95 (covid_hybrid_resnet50_lstm) | not run | **not run** |"
+    assert rows[1].startswith("|  | 0.93 (covid_hybrid_resnet50) | as stated: ")
+
+
 def test_a_readme_without_the_marks_is_refused(project):
     text = documents.README.read_text(encoding="utf-8")
     documents.README.write_text(text.replace(documents.END, ""), encoding="utf-8")

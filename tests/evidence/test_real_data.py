@@ -66,6 +66,16 @@ def test_fewer_training_images_than_the_paper_s_are_a_deviation(balance, publish
     assert found == ({expected: ["jitet_mobilenetv2"]} if expected else {})
 
 
+def test_each_machine_is_listed_with_its_trainings():
+    one, other = training("one"), training("other")
+    processor = one.records[0].provenance["machine"]["processor"]
+    amd = one.records[0].provenance["machine"] | {"processor": "AMD EPYC", "keras_backend": "jax"}
+    other.records[1].provenance["machine"] = amd
+    found = study(trainings=[one, other]).machines
+    assert [[each.run for each in trainings] for trainings in found.values()] == [["one", "other"], ["other"]]
+    assert list(found) == [f"{processor}, 2 cores, tensorflow on the cpu", "AMD EPYC, 2 cores, jax on the cpu"]
+
+
 def test_runs_that_differ_as_seeds_do_are_not_called_different():
     same = real_data.compare_runs([training("a", rights=(90, 80, 85)), training("b", rights=(81, 90, 85))])
     apart = real_data.compare_runs([training("a", rights=(90, 91, 93)), training("b", rights=(70, 72, 71))])

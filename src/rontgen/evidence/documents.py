@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
@@ -23,9 +25,10 @@ BEGIN, END = "<!-- results: written by `rontgen docs` -->", "<!-- end of results
 
 @dataclass(frozen=True)
 class Headline:
-    """The published row of a study that README quotes: the highest accuracy of those with a record.
+    """What README quotes of a study: the published row of the highest accuracy among those with a record, by each
+    reading with a record, after any row that claims more and has none.
 
-    rows: of verdicts.Claims.endpoints, as stated first, readings without a record left out.
+    rows: of verdicts.Claims.endpoints.
     """
 
     study: str
@@ -72,11 +75,14 @@ def render() -> dict[Path, str]:
 
 
 def _headline(study: StudyEvidence) -> Headline | None:
-    recorded = study.rows[study.rows["seeds"] > 0]
-    if recorded.empty:
+    accuracy, is_recorded = study.rows["paper"].astype(float), study.rows["seeds"] > 0
+    if not is_recorded.any():
         return None
-    best = recorded.loc[recorded["paper"].astype(float).idxmax(), "run"]
-    return Headline(study.name, recorded[recorded["run"] == best].to_dict("records"))
+    best = study.rows.loc[accuracy[is_recorded].idxmax()]
+    higher = study.rows[accuracy > float(best["paper"])]
+    return Headline(
+        study.name, pd.concat([higher, study.rows[is_recorded & (study.rows["run"] == best["run"])]]).to_dict("records")
+    )
 
 
 def _departures(studies: list[StudyEvidence]) -> list[str]:
@@ -101,6 +107,7 @@ def _card(name: str, study: StudyEvidence, title: str) -> str:
         settings=[pair for setting in record.provenance["settings"].items() for pair in model_cards.flat(*setting)],
         trainings=trainings,
         commits=list(dict.fromkeys(commit for training in trainings for commit in training.commits)),
+        machines=list(dict.fromkeys(machine for training in trainings for machine in training.machines)),
         deviations=[text for text, names in study.deviations.items() if name in names],
         rows=study.rows[study.rows["trained"] == name].to_dict("records"),
         gap=study.gaps.get(name),

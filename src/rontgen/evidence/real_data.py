@@ -66,6 +66,17 @@ class Training:
     def commits(self) -> list[str]:
         return list(dict.fromkeys(record.provenance["commit"][:7] for record in self.records))
 
+    @property
+    def machines(self) -> list[str]:
+        """The computers that trained them, each once: processor, cores, Keras's backend and its device."""
+        found = []
+        for record in self.records:
+            machine, device = record.provenance["machine"], record.provenance["time"]["device"]
+            found.append(
+                f"{machine['processor']}, {machine['cores']} cores, {machine['keras_backend']} on the {device}"
+            )
+        return list(dict.fromkeys(found))
+
     def fewer_images(self, published: int | None) -> str | None:
         """The deviation in training images, if there is one. published: their number; None where it is not given."""
         if published is None:
@@ -122,6 +133,20 @@ class StudyEvidence:
     @property
     def commits(self) -> list[str]:
         return list(dict.fromkeys(commit for training in self.trainings for commit in training.commits))
+
+    @property
+    def machines(self) -> dict[str, list[Training]]:
+        """The computers that trained them, each with its trainings."""
+        found: dict[str, list[Training]] = {}
+        for training in self.trainings:
+            for machine in training.machines:
+                found.setdefault(machine, []).append(training)
+        return found
+
+    def is_gap_between_machines(self, run: str) -> bool:
+        """Whether the two splits of a run's leakage gap were trained on different computers."""
+        made = {one.run: set(one.machines) for one in self.trainings if one.reading == AS_STATED}
+        return made.get(run) != made.get(run + LEAKFREE)
 
     @property
     def deviations(self) -> dict[str, list[str]]:
