@@ -313,6 +313,15 @@ def test_the_figure_has_a_line_for_each_row_and_each_reading_that_was_run(record
     assert said[labels.index("jitet_mobilenetv2") + 1] == "inconclusive, 1 seed"
 
 
+def test_a_narrow_verdict_is_called_narrow(recorded_ledger, drawn):
+    rows = recorded_ledger.endpoints.assign(narrow=False)
+    rows.loc[(rows.run == "covid_hybrid_resnet50") & (rows.reading == "as_stated"), "narrow"] = True
+    axes = drawn(replace(recorded_ledger, endpoints=rows))
+    place = [label.get_text() for label in axes.get_yticklabels()].index("covid_hybrid_resnet50")
+    said = [text.get_text() for text in axes.texts[place + 1 : place + 3]]
+    assert said == ["not reproduced narrowly, 5 seeds", "reproduced, 5 seeds"]
+
+
 def test_ours_is_filled_as_stated_and_hollow_by_another_reading(recorded_ledger, drawn):
     rows = recorded_ledger.endpoints[recorded_ledger.endpoints.seeds > 0]
     marks = {
