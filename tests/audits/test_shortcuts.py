@@ -68,7 +68,7 @@ def test_a_tinted_class_is_seen_and_gray_files_tell_nothing():
     assert probes(prints(alternating(200)))["colour"]["roc_auc"] == 0.5
 
 
-def test_full_size_images_in_two_folders_are_probed_and_the_zip_is_named_by_its_hash(tmp_path):
+def test_full_size_images_in_two_folders_are_probed_and_their_zip_and_sizes_are_told(tmp_path):
     path, random = tmp_path / "originals.zip", np.random.default_rng(0)
     with zipfile.ZipFile(path, "w") as archive:
         for name, width in (("NORMAL/IM-{:04}-0001", 240), ("PNEUMONIA/person{}_virus_1", 160), ("MASKS/person{}", 90)):
@@ -81,6 +81,10 @@ def test_full_size_images_in_two_folders_are_probed_and_the_zip_is_named_by_its_
     assert found["probes"]["width"]["roc_auc"] == 1.0
     assert found["probes"]["height"]["roc_auc"] == 0.5
     assert found["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert [(found["medians"][name]["width"], found["medians"][name]["height"]) for name in CLASSES] == [
+        (240, 100),
+        (160, 100),
+    ]
 
 
 def test_a_zip_without_the_two_folders_is_refused(tmp_path):

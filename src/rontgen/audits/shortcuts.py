@@ -56,8 +56,9 @@ def probe(prints: Fingerprints, classes: list[str]) -> dict:
 
 
 def probe_originals(path: Path) -> dict:
-    """What probe gives for full-size images of chest_xray, in folders ORIGINALS of a zip; and sha256, of the zip.
+    """What probe gives for full-size images of chest_xray, in folders ORIGINALS of a zip.
 
+    With it, sha256 (of the zip) and medians (of each class's width and height, in pixels, and bytes of its files).
     Raises RontgenError if there are none.
     """
     rows = []
@@ -72,8 +73,9 @@ def probe_originals(path: Path) -> dict:
     if not rows:
         raise RontgenError(f"{path}: expected images in folders {' and '.join(ORIGINALS)}, received none")
     images = pd.DataFrame(rows, columns=["archive", "member", "class", "patient", "folder", "sha256"])
-    found = probe(near_duplicates.take(images, path.parent, 0), list(ORIGINALS))
-    return found | {"sha256": archives.sha256(path)}
+    prints = near_duplicates.take(images, path.parent, 0)
+    medians = prints.images.groupby("class")[["width", "height", "bytes"]].median().to_dict("index")
+    return probe(prints, list(ORIGINALS)) | {"sha256": archives.sha256(path), "medians": medians}
 
 
 def features(prints: Fingerprints) -> dict[str, np.ndarray]:
