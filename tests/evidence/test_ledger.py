@@ -319,7 +319,7 @@ def test_a_narrow_verdict_is_called_narrow(recorded_ledger, drawn):
     axes = drawn(replace(recorded_ledger, endpoints=rows))
     place = [label.get_text() for label in axes.get_yticklabels()].index("covid_hybrid_resnet50")
     said = [text.get_text() for text in axes.texts[place + 1 : place + 3]]
-    assert said == ["not reproduced narrowly, 5 seeds", "reproduced, 5 seeds"]
+    assert said == ["narrowly not reproduced, 5 seeds", "reproduced, 5 seeds"]
 
 
 def test_ours_is_filled_as_stated_and_hollow_by_another_reading(recorded_ledger, drawn):

@@ -106,8 +106,8 @@ def _of_gap(run: str, gap: dict, study: StudyEvidence) -> str:
         known = f" The known leaks, in {share:.1%} of the test images, can explain at most {share:.3f} of the gap."
     if study.is_gap_between_machines(run):
         known += (
-            " The two splits were trained on different machines, whose rounding alone [changes some "
-            "answers](reliability.md)."
+            " The runs on the two splits were trained on different machines, whose rounding alone [changes some "
+            "answers](reliability.md#another-processor)."
         )
     return (
         f"{measured}, 95% interval {accuracy['low']:+.3f} to {accuracy['high']:+.3f}: {shown} ({gap['note']}).{known}"

@@ -40,8 +40,7 @@ def draw(endpoints: pd.DataFrame, path: Path) -> None:
             fill = OUR_COLOR if row.reading == AS_STATED else "white"
             axes.hlines(place, row.low, row.high, color=OUR_COLOR, linewidth=1.3)
             axes.plot(row["mean"], place, "D", markersize=4.5, markerfacecolor=fill, markeredgecolor=OUR_COLOR)
-            narrowly = " narrowly" if row.narrow else ""
-            said = f"{row.verdict}{narrowly}, {row.seeds} seed{'s' if row.seeds > 1 else ''}"
+            said = f"{'narrowly ' if row.narrow else ''}{row.verdict}, {row.seeds} seed{'s' if row.seeds > 1 else ''}"
             color = OUR_COLOR
         else:
             contradictory = row.verdict == CONTRADICTORY
