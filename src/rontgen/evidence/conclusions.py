@@ -16,7 +16,7 @@ def conclusions(study: StudyEvidence) -> list[str]:
     lines = [*_of_readings(study), *_of_training(study), *_of_the_unpublished(study)]
     if study.between_runs:
         lines.append(_of_runs(study.between_runs))
-    lines += [*_of_leaks(study), *(_of_gap(run, gap, study) for run, gap in study.gaps.items())]
+    lines += [*_of_leaks(study), *(_of_gap(run, study) for run in study.gaps)]
     return [*lines, *_of_shortcuts(study)]
 
 
@@ -92,26 +92,20 @@ def _of_leaks(study: StudyEvidence) -> Iterator[str]:
     )
 
 
-def _of_gap(run: str, gap: dict, study: StudyEvidence) -> str:
-    accuracy, leaks = gap["metrics"]["accuracy"], study.leaks
+def _of_gap(run: str, study: StudyEvidence) -> str:
+    gap, note, leaks = study.gaps[run], study.gap_note(run), study.leaks
+    accuracy = gap["metrics"]["accuracy"]
     if gap["seeds"] == 1:
         return f"What leaks are worth to `{run}` is open: one seed with them and one without show nothing."
     measured = f"The leakage gap of `{run}` is {accuracy['gap']:+.3f} in accuracy"
     if "low" not in accuracy:
-        return f"{measured} in every seed ({gap['note']})."
+        return f"{measured} in every seed ({note})."
     shown = "no gap is shown" if accuracy["low"] <= 0 <= accuracy["high"] else "more than the seeds explain"
     known = ""
     if leaks and accuracy["gap"] > leaks["share"]:
         share = leaks["share"]
         known = f" The known leaks, in {share:.1%} of the test images, can explain at most {share:.3f} of the gap."
-    if study.is_gap_between_machines(run):
-        known += (
-            " The runs on the two splits were trained on different machines, whose rounding alone [changes some "
-            "answers](reliability.md#another-processor)."
-        )
-    return (
-        f"{measured}, 95% interval {accuracy['low']:+.3f} to {accuracy['high']:+.3f}: {shown} ({gap['note']}).{known}"
-    )
+    return f"{measured}, 95% interval {accuracy['low']:+.3f} to {accuracy['high']:+.3f}: {shown} ({note}).{known}"
 
 
 def _of_shortcuts(study: StudyEvidence) -> Iterator[str]:

@@ -111,6 +111,7 @@ def _card(name: str, study: StudyEvidence, title: str) -> str:
         deviations=[text for text, names in study.deviations.items() if name in names],
         rows=study.rows[study.rows["trained"] == name].to_dict("records"),
         gap=study.gaps.get(name),
+        gap_note=study.gap_note(name) if name in study.gaps else "",
         leaks=study.leaks if not run.image_set.study.is_leakfree else {},
         shortcuts=study.shortcuts,
         scores=SCORES,

@@ -143,10 +143,11 @@ class StudyEvidence:
                 found.setdefault(machine, []).append(training)
         return found
 
-    def is_gap_between_machines(self, run: str) -> bool:
-        """Whether the two splits of a run's leakage gap were trained on different computers."""
+    def gap_note(self, run: str) -> str:
+        """What a leakage gap rests on: its note, and whether the runs on the two splits had different machines."""
         made = {one.run: set(one.machines) for one in self.trainings if one.reading == AS_STATED}
-        return made.get(run) != made.get(run + LEAKFREE)
+        apart = made.get(run) != made.get(run + LEAKFREE)
+        return self.gaps[run]["note"] + ("; trained on different machines" if apart else "")
 
     @property
     def deviations(self) -> dict[str, list[str]]:
