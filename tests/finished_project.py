@@ -38,13 +38,13 @@ smatika_vgg16,test.accuracy,Section 4,0.92,0.8484,0.9648,0.5,0.4,0.6,-0.42,not r
 smatika_resnet50v2,test.classes.PNEUMONIA.f1,Section 4,0.9705,,,0.9,0.8,1,-0.07,contradictory,{A_SUM}
 smatika_resnet50v2,test.accuracy,Section 4,0.97,0.9148,0.9938,0.9,,,-0.07,contradictory,{ANOTHER}; {A_SUM}
 """
-ENDPOINTS = f"""study,run,trained,reading,paper,paper_low,paper_high,seeds,mean,spread,low,high,verdict,reason
-smatika,smatika_resnet50v2,smatika_resnet50v2,as_stated,0.97,0.91,0.99,1,0.9,,,,contradictory,{ANOTHER}; {A_SUM}
-smatika,smatika_vgg16,smatika_vgg16,as_stated,0.92,0.85,0.96,5,0.5,0.02,0.4,0.6,not reproduced,outside {INTERVAL}
-smatika,smatika_vgg16,smatika_vgg16,own_preprocessing,0.92,0.85,0.96,3,0.91,0.01,0.82,0.99,reproduced,in {INTERVAL}
-lungcare,lungcare_cnn4,lungcare_cnn4,as_stated,0.87,0.84,0.89,0,,,,,not run,`rontgen reproduce lungcare_cnn4`
-lungcare,lungcare_cnn4,lungcare_cnn4,copies_on_both_sides,0.87,0.84,0.89,0,,,,,not run,`a command`
-lungcare,lungcare_b32_s240,lungcare_cnn4,as_stated,0.91,0.88,0.93,0,,,,,contradictory,a sum of b32
+ENDPOINTS = f"""study,run,trained,reading,paper,paper_low,paper_high,seeds,mean,spread,low,high,verdict,narrow,reason
+smatika,smatika_resnet50v2,smatika_resnet50v2,as_stated,0.97,0.91,0.99,1,0.9,,,,contradictory,False,{ANOTHER}; {A_SUM}
+smatika,smatika_vgg16,smatika_vgg16,as_stated,0.92,0.85,0.96,5,0.5,0.02,0.4,0.6,not reproduced,False,outside {INTERVAL}
+smatika,smatika_vgg16,smatika_vgg16,own_preprocessing,0.92,0.85,0.96,3,0.91,0.01,0.82,0.99,reproduced,True,in {INTERVAL}
+lungcare,lungcare_cnn4,lungcare_cnn4,as_stated,0.87,0.84,0.89,0,,,,,not run,False,`rontgen reproduce lungcare_cnn4`
+lungcare,lungcare_cnn4,lungcare_cnn4,copies_on_both_sides,0.87,0.84,0.89,0,,,,,not run,False,`a command`
+lungcare,lungcare_b32_s240,lungcare_cnn4,as_stated,0.91,0.88,0.93,0,,,,,contradictory,False,a sum of b32
 """
 VERDICTS = {"contradictory": 2, "data unavailable": 0, "reproduced": 0, "not reproduced": 1}
 VERDICTS |= {"inconclusive": 0, "not run": 1}

@@ -134,6 +134,16 @@ def test_verdicts_headlines_and_contradictions_are_shown(project):
     assert "<code>test.accuracy</code> 0.97 (Section 4)" in text
 
 
+def test_a_narrow_verdict_and_the_command_of_a_missing_run_are_shown(project):
+    text = written().partition('id="ledger"')[0]
+    assert (
+        text.count("narrowly ")
+        == text.count('<td>narrowly <span class="verdict reproduced">reproduced</span></td>')
+        == 1
+    )
+    assert "<td><code>rontgen reproduce lungcare_cnn4</code></td>" in text
+
+
 def test_the_ledger_has_every_claim(project):
     ledger = Page(written()).text.partition("Show all 4 numbers")[2].partition("Leakage")[0]
     for claim in model_cards.read_table(model_cards.CLAIMS, "").to_dict("records"):
@@ -146,7 +156,7 @@ def test_the_page_opens_on_the_verdicts(project):
     verdicts, _, rest = page.partition("Contents")
     assert "4 published rows: 2 contradictory · 1 not reproduced · 1 not run" in " ".join(verdicts.split())
     assert "smatika_vgg16as stated0.92 (0.85–0.96)50.500 (0.40–0.60)not reproducedoutside the 95%" in verdicts
-    assert "smatika_vgg16own preprocessing0.92 (0.85–0.96)30.910 (0.82–0.99)reproduced" in verdicts
+    assert "smatika_vgg16own preprocessing0.92 (0.85–0.96)30.910 (0.82–0.99)narrowly reproduced" in verdicts
     assert "smatika_resnet50v2as stated0.97 (0.91–0.99)10.900contradictorythese sums" in verdicts
     assert "lungcare_cnn4as stated0.87 (0.84–0.89)0not run" in verdicts
     assert "copies on both sides" not in verdicts
