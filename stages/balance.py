@@ -12,7 +12,7 @@ from rontgen.data import arrays, smote
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--image-set", required=True, help="active, or a key of `image_sets` in params.yaml")
+    parser.add_argument("--image-set", required=True, help="active, or a key of `image_sets` in a protocol.yaml")
     image_set = runs.load_image_set(parser.parse_args().image_set)
 
     manifest, pixels = arrays.read_manifest(image_set), arrays.read_images(image_set)

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", required=True, help="active, or a key of `reported` in params.yaml")
+    parser.add_argument("--run", required=True, help="active, or a key of `runs` in a protocol.yaml")
     run = runs.load_run(parser.parse_args().run)
     require(run.model_file, run.train_command)
     manifest = arrays.read_manifest(run.image_set)
-    test = manifest[manifest["subset"] == "test"]
+    classes, test = arrays.classes(manifest), manifest[manifest["subset"] == "test"]
     pixels = arrays.read_images(run.image_set)[test.index]
 
     with importing_keras():
@@ -44,16 +44,16 @@ def main() -> None:
     determinism.prepare(seed=0, threads=run.threads)
     model = files.load(run.model_file, run.train_command)
     probabilities = predict(model, pixels)
-    predictions = prediction_table(test["id"], test["patient"], test["class"], run.classes, probabilities)
-    metrics = compute_metrics(predictions, run.classes) | model_size(model)
-    bounds = intervals.bootstrap_intervals(predictions, run.classes)
+    predictions = prediction_table(test["id"], test["patient"], test["class"], classes, probabilities)
+    metrics = compute_metrics(predictions, classes) | model_size(model)
+    bounds = intervals.bootstrap_intervals(predictions, classes)
 
     write_csv(predictions, run.predictions)
     write_json(metrics, run.metrics)
     write_json(bounds, run.intervals)
     if run.name == parts.ACTIVE:
         write_json(summary(metrics), parts.SUMMARY)
-    draw(run, model, pixels, predictions, metrics, bounds)
+    draw(run, classes, model, pixels, predictions, metrics, bounds)
     print(
         f"{run.name}: accuracy {metrics['accuracy']:.4f} on {metrics['test_images']} test images; naming the largest "
         f"class alone would give {metrics['majority_accuracy']:.4f}"
@@ -61,27 +61,28 @@ def main() -> None:
 
 
 def draw(
-    run: Run, model: "keras.Model", pixels: np.ndarray, predictions: pd.DataFrame, metrics: dict, bounds: dict
-) -> None:
+    run: Run, classes: list[str], model: "keras.Model", pixels: np.ndarray, predictions: pd.DataFrame, metrics: dict,
+    bounds: dict,
+) -> None:  # fmt: skip
     """Every figure of a run, and the tables behind them."""
     from rontgen.evaluation import gradcam
     from rontgen.reporting import plots
 
     history = pd.read_csv(require(run.history, run.train_command))
-    best_epoch = read_json(run.train_metrics, run.train_command)["best_epoch"]
-    roc = roc_table(predictions, run.classes)
-    precision_recall = precision_recall_table(predictions, run.classes)
-    calibration = calibration_table(predictions, run.classes)
+    kept_epoch = read_json(run.train_metrics, run.train_command)["kept_epoch"]
+    roc = roc_table(predictions, classes)
+    precision_recall = precision_recall_table(predictions, classes)
+    calibration = calibration_table(predictions, classes)
     curves = Path("plots/curves", run.name)
     write_csv(roc, curves / "roc.csv")
     write_csv(precision_recall, curves / "precision_recall.csv")
     write_csv(calibration, curves / "calibration.csv")
 
-    plots.history(history, best_epoch, run.name, run.plots / "history.png")
+    plots.history(history, kept_epoch, run.name, run.plots / "history.png")
     plots.confusion_matrix(metrics["confusion"], run.name, run.plots / "confusion_matrix.png")
-    band = intervals.roc_band(predictions, run.classes)
+    band = intervals.roc_band(predictions, classes)
     plots.roc(roc, band, metrics["roc_auc"], bounds.get("roc_auc"), run.name, run.plots / "roc.png")
-    band = intervals.precision_recall_band(predictions, run.classes)
+    band = intervals.precision_recall_band(predictions, classes)
     plots.precision_recall(
         precision_recall, band, metrics["average_precision"], bounds.get("average_precision"),
         predictions["class"].value_counts(normalize=True).to_dict(), run.name, run.plots / "precision_recall.png",
@@ -90,9 +91,9 @@ def draw(
         calibration, metrics["brier_score"], metrics["expected_calibration_error"], run.name,
         run.plots / "calibration.png",
     )  # fmt: skip
-    chosen = gradcam.most_confident(predictions, run.classes)
+    chosen = gradcam.most_confident(predictions, classes)
     images = pixels[chosen["position"]]
-    heatmaps = gradcam.heatmaps(model, images, pd.Index(run.classes).get_indexer(chosen["predicted"]))
+    heatmaps = gradcam.heatmaps(model, images, pd.Index(classes).get_indexer(chosen["predicted"]))
     captions = [
         f"{row['class']}, {'rightly' if row['right'] else 'taken for ' + row['predicted']}, {row['probability']:.2f}"
         for _, row in chosen.iterrows()

@@ -1,4 +1,4 @@
-"""Stage inputs: list what the user put into data/archives, for each dataset and each model."""
+"""Stage inputs: list what the user put into data/archives, for each dataset and each backbone."""
 
 import argparse
 

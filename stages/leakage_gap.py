@@ -17,7 +17,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     values = params.load()
 
-    names = [name for name in values.reported if name + LEAKFREE in values.reported]
+    names = [name for name in values.runs if name + LEAKFREE in values.runs]
     workspace = {name: [(_read(name), _read(name + LEAKFREE))] for name in names}
     everything = records.read_all()
     recorded = {name: leakage_gap.pair(everything, name) for name in names}

@@ -1,4 +1,4 @@
-"""Stage split: the manifest of a study, one row per image, and the audit of its subsets."""
+"""Stage split: the manifest of a split, one row per image, and the audit of its subsets."""
 
 import argparse
 
@@ -9,8 +9,8 @@ from rontgen.data import manifests
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", required=True, help="active, a key of `studies` in params.yaml, or <study>_leakfree")
-    study = runs.load_study(parser.parse_args().study)
+    parser.add_argument("--split", required=True, help="active, or a key of `splits` in a protocol.yaml")
+    study = runs.load_study(parser.parse_args().split)
 
     manifest, audit = manifests.build(study)
 

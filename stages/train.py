@@ -7,15 +7,16 @@ from rontgen.core import errors, runs
 from rontgen.core.imports import importing_keras
 from rontgen.core.io import write_csv, write_json
 from rontgen.data import arrays
+from rontgen.evaluation import history
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", required=True, help="active, or a key of `reported` in params.yaml")
+    parser.add_argument("--run", required=True, help="active, or a key of `runs` in a protocol.yaml")
     run = runs.load_run(parser.parse_args().run)
     manifest = arrays.read_manifest(run.image_set)
     pixels, synthetic = arrays.read_images(run.image_set), arrays.read_synthetic(run.image_set)
-    weights = arrays.read_weights(run.start)
+    weights, classes = arrays.read_weights(run.start), arrays.classes(manifest)
 
     # --help and missing inputs need not wait for Keras
     with importing_keras():
@@ -26,17 +27,17 @@ def main() -> None:
     data_parallel.prepare(run.train.distribute, run.train.batch_size)
     if run.train.mixed_precision:
         determinism.mix_precision()
-    inputs = [run.image_set.study.manifest, *run.image_set.preprocessed.iterdir(), *run.image_set.balanced.iterdir()]
+    inputs = [*run.image_set.preprocessed.iterdir(), *run.image_set.balanced.iterdir()]
     fingerprint = protocol.fingerprint(run, [*inputs, *run.start.folder.iterdir()])
     data_parallel.agree(fingerprint)
     model = build_model(
-        run.model_name, run.model, pixels.shape[1:], len(run.classes), weights,
+        run.model_name, run.model, pixels.shape[1:], len(classes), weights,
         channels=run.image.channels, normalize=run.image.normalize,
     )  # fmt: skip
     if run.batch_norm_momentum is not None:
         protocol.set_batch_norm_momentum(model, run.batch_norm_momentum)
-    train_set = arrays.subset("train", manifest, run.classes, pixels, synthetic)
-    validation_set = arrays.subset("validation", manifest, run.classes, pixels)
+    train_set = arrays.subset("train", manifest, classes, pixels, synthetic)
+    validation_set = arrays.subset("validation", manifest, classes, pixels)
     writes = data_parallel.is_first()
     with callbacks.open_live(run.live) if writes else nullcontext() as live:
         result = protocol.fit(
@@ -49,7 +50,8 @@ def main() -> None:
         return
     protocol.save(model, run.model_file)
     write_csv(result.history, run.history)
-    write_json(protocol.summary(result, len(train_set), len(validation_set)), run.train_metrics)
+    images = {"train_images": len(train_set), "validation_images": len(validation_set)}
+    write_json(history.summary(result.history, result.kept_epoch) | images, run.train_metrics)
     times = {"seconds": result.seconds, "images_per_second": result.images_per_second}
     write_json({**times, "device": protocol.device()}, run.time_metrics)
     run.progress.unlink()

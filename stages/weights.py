@@ -1,4 +1,4 @@
-"""Stage weights: what a model begins with, in data/weights: its backbone's ImageNet weights, or nothing."""
+"""Stage weights: what a backbone begins with, in data/weights: its ImageNet weights, or nothing."""
 
 import argparse
 
@@ -8,10 +8,10 @@ from rontgen.data import by_hand, pretrained
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True, help="a key of `models` in params.yaml")
-    start = runs.load_start(parser.parse_args().model)
-    facts = pretrained.write(start, by_hand.read("weights", start.model))
-    print(f"{start.model}: {facts.file}, SHA-256 {facts.sha256}" if facts.file else f"{start.model}: random weights")
+    parser.add_argument("--backbone", required=True, help="a key of `backbones` in params.yaml")
+    start = runs.load_start(parser.parse_args().backbone)
+    facts = pretrained.write(start, by_hand.read("weights", start.name))
+    print(f"{start.name}: {facts.file}, SHA-256 {facts.sha256}" if facts.file else f"{start.name}: random weights")
 
 
 if __name__ == "__main__":

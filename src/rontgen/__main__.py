@@ -11,7 +11,7 @@ import typer
 
 from rontgen.core import errors, parts, runs
 from rontgen.core.errors import RontgenError
-from rontgen.core.vocabulary import AS_STATED
+from rontgen.core.vocabulary import PROTOCOL
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,10 +20,10 @@ app = typer.Typer(
     help="Published chest X-ray studies, run again and judged.",
 )
 
-Run = Annotated[str, typer.Option(metavar="RUN", help="active, or a key of `reported` in params.yaml.")]
+Run = Annotated[str, typer.Option(metavar="RUN", help="active, or a key of `runs` in a study's protocol.yaml.")]
 Record = Annotated[
     str | None,
-    typer.Option(metavar="RECORD", help="Instead of a run, a record of real X-rays: <run>/<reading>/seed-<n>."),
+    typer.Option(metavar="RECORD", help="Instead of a run, a record of real X-rays: <run>/<treatment>/seed-<n>."),
 ]
 Kind = Annotated[Literal["keras", "onnx"], typer.Option(help="Which of a run's model files.")]
 Settings = Annotated[
@@ -46,20 +46,23 @@ def verb(function: Callable) -> Callable:
 
 @verb
 def reproduce(
-    names: Annotated[list[str], typer.Argument(metavar="RUN…", help="Keys of `reported` in params.yaml.")],
+    names: Annotated[list[str], typer.Argument(metavar="RUN…", help="Keys of `runs` in a study's protocol.yaml.")],
     seeds: Annotated[str, typer.Option(help="Such as 1-5, 7 or 1,3-4.")] = "1-5",
-    reading: Annotated[str, typer.Option(help="A key of the study's `readings` in papers.yaml.")] = AS_STATED,
+    reading: Annotated[
+        str, typer.Option(help="A key of `readings` in the study's paper.yaml, or random_completion.")
+    ] = PROTOCOL,
     set_: Settings = None,
+    again: Annotated[bool, typer.Option("--again", help="Train what is recorded, and replace its record.")] = False,
 ) -> None:
     """Run a paper's protocol on the real archives, seed by seed, and record it in results/.
 
-    Each seed is a DVC experiment of the profile `paper`. A killed one goes on where it was; one that is recorded for
-    the same code, data and settings is not trained again.
+    Each seed is a DVC experiment of the profile `paper`. A killed one goes on where it was; one that is recorded is not
+    trained again. A random completion draws each setting that the paper leaves open, by study and seed.
     """
     from rontgen.evidence import reproduce as module
 
     jobs = module.plan(names, _numbers(seeds), reading, _pairs(set_))
-    for job, record, _ in module.reproduce(jobs):
+    for job, record, _ in module.reproduce(jobs, again):
         test = record.metrics["test"]
         print(f"{job.name}: accuracy {test['accuracy']:.4f} on {test['test_images']} test images")
 
@@ -124,7 +127,7 @@ def diff(
     """Compare two runs on the same test images: `dvc metrics diff` with significance.
 
     Every metric's difference has its 95% interval, accuracy McNemar's test. RUN is a run in the workspace: active, or
-    a key of `reported` in params.yaml. REVISION is a git revision or the name of a DVC experiment. A name that is both
+    a key of `runs` in a study's protocol.yaml. REVISION is a git revision or the name of a DVC experiment. A name that is both
     is the run.
     """
     from rontgen.evidence import run_diff

@@ -1,4 +1,4 @@
-"""Read, change and validate params.yaml."""
+"""Read, change and validate the settings: params.yaml and the studies' protocol.yaml."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -11,6 +11,7 @@ from ruamel.yaml import YAML, YAMLError
 from rontgen.core.errors import RontgenError
 from rontgen.core.sections import (
     LEAKFREE,
+    RANDOM,
     Augment,
     Backbone,
     Balance,
@@ -19,15 +20,20 @@ from rontgen.core.sections import (
     Dataset,
     Image,
     ImageSetSettings,
-    Leakfree,
     Model,
     RunSettings,
     Section,
     Split,
+    SplitSettings,
     StudySettings,
     Train,
     nearest,
 )
+
+PARAMS = Path("params.yaml")
+
+# Of a study's protocol.yaml
+PROTOCOL = ("studies", "splits", "image_sets", "runs")
 
 
 class DownloadProfile(Section):
@@ -74,9 +80,9 @@ class Params(Section):
     backbones: dict[str, Backbone]
     models: dict[str, Model]
     studies: dict[str, StudySettings]
-    leakfree: dict[str, Leakfree]
+    splits: dict[str, SplitSettings]
     image_sets: dict[str, ImageSetSettings]
-    reported: dict[str, RunSettings]
+    runs: dict[str, RunSettings]
 
     @model_validator(mode="after")
     def _names_exist(self):
@@ -93,42 +99,65 @@ class Params(Section):
                 known(f"models.{key}.backbone", model.backbone, self.backbones)
         for key, study in self.studies.items():
             known(f"studies.{key}.dataset", study.dataset, self.datasets)
-        for key, split in self.leakfree.items():
-            known(f"leakfree.{key}", key, self.studies)
-            known(f"leakfree.{key}.dataset", split.dataset, [self.studies[key].dataset])
+        for key, split in self.splits.items():
+            known(f"splits.{key}.study", split.study, self.studies)
+            known(f"splits.{key}.dataset", split.dataset, [self.studies[split.study].dataset])
+            known(f"splits.{key}.list", split.list, ["near_duplicates" if key.endswith(LEAKFREE) else "raw"])
         for key, image_set in self.image_sets.items():
-            known(f"image_sets.{key}.study", image_set.study, self.studies)
-            known(f"image_sets.{key}.dataset", image_set.dataset, [self.studies[image_set.study].dataset])
-            leakfree = [image_set.study + LEAKFREE] if image_set.study in self.leakfree else []
-            known(f"image_sets.{key}.split", image_set.split, [image_set.study, *leakfree])
-        for key, run in self.reported.items():
-            known(f"reported.{key}.image_set", run.image_set, self.image_sets)
+            known(f"image_sets.{key}.split", image_set.split, self.splits)
+            split = self.splits[image_set.split]
+            known(f"image_sets.{key}.study", image_set.study, [split.study])
+            known(f"image_sets.{key}.dataset", image_set.dataset, [split.dataset])
+        for key, run in self.runs.items():
+            known(f"runs.{key}.image_set", run.image_set, self.image_sets)
             image_set = self.image_sets[run.image_set]
-            known(f"reported.{key}.study", run.study, [image_set.study])
-            known(f"reported.{key}.dataset", run.dataset, [image_set.dataset])
-            known(f"reported.{key}.split", run.split, [image_set.split])
-            if key.endswith(LEAKFREE) != run.split.endswith(LEAKFREE):
-                raise ValueError(
-                    f"reported.{key}: expected {LEAKFREE} at the end of both its name and its split, or neither"
-                )
-            known(f"reported.{key}.model", run.model, self.models)
-            known(f"reported.{key}.family", run.family, [self.models[run.model].family])
+            known(f"runs.{key}.study", run.study, [image_set.study])
+            if key.endswith(LEAKFREE) != image_set.split.endswith(LEAKFREE):
+                raise ValueError(f"runs.{key}: expected {LEAKFREE} at the end of both its name and its split, or neither")
+            known(f"runs.{key}.model", run.model, self.models)
+            model = self.models[run.model]
+            known(f"runs.{key}.family", run.family, [model.family])
+            known(f"runs.{key}.weights", run.weights, [*filter(None, [model.backbone]), RANDOM])
         return self
 
 
-def load(path: Path = Path("params.yaml")) -> Params:
-    """Read and validate params.yaml.
+def load(path: Path = PARAMS) -> Params:
+    """Read and validate params.yaml and the studies' protocol.yaml.
 
     Raises RontgenError, one line, naming the first wrong key, what was expected and what was received.
     """
     return validate(read(path), path)
 
 
-def read(path: Path = Path("params.yaml")) -> dict:
-    """The plain values of params.yaml. Raises RontgenError if it is missing or not YAML."""
+def read(path: Path = PARAMS) -> dict:
+    """The plain values of params.yaml and, beside it, of every studies/<study>/protocol.yaml, merged as DVC does.
+
+    Raises RontgenError where a file is missing or not YAML, or two have one entry.
+    """
+    values = read_yaml(path)
+    for protocol in protocols(path.parent):
+        for section, entries in read_yaml(protocol).items():
+            if section not in PROTOCOL or not isinstance(entries, dict):
+                raise RontgenError(f"{protocol}: expected the sections {', '.join(PROTOCOL)}, received {section!r}")
+            if twice := values.setdefault(section, {}).keys() & entries.keys():
+                raise RontgenError(f"{protocol}: {section}.{min(twice)} is in another study's protocol too: rename it")
+            values[section] |= entries
+    return values
+
+
+def protocols(folder: Path = Path()) -> list[Path]:
+    """The protocol.yaml of every study in a folder's `studies`."""
+    return sorted(folder.glob("studies/*/protocol.yaml"))
+
+
+def read_yaml(path: Path, kind: str = "safe") -> dict:
+    """The mapping in a YAML file. kind: safe, or base, which leaves every scalar as it is written.
+
+    Raises RontgenError if it is missing or not YAML.
+    """
     try:
         # YAML 1.2, as DVC reads it: in 1.1 the learning rate 1e-05 would be a string
-        values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        values = YAML(typ=kind, pure=kind == "base").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RontgenError(f"{path} not found: run from the root of the repository") from None
     except (YAMLError, UnicodeDecodeError) as error:
@@ -138,19 +167,30 @@ def read(path: Path = Path("params.yaml")) -> dict:
     return values
 
 
+def file_of(key: str, folder: Path = Path()) -> Path:
+    """The file that has a key, in `folder`: params.yaml, or the protocol.yaml that has the entry."""
+    section, entry, *_ = [*key.split("."), ""]
+    if section in PROTOCOL:
+        for path in protocols(folder):
+            if entry in read_yaml(path).get(section, {}):
+                return path.relative_to(folder)
+    return PARAMS
+
+
 def changed(values: dict, changes: Mapping[str, str]) -> dict:
     """A copy of `values` (from `read`) with some keys changed, as `dvc exp run -S` changes them.
 
-    changes: dotted keys, and values written as YAML. Raises RontgenError for an unknown key or a value not in YAML.
+    changes: dotted keys, with or without their file as `file:key`, and values written as YAML. Raises RontgenError for
+    a key below something that is no section, or a value not in YAML; `validate` refuses unknown keys.
     """
     values = deepcopy(values)
     for key, text in changes.items():
-        *parents, last = key.split(".")
+        *parents, last = key.rpartition(":")[2].split(".")
         section: Any = values
         for name in parents:
-            section = section.get(name) if isinstance(section, dict) else None
-        if not isinstance(section, dict) or last not in section:
-            raise RontgenError(f"expected a key of params.yaml, received {key!r}: see the file for its keys")
+            section = section.setdefault(name, {}) if isinstance(section, dict) else None
+        if not isinstance(section, dict):
+            raise RontgenError(f"expected a key of params.yaml or a protocol.yaml, received {key!r}")
         try:
             section[last] = YAML(typ="safe").load(text)
         except YAMLError:
@@ -158,15 +198,20 @@ def changed(values: dict, changes: Mapping[str, str]) -> dict:
     return values
 
 
-def validate(values: dict, path: Path = Path("params.yaml")) -> Params:
+def validate(values: dict, path: Path = PARAMS) -> Params:
     """Validate the values that `read` returns. Raises RontgenError as `load` does."""
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise RontgenError(f"{path}: {_one_line(error)}") from None
+        problem = one_line(error)
+        try:
+            path = file_of(problem.partition(":")[0], path.parent)
+        except RontgenError:
+            pass
+        raise RontgenError(f"{path}: {problem}") from None
 
 
-def _one_line(error: ValidationError) -> str:
+def one_line(error: ValidationError) -> str:
     """The first problem as `key: expected …, received …`."""
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])

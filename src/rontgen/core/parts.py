@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rontgen.core.sections import LEAKFREE, Augment, Counts, Dataset, Model, Split, StudyImage, Train
+from rontgen.core.sections import RANDOM, Augment, Counts, Dataset, Model, Split, StudyImage, Train
 
 ACTIVE = "active"
 
@@ -13,7 +13,7 @@ SUMMARY = Path("metrics/active.json")
 
 @dataclass(frozen=True)
 class Study:
-    """A study's dataset and how it is split; its training belongs to Run. The leak-free split is one of its own."""
+    """One of `splits`: a dataset and how it is divided. list: the folder of data/ that lists its images."""
 
     name: str
     dataset_name: str
@@ -21,10 +21,12 @@ class Study:
     split: Split
     max_per_class: Counts | None
     check_counts: bool
+    list: str = "raw"
 
     @property
     def is_leakfree(self) -> bool:
-        return self.name.endswith(LEAKFREE)
+        """Whether copies and images of one patient stay together."""
+        return self.list == "near_duplicates"
 
     @property
     def fingerprints(self) -> Path:
@@ -84,24 +86,23 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Start:
-    """The initial weights of a model: ImageNet weights for its backbone, or random ones.
+    """Initial weights, a key of `backbones`: ImageNet weights of a backbone, or random ones.
 
     file: the name of Keras's own weights file. sha256: of another file that is accepted too, or None.
     """
 
-    model: str
-    backbone: str | None
+    name: str
     pretrained: bool
     file: str | None
     sha256: str | None
 
     @property
     def folder(self) -> Path:
-        return Path("data/weights", self.model)
+        return Path("data/weights", self.name)
 
     @property
     def weights_command(self) -> str:
-        return f"dvc repro weights@{self.model}"
+        return f"dvc repro weights@{self.name}"
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,25 @@ class Run:
     @property
     def classes(self) -> list[str]:
         return self.image_set.study.dataset.classes
+
+    @property
+    def settings(self) -> dict:
+        """Every setting on which its result depends, ready for JSON; seeds among them."""
+        study = self.image_set.study
+        augment, train = (part.model_dump() if part else None for part in (self.augment, self.train))
+        return {
+            "dataset": study.dataset_name,
+            "split": study.split.options,
+            "max_per_class": study.max_per_class.model_dump() if study.max_per_class else None,
+            "image": {"size": self.image_set.size} | self.image.model_dump(include={"channels", "normalize"}),
+            "balance": self.image_set.balance,
+            "model": {"name": self.model_name} | self.model.options,
+            "weights": self.start.name if self.start.pretrained else RANDOM,
+            "augment": augment,
+            "train": train,
+            "batch_norm_momentum": self.batch_norm_momentum,
+            "threads": self.threads,
+        }
 
     @property
     def model_file(self) -> Path:
@@ -176,6 +196,4 @@ def stage_command(stage: str, name: str) -> str:
     """The dvc command that runs one stage of the active run or of a reported one."""
     if name == ACTIVE:
         return f"dvc repro {stage}"
-    if stage == "split" and name.endswith(LEAKFREE):
-        return f"dvc repro leakfree_split@{name.removesuffix(LEAKFREE)}"
     return f"dvc repro reported_{stage}@{name}"

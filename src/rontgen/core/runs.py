@@ -1,7 +1,7 @@
-"""Load what a stage works on, a study, an image set or a run, with the profile applied.
+"""Load what a stage works on, a split, an image set or a run, with the profile applied.
 
-`active` names the one described by the top-level keys of params.yaml; any other name is an entry of `studies`,
-`image_sets` or `reported`. `<study>_leakfree` is a study of `leakfree`, with its leak-free split.
+`active` names the one described by the top-level keys of params.yaml; any other name is an entry of `splits`,
+`image_sets` or `runs` in a study's protocol.yaml.
 """
 
 import math
@@ -12,7 +12,7 @@ from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.core.params import DownloadProfile, Params
 from rontgen.core.parts import ACTIVE, ImageSet, Run, Start, Study
-from rontgen.core.sections import LEAKFREE, SMALLEST_BACKBONE_IMAGE, Dataset, StudyImage, Train
+from rontgen.core.sections import RANDOM, SMALLEST_BACKBONE_IMAGE, Dataset, StudyImage, Train
 
 Entry = TypeVar("Entry")
 
@@ -26,7 +26,7 @@ def load_dataset(name: str) -> tuple[Dataset, DownloadProfile]:
 
 
 def load_study(name: str) -> Study:
-    """The study of that name, or the active one. Raises RontgenError for a name that params.yaml lacks."""
+    """The split of that name, or the active one. Raises RontgenError for a name that params.yaml lacks."""
     return _study(params.load(), name)
 
 
@@ -46,10 +46,13 @@ def load_run(name: str, values: Params | None = None) -> Run:
         image_set, image, model_name = _image_set(values, ACTIVE), values.image, values.model
         augment, train = values.augment, values.train
     else:
-        row = _entry(values.reported, name, "run")
+        row = _entry(values.runs, name, "run")
         study = values.studies[row.study]
-        image_set, image, model_name = _image_set(values, row.image_set), study.image, row.model
-        augment, train = study.augment, study.train.model_copy(update=row.train.model_dump(exclude_none=True))
+        image_set, model_name, augment = _image_set(values, row.image_set), row.model, study.augment
+        image, train = (
+            part.model_copy(update=changes.model_dump(exclude_none=True))
+            for part, changes in ((study.image, row.image), (study.train, row.train))
+        )
     profile = values.profiles[values.profile].train
     if augment is not None:
         augment = augment.model_copy(update={"variants": _at_most(augment.variants, profile.max_variants)})
@@ -62,33 +65,33 @@ def load_run(name: str, values: Params | None = None) -> Run:
         model=values.models[model_name],
         augment=augment,
         train=train,
-        start=_start(values, model_name),
+        start=_start(values, (values.models[model_name].backbone or RANDOM) if name == ACTIVE else row.weights),
         batch_norm_momentum=profile.batch_norm_momentum,
         threads=values.profiles[values.profile].threads,
     )
 
 
-def load_start(model: str) -> Start:
-    """The initial weights of the model of that name. Raises RontgenError for a name that params.yaml lacks."""
+def load_start(name: str) -> Start:
+    """The initial weights of that name. Raises RontgenError for a name that params.yaml lacks."""
     values = params.load()
-    if model not in values.models:
-        raise RontgenError(f"--model: expected one of {', '.join(values.models)}, received {model!r}")
-    return _start(values, model)
+    if name not in values.backbones:
+        raise RontgenError(f"--backbone: expected one of {', '.join(values.backbones)}, received {name!r}")
+    return _start(values, name)
 
 
 def check(values: Params) -> None:
     """Check that every run's model accepts its images. Raises RontgenError for the first that does not."""
-    for name in [ACTIVE, *values.reported]:
+    for name in [ACTIVE, *values.runs]:
         run = load_run(name, values)
         if name == ACTIVE:
             study, image_set, size = "", "image", values.image.size
         else:
-            study, image_set = f"studies.{values.reported[name].study}.", f"image_sets.{run.image_set.name}"
+            study, image_set = f"studies.{values.runs[name].study}.", f"image_sets.{run.image_set.name}"
             size = values.image_sets[run.image_set.name].size
         if run.model.backbone is None:
             if run.image.normalize == "backbone":
                 raise RontgenError(
-                    f"{study}image.normalize: expected unit or symmetric for {run.model_name}, which has no backbone, "
+                    f"{study}image.normalize: expected unit, symmetric or none for {run.model_name}, which has no backbone, "
                     "received backbone"
                 )
             continue
@@ -104,34 +107,30 @@ def check(values: Params) -> None:
 
 
 def _start(values: Params, name: str) -> Start:
-    model = values.models[name]
-    backbone = values.backbones[model.backbone] if model.backbone else None
-    return Start(
-        model=name,
-        backbone=model.backbone,
-        pretrained=values.profiles[values.profile].train.pretrained and model.weights == "imagenet",
-        file=backbone.file if backbone else None,
-        sha256=backbone.sha256 if backbone else None,
-    )
+    backbone = values.backbones[name]
+    pretrained = values.profiles[values.profile].train.pretrained and backbone.file is not None
+    return Start(name=name, pretrained=pretrained, file=backbone.file, sha256=backbone.sha256)
 
 
 def _study(values: Params, name: str) -> Study:
-    studies = {ACTIVE: values} | values.studies
-    studies |= {key + LEAKFREE: values.studies[key] for key in values.leakfree}
-    study = _entry(studies, name, "study")
-    dataset = values.datasets[study.dataset]
-    split = study.split
-    if name.endswith(LEAKFREE):
+    if name == ACTIVE:
+        dataset_name, split, listed = values.dataset, values.split, "raw"
+    else:
+        row = _entry(values.splits, name, "split")
+        dataset_name, split, listed = row.dataset, values.studies[row.study].split, row.list
+    if listed == "near_duplicates":
         # fewer images are usable: copies, and images of one patient, stay in one subset
         apart = {"group_by": "patient", "deduplicate": True, "keep_copies": False}
         split = split.model_copy(update={**apart, "on_shortage": "shrink"})
+    dataset = values.datasets[dataset_name]
     return Study(
         name=name,
-        dataset_name=study.dataset,
+        dataset_name=dataset_name,
         dataset=dataset,
         split=split,
         max_per_class=values.profiles[values.profile].split.max_per_class,
         check_counts=dataset.check_counts and values.profile == "paper",
+        list=listed,
     )
 
 
@@ -141,7 +140,7 @@ def _image_set(values: Params, name: str) -> ImageSet:
     else:
         image_set = _entry(values.image_sets, name, "image-set")
         split, size, balance = image_set.split, image_set.size, values.studies[image_set.study].balance
-        if split.endswith(LEAKFREE) and balance == "smote_train_test":  # a parent in the test subset is a leak
+        if values.splits[split].list == "near_duplicates" and balance != "none":  # a parent in the test subset is a leak
             balance = "smote"
     profile = values.profiles[values.profile].preprocess
     return ImageSet(

@@ -14,12 +14,16 @@ SMALLEST_BACKBONE_IMAGE = 32
 # Suffix of a study or run whose split shares no patient, copy or near copy between subsets
 LEAKFREE = "_leakfree"
 
+# A key of `backbones`, and what a run's `weights` may be instead of its model's backbone
+RANDOM = "random"
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Units = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Balance = Literal["none", "smote", "smote_train_test"]
+Balance = Literal["none", "smote", "smote_train_test", "smote_all"]
+Normalize = Literal["unit", "symmetric", "none", "backbone"]
 Family = Literal["cnn", "transfer", "recurrent"]  # each a module of rontgen.models
 
 
@@ -45,7 +49,7 @@ class Section(BaseModel):
 class Fractions(Section):
     train: Share
     validation: Share
-    test: Share | None
+    test: Share | None = None
 
 
 class Counts(Section):
@@ -56,13 +60,19 @@ class Counts(Section):
 
 class Split(Section):
     policy: Literal["stratified", "balanced", "official"]
-    fractions: Fractions | None
-    counts: Counts | None
-    on_shortage: Literal["error", "shrink", "repeat"]
+    fractions: Fractions | None = None
+    counts: Counts | None = None
+    on_shortage: Literal["error", "shrink", "repeat"] = "error"
     group_by: Literal["patient", "none"]
     deduplicate: bool
     keep_copies: bool = False
     seed: Annotated[int, Field(ge=0)]
+
+    @property
+    def options(self) -> dict:
+        """What its policy uses: name and value."""
+        unused = set() if self.policy == "balanced" else {"on_shortage"}
+        return self.model_dump(exclude=unused, exclude_none=True)
 
     @model_validator(mode="after")
     def _copies_are_kept_or_dropped(self):
@@ -92,7 +102,7 @@ class Split(Section):
 
 class StudyImage(Section):
     channels: Literal[1, 3]
-    normalize: Literal["unit", "symmetric", "backbone"]
+    normalize: Normalize
 
 
 class Image(StudyImage):
@@ -108,6 +118,7 @@ class Augment(Section):
     contrast: Annotated[float, Field(ge=0, lt=1)]
     horizontal_flip: bool
     variants: Count
+    validation: bool = False
 
 
 class FineTune(Section):
@@ -117,6 +128,7 @@ class FineTune(Section):
 
 
 class EarlyStopping(Section):
+    monitor: Literal["val_loss", "val_accuracy"]
     patience: Count
 
 
@@ -170,39 +182,49 @@ class Dataset(Section):
 
 
 class Backbone(Section):
-    file: str
+    file: str | None
     sha256: Sha256 | None
 
 
 class Model(Section):
     family: Family
-    backbone: str | None
-    weights: Literal["imagenet", "none"]
+    backbone: str | None = None
     dense_units: Units | None
     dropout: Annotated[float, Field(ge=0, lt=1)]
     head: Literal["sigmoid", "softmax"]
     layers: Units | None = None
     filters: Units | None = None
     pooling: Literal["average", "flatten"] | None = None
+    pool_to: Units | None = None
     cell: Literal["lstm", "simple_rnn"] | None = None
     recurrent_units: list[Units] | None = None
     preprocessing: Literal["caffe", "tf", "torch"] | None = None
-    unfrozen_layers: Annotated[int, Field(ge=0)] | None = None
+    unfrozen_layers: Annotated[int, Field(ge=0)] | Literal["all"] | None = None
 
     @model_validator(mode="after")
     def _has_the_options_of_its_family(self):
-        expected = {"cnn": {"layers", "filters"}, "transfer": {"pooling"}, "recurrent": {"cell", "recurrent_units"}}
-        of_family, of_backbone = expected[self.family], {"preprocessing", "unfrozen_layers"}
+        needed = OF_FAMILY[self.family] | (OF_BACKBONE if self.backbone else set())
         if self.family == "transfer" and self.backbone is None:
             raise ValueError("family transfer needs a backbone")
-        if self.weights == "imagenet" and self.backbone is None:
-            raise ValueError("weights imagenet needs a backbone, received none: set weights to none")
-        needed = of_family | (of_backbone if self.backbone else set())
-        given = {name for name in of_backbone.union(*expected.values()) if getattr(self, name) is not None}
+        given = {name for name in OF_BACKBONE.union(*OF_FAMILY.values()) if getattr(self, name) is not None}
         if given != needed:
             received = ", ".join(sorted(given)) or "none"
             raise ValueError(f"expected the options {', '.join(sorted(needed))} of its family, received {received}")
+        if self.pool_to is not None and (self.family != "recurrent" or self.backbone is None):
+            raise ValueError("pool_to: expected a recurrent network behind a backbone")
         return self
+
+    @property
+    def options(self) -> dict:
+        """Its settings, without those of other families: name and value."""
+        names = {"backbone"} | OF_BACKBONE if self.backbone else set()
+        names |= OF_FAMILY[self.family] | {"family", "dense_units", "dropout", "head"}
+        names |= {"pool_to"} if self.family == "recurrent" and self.backbone else set()
+        return {name: value for name, value in self.model_dump().items() if name in names}
+
+
+OF_FAMILY = {"cnn": {"layers", "filters"}, "transfer": {"pooling"}, "recurrent": {"cell", "recurrent_units"}}
+OF_BACKBONE = {"preprocessing", "unfrozen_layers"}
 
 
 class StudySettings(Section):
@@ -214,8 +236,13 @@ class StudySettings(Section):
     train: Train
 
 
-class Leakfree(Section):
+class SplitSettings(Section):
+    """A study's split. list: where its images are listed: raw, or near_duplicates, whose copies and patients then stay
+    together, so that no leak is known."""
+
+    study: str
     dataset: str
+    list: Literal["raw", "near_duplicates"]
 
 
 class ImageSetSettings(Section):
@@ -225,15 +252,19 @@ class ImageSetSettings(Section):
     size: Annotated[int, Field(ge=8, le=4096)]
 
 
+class ImageChanges(Section):
+    normalize: Normalize | None = None
+
+
 class TrainChanges(Section):
     batch_size: Count | None = None
 
 
 class RunSettings(Section):
     study: str
-    dataset: str
-    split: str
     image_set: str
     model: str
     family: Family
-    train: TrainChanges
+    weights: str
+    image: ImageChanges = ImageChanges()
+    train: TrainChanges = TrainChanges()

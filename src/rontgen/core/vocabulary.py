@@ -1,7 +1,8 @@
 """The words that verdicts, tables and figures share."""
 
-# The reading that follows the paper's stated protocol
-AS_STATED = "as_stated"
+# The reading that a study's protocol.yaml is, and the one that draws every setting that a paper leaves open
+PROTOCOL = "protocol"
+RANDOM_COMPLETION = "random_completion"
 
 # Found by arithmetic, without a run
 CONTRADICTORY, UNAVAILABLE = "contradictory", "data unavailable"

@@ -19,13 +19,16 @@ def read_split(study: Study) -> pd.DataFrame:
 def read_manifest(image_set: ImageSet) -> pd.DataFrame:
     """The manifest of an image set, without images that failed to decode; its index is the row in the images.
 
-    Raises RontgenError if a file is missing.
+    Raises RontgenError if it is missing.
     """
-    manifest = read_split(image_set.study)
-    unreadable = pd.read_csv(
-        require(image_set.preprocessed / "unreadable.csv", image_set.preprocess_command), dtype=str
-    )
-    return manifest[~manifest["id"].isin(unreadable["id"])]
+    path = require(image_set.preprocessed / "manifest.csv", image_set.preprocess_command)
+    manifest = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return manifest.set_index(manifest.pop("row").astype(int))
+
+
+def classes(manifest: pd.DataFrame) -> list[str]:
+    """The classes of a manifest in label order, in which it lists them."""
+    return manifest["class"].unique().tolist()
 
 
 def read_images(image_set: ImageSet) -> np.ndarray:

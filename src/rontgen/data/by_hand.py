@@ -11,13 +11,13 @@ from rontgen.data import archives, unpacked
 
 FOLDER = Path("data/archives")
 
-# What the stage `inputs` wrote: archives/<dataset>.json and weights/<model>.json
+# What the stage `inputs` wrote: archives/<dataset>.json and weights/<backbone>.json
 LISTS = Path("data/inputs")
 COMMAND = "dvc repro inputs"
 
 
 def lists(values: Params, folder: Path = FOLDER) -> dict[Path, dict[str, str]]:
-    """The SHA-256 of each file in data/archives, by name: a list for each dataset's archives and each model's weights.
+    """The SHA-256 of each file in data/archives, by name: a list for each dataset's archives and each backbone's weights.
 
     Files that the profile does not use are not listed.
     """
@@ -31,17 +31,11 @@ def lists(values: Params, folder: Path = FOLDER) -> dict[Path, dict[str, str]]:
         zips = [Path(archives.archive_name(source.slug)) for source in dataset.archives.values()]
         wanted = [path.name for archive in zips for path in (archive, unpacked.index_of(archive))]
         found[Path("archives", f"{name}.json")] = hashes(wanted if profile.download.source == "kaggle" else [])
-    for name, model in values.models.items():
-        used = profile.train.pretrained and model.weights == "imagenet"
-        found[Path("weights", f"{name}.json")] = hashes(
-            weights_names(model.backbone, values) if used and model.backbone else []
-        )
+    for name, backbone in values.backbones.items():
+        # the names that the file may have; the first one found is used
+        names = [f"{name}.weights.h5", backbone.file] if profile.train.pretrained and backbone.file else []
+        found[Path("weights", f"{name}.json")] = hashes(names)
     return found
-
-
-def weights_names(backbone: str, values: Params) -> list[str]:
-    """The names that a backbone's weights file may have; the first one found is used."""
-    return [f"{backbone}.weights.h5", values.backbones[backbone].file]
 
 
 def read(kind: str, name: str) -> dict[str, str]:

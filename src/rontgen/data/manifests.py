@@ -10,12 +10,15 @@ import pandas as pd
 from tqdm import tqdm
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import require
+from rontgen.core.io import read_json, require
 from rontgen.core.parts import Study
 from rontgen.core.sections import SUBSETS, Dataset
 from rontgen.data import layouts, splits
 from rontgen.data.archives import Readable, archive_name
 from rontgen.data.unpacked import open_archive
+
+# What the stage near_duplicates wrote of the archives: counts of images found, by label, and left out, by reason
+LISTING = "listing.json"
 
 # Threads that read and hash: both release Python's lock, and two already keep up with a disk
 THREADS = 4
@@ -40,13 +43,13 @@ def build(study: Study) -> tuple[pd.DataFrame, dict]:
     Raises RontgenError if an archive is missing or damaged, has other counts than expected, lacks a class, or
     cannot meet the policy.
     """
-    images, found, left_out = list_images(study, study.split.keep_copies)
     if study.is_leakfree:
         command = f"dvc repro near_duplicates@{study.dataset_name}"
-        fingerprints = pd.read_csv(require(study.fingerprints / "images.csv", command))
-        images = images.merge(fingerprints[["archive", "member", "near"]], "left", ["archive", "member"])
-        # one that did not decode has no fingerprint, and is near none
-        images["near"] = images["near"].fillna(pd.Series(-1 - images.index))
+        images = pd.read_csv(require(study.fingerprints / "images.csv", command), keep_default_na=False)
+        listing = read_json(study.fingerprints / LISTING, command)
+        found, left_out = listing["found"], listing["left_out"]
+    else:
+        images, found, left_out = list_images(study, study.split.keep_copies)
     assignment = splits.assign(images, study.dataset.classes, study.split, study.max_per_class)
     manifest = assignment.manifest
     counts = manifest.groupby(["subset", "class"]).size()

@@ -1,4 +1,4 @@
-"""Initial weights of a model's backbone: a folder with a weights file, or without one for random weights.
+"""Initial weights of a backbone: a folder with a weights file, or without one for random weights.
 
 rontgen.data.arrays.read_weights reads it."""
 
@@ -34,7 +34,7 @@ class Pretrained:
 
 
 def write(start: Start, listed: dict[str, str]) -> Pretrained:
-    """Put the checked weights of a model's backbone into its folder, or nothing for random weights.
+    """Put the checked weights of a backbone into its folder, or nothing for random weights.
 
     listed: files in data/archives, name to SHA-256 (by_hand.read). Such a file must have the SHA-256 that params.yaml
     pins, or the hash that Keras publishes for its own. Without one, Keras downloads its own over HTTPS and checks the
@@ -62,12 +62,12 @@ def _by_hand(start: Start, name: str, sha256: str, folder: Path) -> Pretrained:
     if sha256 == start.sha256:
         shutil.copyfile(given, folder / name)
         return Pretrained("other file", name, sha256)
-    if name == start.file and start.backbone not in UNPUBLISHED:
+    if name == start.file and start.name not in UNPUBLISHED:
         _from_keras(start, given, folder / name)
         return Pretrained("keras file", name, sha256)
     raise RontgenError(
         f"{given}: expected SHA-256 {start.sha256 or '(none in params.yaml)'}, received {sha256}: if you trust the "
-        f"file, set backbones.{start.backbone}.sha256={sha256}, else remove it and run `{start.weights_command}` again"
+        f"file, set backbones.{start.name}.sha256={sha256}, else remove it and run `{start.weights_command}` again"
     )
 
 
@@ -75,7 +75,7 @@ def _from_keras(start: Start, given: Path | None, target: Path) -> None:
     """Keras's own file, which it downloads unless it is `given`, and checks; in a Keras home of its own, so that no two
     processes write one file."""
     place = by_hand.FOLDER / target.name
-    remedy = f"put it at {place} and run `{start.weights_command}` again, or set models.{start.model}.weights=none"
+    remedy = f"put it at {place} and run `{start.weights_command}` again, or set backbones.{start.name}.file=null, for random ones"
     with tempfile.TemporaryDirectory(dir=target.parent) as home:
         os.environ["KERAS_HOME"] = home  # Keras reads it when it is imported
         import keras
@@ -86,13 +86,13 @@ def _from_keras(start: Start, given: Path | None, target: Path) -> None:
             kept.parent.mkdir()
             shutil.copyfile(given, kept)
         try:
-            applications[start.backbone](weights="imagenet", include_top=False, input_shape=(224, 224, 3))
+            applications[start.name](weights="imagenet", include_top=False, input_shape=(224, 224, 3))
         except Exception as error:  # what keras.utils.get_file raises when it has no network is a bare Exception
             if "URL fetch failure" not in str(error) and "file hash" not in str(error):
                 raise
             received = "another one" if given or "file hash" in str(error) else "no network"
             raise RontgenError(
-                f"{given or f'weights of {start.backbone}'}: expected Keras's own file, received {received}: {remedy}"
+                f"{given or f'weights of {start.name}'}: expected Keras's own file, received {received}: {remedy}"
             ) from None
         # A file of another hash Keras replaces by a download
         if given and not filecmp.cmp(given, kept, shallow=False):

@@ -19,7 +19,11 @@ CHUNK = 64
 ROW_COLUMNS = ["class", "first", "second", "step"]
 
 # `balance`: the subsets that the parents are from; the synthetic images are all trained on
-PARENTS = {"smote": ["train"], "smote_train_test": ["train", "test"]}
+PARENTS = {
+    "smote": ["train"],
+    "smote_train_test": ["train", "test"],
+    "smote_all": ["train", "validation", "test"],
+}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.data import by_hand
 from rontgen.evidence import provenance
@@ -19,7 +20,7 @@ from rontgen.evidence import provenance
 FOLDER = Path(".dvc/tmp/reproduce")
 
 # What decides what a run computes: records name a commit, so these may not differ from it
-CODE = ("src", "stages", "dvc.yaml", "params.yaml", "papers.yaml", "requirements.txt")
+CODE = ("src", "stages", "studies", "dvc.yaml", "params.yaml", "requirements.txt")
 
 IDENTITY = {
     f"GIT_{role}_{part}": value
@@ -75,18 +76,31 @@ def prepare(commit: str) -> Path:
     return clone
 
 
-def run(clone: Path, commit: str, name: str, changes: Mapping[str, str], targets: Iterable[str]) -> None:
+def run(
+    clone: Path, commit: str, name: str, changes: Mapping[str, str], targets: Iterable[str], force: bool = False
+) -> None:
     """Run stages in the clone as a DVC experiment, and fetch the experiment into this project.
 
-    changes: keys of params.yaml and their values. Raises RontgenError if a stage fails.
+    changes: settings by their keys, and their values. force: whether stages run again whose results DVC has. Raises
+    RontgenError if a stage fails.
     """
     _restore(clone, commit)
-    set_ = [part for key, value in changes.items() for part in ("-S", f"{key}={value}")]
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--force", "--name", name, *set_, *targets]
+    for line in git("for-each-ref", "--format=%(refname)", f"refs/exps/**/{name}", cwd=clone).splitlines():
+        git("update-ref", "-d", line, cwd=clone)  # of an earlier try, which DVC would not replace
+    set_ = [part for key, value in changes.items() for part in ("-S", _override(clone, key, value))]
+    options = ["--force"] if force else []
+    command = [sys.executable, "-m", "dvc", "exp", "run", *options, "--name", name, *set_, *targets]
     code = subprocess.run(command, cwd=clone, env=_environment(clone), check=False).returncode
     if code != 0:
         raise RontgenError(f"{name}: a stage failed, see above: mend it and run the same command again")
     git("fetch", "--quiet", "--force", str(clone), "refs/exps/*:refs/exps/*")
+
+
+def _override(clone: Path, key: str, value: str) -> str:
+    """A setting as `dvc exp run -S` takes it, in the file that has it; `++` adds what the file leaves out."""
+    key = key.rpartition(":")[2]
+    path = params.file_of(key, clone)
+    return f"{key}={value}" if path == params.PARAMS else f"{path}:++{key}={value}"
 
 
 def _restore(clone: Path, commit: str) -> None:

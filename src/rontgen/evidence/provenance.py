@@ -1,7 +1,9 @@
 """The provenance of a record: commit, stages and hashes, settings, packages, machine, data; and the deviations from the
 paper that follow from these."""
 
+import hashlib
 import io
+import json
 import os
 import platform
 from contextlib import suppress
@@ -11,7 +13,6 @@ from statistics import median
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from rontgen.core.io import read_json
@@ -19,7 +20,7 @@ from rontgen.core.parts import Run, Study, stage_command
 from rontgen.data import by_hand, layouts
 from rontgen.data.archives import archive_name
 from rontgen.data.unpacked import open_archive
-from rontgen.evidence.published import Papers
+from rontgen.core.papers import Papers
 
 LOCK = Path("dvc.lock")
 PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "imbalanced-learn", "pillow", "dvc")
@@ -28,26 +29,29 @@ PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "imbalanced-learn", 
 SIZED = 500
 
 
-def gather(run: Run, as_stated: Run, papers: Papers) -> dict:
+def gather(run: Run, planned: Run, papers: Papers) -> dict:
     """The provenance of a finished run, from the workspace, ready for JSON.
 
-    run: with the settings it had. as_stated: with those of the reading and the profile `paper` alone.
+    run: with the settings it had. planned: with those of the reading and the profile `paper` alone.
     """
     time = read_json(run.time_metrics, run.train_command)
     archives = describe_archives(run.image_set.study)
     weights = read_json(run.start.folder / "SOURCE.json", run.start.weights_command)
-    dataset, model = run.image_set.study.dataset_name, run.start.model
+    dataset = run.image_set.study.dataset_name
+    files = (run.model_file, run.image_set.study.manifest, run.image_set.preprocessed)
+    outs, stages = locked(stage_command("evaluate", run.name).removeprefix("dvc repro "))
     return {
-        "settings": settings(run),
+        "settings": run.settings,
         "archives": archives,
         "weights": weights,
-        "by_hand": {"archives": by_hand.read("archives", dataset), "weights": by_hand.read("weights", model)},
-        "stages": stages(stage_command("evaluate", run.name).removeprefix("dvc repro ")),
+        "by_hand": {"archives": by_hand.read("archives", dataset), "weights": by_hand.read("weights", run.start.name)},
+        "outs": {str(path): outs[str(path)] for path in files},
+        "stages": stages,
         "packages": packages(),
         "machine": machine(),
         "time": time,
         "deviations": [
-            *_of_settings(settings(as_stated), settings(run)),
+            *_of_settings(planned.settings, run.settings),
             *archive_deviations(archives),
             *_of_weights(run, weights),
             *_of_test_images(run, papers),
@@ -55,45 +59,22 @@ def gather(run: Run, as_stated: Run, papers: Papers) -> dict:
     }
 
 
-def settings(run: Run) -> dict:
-    """Every setting of a run, by its key, from dataset to threads; seeds among them."""
-    study = run.image_set.study
-    parts = {
-        "dataset": study.dataset_name,
-        "split": study.split,
-        "max_per_class": study.max_per_class,
-        "image": run.image,
-        "size": run.image_set.size,
-        "balance": run.image_set.balance,
-        "model": run.model_name,
-        run.model_name: run.model,
-        "pretrained": run.start.pretrained,
-        "augment": run.augment,
-        "train": run.train,
-        "batch_norm_momentum": run.batch_norm_momentum,
-        "threads": run.threads,
-    }
-    return {key: value.model_dump() if isinstance(value, BaseModel) else value for key, value in parts.items()}
-
-
-def stages(target: str) -> dict[str, dict]:
-    """The entries of dvc.lock for a stage and all stages it depends on: cmd, the hashes of deps and outs by path, and
-    params."""
-    locked = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))["stages"]
-    made = {Path(out["path"]): name for name, entry in locked.items() for out in entry.get("outs", ())}
-    found, waiting = {}, [target]
+def locked(target: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What dvc.lock has for a stage and all stages it depends on: the MD5 of each output, by path, and of each stage's
+    entry (command, dependencies, settings and outputs), by name."""
+    entries = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))["stages"]
+    made = {Path(out["path"]): name for name, entry in entries.items() for out in entry.get("outs", ())}
+    outs, stages, waiting = {}, {}, [target]
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in stages:
             continue
-        entry = locked[name]
-        found[name] = {"cmd": entry["cmd"]}
-        for part in ("deps", "outs"):
-            found[name][part] = {item["path"]: item["md5"] for item in entry.get(part, ())}
-        found[name]["params"] = entry.get("params", {}).get("params.yaml", {})
-        for path in map(Path, found[name]["deps"]):
-            waiting += [made[place] for place in (path, *path.parents) if place in made]
-    return dict(sorted(found.items()))
+        entry = entries[name]
+        stages[name] = hashlib.md5(json.dumps(entry, sort_keys=True).encode()).hexdigest()
+        outs |= {item["path"]: item["md5"] for item in entry.get("outs", ())}
+        for path in (Path(item["path"]) for item in entry.get("deps", ())):
+            waiting += [name for out, name in made.items() if out in (path, *path.parents) or path in out.parents]
+    return outs, dict(sorted(stages.items()))
 
 
 def packages() -> dict[str, str]:
@@ -176,8 +157,7 @@ def archive_deviations(archives: dict[str, dict]) -> list[str]:
 def _of_weights(run: Run, weights: dict) -> list[str]:
     if weights["source"] != "other file":
         return []
-    backbone = run.start.backbone
-    return [f"ImageNet weights of {backbone} are not Keras's own file but one put by hand, SHA-256 {weights['sha256']}"]
+    return [f"ImageNet weights of {run.start.name} are not Keras's own file but one put by hand, SHA-256 {weights['sha256']}"]
 
 
 def _of_test_images(run: Run, papers: Papers) -> list[str]:

@@ -1,4 +1,6 @@
-"""Records of runs on real X-rays, in results/<run>/<reading>/seed-<n>: what was measured, and from what.
+"""Records of runs on real X-rays, in results/<run>/<treatment>/seed-<n>: what was measured, and from what.
+
+A treatment is a reading of the paper, and whatever else was set: plain_validation+mixed_precision=true.
 
 metrics.json, predictions.csv and history.csv are the same bytes if a run is repeated on one machine; provenance.json
 (rontgen.evidence.provenance) also has what may differ, such as times. A record contains no image.
@@ -6,7 +8,7 @@ metrics.json, predictions.csv and history.csv are the same bytes if a run is rep
 
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +16,10 @@ import pandas as pd
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, replacing
-from rontgen.core.vocabulary import AS_STATED
+from rontgen.core.vocabulary import PROTOCOL
+from rontgen.evaluation import history
 from rontgen.evaluation.metrics import COLUMNS, compute_metrics, read_predictions, roc_table
+from rontgen.evidence import recorded_splits
 
 FOLDER = Path("results")
 
@@ -27,15 +31,15 @@ FILES = ("metrics.json", "predictions.csv", "history.csv", "provenance.json")
 
 @dataclass(frozen=True)
 class Record:
-    """One training of a reported run by one reading of its paper, with one seed.
+    """One training of a reported run by one treatment, with one seed.
 
-    metrics: test, train and time, as the run's files of metrics have them, so that the names of papers.yaml's metrics
+    metrics: test, train and time, as the run's files of metrics have them, so that the names of paper.yaml's metrics
     are paths in it. predictions: a table of evaluation.metrics.prediction_table. history: a row for each epoch.
     provenance: of rontgen.evidence.provenance.gather. sources: what the archives are, where SOURCES knows them.
     """
 
     run: str
-    reading: str
+    treatment: str
     seed: int
     metrics: dict
     predictions: pd.DataFrame
@@ -50,14 +54,16 @@ class Record:
 
     @property
     def name(self) -> str:
-        return f"{self.run}/{self.reading}/seed-{self.seed}"
+        return f"{self.run}/{self.treatment}/seed-{self.seed}"
 
-    def options(self, stated: Collection[str], seeds: str) -> str:
-        """The options of `rontgen reproduce` that make this record. seeds: as 1-3. stated: keys its reading sets."""
-        words = ["--seeds", seeds, *([] if self.reading == AS_STATED else ["--reading", self.reading])]
-        given = self.provenance["set"].items()
-        extra = {key: value for key, value in given if not key.endswith(".seed") and key not in {"profile", *stated}}
-        return " ".join([*words, *(f"-S {key}={value}" for key, value in extra.items())])
+    @property
+    def reading(self) -> str:
+        return reading_of(self.treatment)
+
+    def options(self, seeds: str) -> str:
+        """The options of `rontgen reproduce` that make this record. seeds: as 1-3."""
+        words = ["--seeds", seeds, *([] if self.reading == PROTOCOL else ["--reading", self.reading])]
+        return " ".join([*words, *(f"-S {key}={value}" for key, value in self.provenance["extra"].items())])
 
     @property
     def classes(self) -> list[str]:
@@ -69,22 +75,31 @@ class Record:
         return roc_table(self.predictions, self.classes)
 
 
-def path_of(run: str, reading: str, seed: int, folder: Path = FOLDER) -> Path:
-    return folder / run / reading / f"seed-{seed}"
+def treatment_of(reading: str, extra: Mapping[str, str]) -> str:
+    """The name of a reading with further settings, of which it keeps the last part of the key: scale=0.4."""
+    return "+".join([reading, *(f"{key.rpartition('.')[2]}={value}" for key, value in extra.items())])
+
+
+def reading_of(treatment: str) -> str:
+    return treatment.partition("+")[0]
+
+
+def path_of(run: str, treatment: str, seed: int, folder: Path = FOLDER) -> Path:
+    return folder / run / treatment / f"seed-{seed}"
 
 
 def read_all(folder: Path = FOLDER) -> list[Record]:
-    """Every record, by run, reading and seed. Raises RontgenError if a file is missing or damaged."""
+    """Every record, by run, treatment and seed. Raises RontgenError if a file is missing or damaged."""
     places = sorted(folder.glob("*/*/seed-*"), key=lambda path: (*path.parts[-3:-1], _seed(path)))
     return [read(path) for path in places]
 
 
 def by_run(found: list[Record]) -> dict[str, dict[str, list[Record]]]:
-    """Records by run and then by reading, as stated first."""
-    order = sorted(found, key=lambda record: (record.run, record.reading != AS_STATED, record.reading, record.seed))
+    """Records by run and then by treatment, those of the protocol first."""
+    order = sorted(found, key=lambda one: (one.run, one.reading != PROTOCOL, one.treatment, one.seed))
     grouped: dict[str, dict[str, list[Record]]] = {}
     for record in order:
-        grouped.setdefault(record.run, {}).setdefault(record.reading, []).append(record)
+        grouped.setdefault(record.run, {}).setdefault(record.treatment, []).append(record)
     return grouped
 
 
@@ -96,15 +111,15 @@ def read(path: Path) -> Record:
             raise RontgenError(f"{path}: expected {', '.join(FILES)}, received no {name}: run `{command}`")
     try:
         metrics, provenance = (json.loads((path / name).read_text("utf-8")) for name in (FILES[0], FILES[3]))
-        history = pd.read_csv(path / "history.csv")
+        epochs = pd.read_csv(path / "history.csv")
         metrics = {"test": metrics["test"], "train": metrics["train"], "time": provenance["time"]}
     except (KeyError, ValueError) as error:
         problem = f"no key {error}" if isinstance(error, KeyError) else error
         raise RontgenError(f"{path}: expected the files of a record, received {problem}: run `{command}`") from None
     predictions = read_predictions(path / "predictions.csv", str(path / "predictions.csv"), command)
-    run, reading = path.parts[-3:-1]
+    run, treatment = path.parts[-3:-1]
     known = sources_of(provenance.get("archives", {}), path.parents[2])
-    return Record(run, reading, _seed(path), metrics, predictions, history, provenance, known)
+    return Record(run, treatment, _seed(path), metrics, predictions, epochs, provenance, known)
 
 
 def sources_of(archives: dict[str, dict], folder: Path = FOLDER) -> tuple[str, ...]:
@@ -116,7 +131,7 @@ def sources_of(archives: dict[str, dict], folder: Path = FOLDER) -> tuple[str, .
 
 def write(record: Record, folder: Path = FOLDER) -> Path:
     """Write a record completely or not at all, replacing an earlier one; returns its folder."""
-    path = path_of(record.run, record.reading, record.seed, folder)
+    path = path_of(record.run, record.treatment, record.seed, folder)
     metrics = {part: record.metrics[part] for part in ("test", "train")}
     with replacing(path) as temporary:
         temporary.mkdir()
@@ -130,8 +145,9 @@ def write(record: Record, folder: Path = FOLDER) -> Path:
     return path
 
 
-def check(record: Record) -> list[str]:
-    """The test metrics of a record that its predictions do not give, a line each; empty if all agree."""
+def check(record: Record, folder: Path = FOLDER) -> list[str]:
+    """What in a record contradicts itself, a line each: test metrics that its predictions do not give, training metrics
+    that its history does not give, test images that are not those of its split, an address of other settings."""
     expected = _flat(compute_metrics(record.predictions, record.classes))
     received = _flat(record.metrics["test"])
     wrong = [
@@ -142,6 +158,16 @@ def check(record: Record) -> list[str]:
     if len(record.history) != record.metrics["train"]["epochs"]:
         epochs = record.metrics["train"]["epochs"]
         wrong.append(f"{record.name}: history.csv has {len(record.history)} epochs, the record says {epochs}")
+    trained = record.metrics["train"]
+    measured = {key: value for key, value in history.summary(record.history, trained["kept_epoch"]).items() if key in trained}
+    if _flat(measured) != {key: value for key, value in _flat(trained).items() if not key.endswith("_images")}:
+        wrong.append(f"{record.name}: history.csv gives other training metrics than metrics.json")
+    split = record.provenance["split"]
+    subsets = recorded_splits.read(split["name"], split["column"], folder)
+    if set(subsets.index[subsets == "test"]) != set(record.predictions["id"]):
+        wrong.append(f"{record.name}: the test images are not those of {split['name']}, column {split['column']}")
+    if record.reading != record.provenance["reading"] or record.seed != record.provenance["seed"]:
+        wrong.append(f"{record.name}: provenance.json has another reading or seed")
     return wrong
 
 

@@ -12,7 +12,7 @@ from rontgen.core.sections import SMALLEST_BACKBONE_IMAGE
 
 # Scale and offset of each channel
 UNIT, SYMMETRIC = (1 / 255, 0.0), (1 / 127.5, -1.0)
-NORMALIZE = {"unit": UNIT, "symmetric": SYMMETRIC}
+NORMALIZE = {"unit": UNIT, "symmetric": SYMMETRIC, "none": (1.0, 0.0)}
 
 # What the weights of a backbone were trained with, by the modes of keras.applications.imagenet_utils. caffe takes
 # ImageNet's mean of each channel away; it also swaps red and blue, which are the same here. torch divides by the
@@ -30,7 +30,7 @@ def normalize(
 ) -> keras.KerasTensor:
     """Scale pixels (N, H, W, C), 0 to 255, and copy a gray channel to `channels`. No parameters.
 
-    normalize: unit, symmetric, or backbone, which is the mode `preprocessing` of the model's backbone. Raises
+    normalize: unit, symmetric, none, or backbone, which is the mode `preprocessing` of the model's backbone. Raises
     RontgenError if the model has no backbone, or if there are not three channels.
     """
     if normalize == "backbone":

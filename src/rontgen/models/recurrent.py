@@ -12,11 +12,14 @@ from rontgen.models.blocks import backbone
 def features(pixels: keras.KerasTensor, model: Model, weights: Path | None) -> keras.KerasTensor:
     """Read a sequence with one recurrent layer after another. (N, H, W, C) to (N, units of the last).
 
-    With a backbone its feature map is read as steps, ResNet50's 7×7×2048 as 49 of 2048 (covid_hybrid, "2x2" in its
-    text); without one the rows of the image (pirngadi; ours for covid_hybrid's LSTM, where the paper does not say).
+    With a backbone the positions of its feature map are the steps, ResNet50's 7×7×2048 as 49 of 2048, or, averaged to
+    pool_to × pool_to first, as 4 (covid_hybrid, Section 2.3, has "2x2"); without one the rows of the image (pirngadi;
+    ours for covid_hybrid's LSTM, where the paper does not say).
     """
     if model.backbone:
         feature_map = backbone(model.backbone, pixels, weights)
+        if model.pool_to:
+            feature_map = layers.AdaptiveAveragePooling2D(model.pool_to, name="pooled_map")(feature_map)
         sequence = layers.Reshape((-1, feature_map.shape[-1]), name="positions_as_steps")(feature_map)
     else:
         height, width, channels = pixels.shape[1:]

@@ -132,19 +132,19 @@ def calibration(
     save(figure, path)
 
 
-def history(table: pd.DataFrame, best_epoch: int, title: str, path: Path) -> None:
+def history(table: pd.DataFrame, kept_epoch: int, title: str, path: Path) -> None:
     """Draw loss and accuracy by epoch as a PNG, the epoch kept marked by a line."""
     figure = Figure(figsize=(7.2, 3.5), **STYLE)
     lines = {"train": (TRAIN_COLOR, "o-"), "validation": (VALIDATION_COLOR, "s--")}
     for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for subset, (color, line) in lines.items():
             axes.plot(table["epoch"], table[f"{subset}_{measure}"], line, color=color, markersize=4, label=subset)
-        axes.axvline(best_epoch, color=MUTED, linestyle=":", linewidth=1.5, label="kept")
+        axes.axvline(kept_epoch, color=MUTED, linestyle=":", linewidth=1.5, label="kept")
         axes.set_xlabel("epoch")
         axes.set_ylabel(measure)
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.suptitle(f"{title}: epoch {best_epoch} kept")
+    figure.suptitle(f"{title}: epoch {kept_epoch} kept")
     save(figure, path)
 
 

@@ -99,12 +99,13 @@ def _move(images: keras.KerasTensor, amounts: keras.KerasTensor) -> keras.KerasT
 
 
 class Augmentation(keras.layers.Layer):
-    """Applies amounts (N, COLUMNS) to images uint8 (N, H, W, 1) in training; does nothing at other times."""
+    """Applies amounts (N, COLUMNS) to images uint8 (N, H, W, 1) in training, and, if asked to, in validation."""
 
-    def __init__(self, **options):
+    def __init__(self, validation: bool = False, **options):
+        self.validation = validation
         # float32 also in mixed precision: a shift in pixels needs more than bfloat16's eight bits
         super().__init__(dtype="float32", **options)
 
     def call(self, inputs, training=False):
         images, amounts = inputs
-        return apply(images, amounts) if training else ops.cast(images, "float32")
+        return apply(images, amounts) if training or self.validation else ops.cast(images, "float32")

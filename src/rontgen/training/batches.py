@@ -14,7 +14,7 @@ from rontgen.training.data_parallel import ALONE, Share
 class Batches(keras.utils.PyDataset):
     """Batches of a subset for `fit`: in a new order and with new augmentation each epoch, drawn from (seed, epoch).
 
-    seed: None keeps the subset's order. with_amounts: whether a batch also has the amounts of the augmentation, those
+    seed: None keeps the subset's order and augments nothing. shuffle: False keeps the order alone. with_amounts: whether a batch also has the amounts of the augmentation, those
     of the identity if `augmentation` is None. Yields images uint8 (B, H, W, 1), or features float32 (B, …) where the
     subset holds them, and labels, float32 (B, 1) for one sigmoid unit, else int32 (B,). If several processes share a
     batch, each yields its own part.
@@ -22,12 +22,12 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(
         self, subset: Subset, batch_size: int, *, sigmoid: bool, seed: int | None = None,
-        augmentation: Augment | None = None, with_amounts: bool = False, share: Share = ALONE,
+        augmentation: Augment | None = None, with_amounts: bool = False, shuffle: bool = True, share: Share = ALONE,
     ):  # fmt: skip
         super().__init__()
         self.subset, self.batch_size, self.sigmoid = subset, batch_size, sigmoid
         self.seed, self.augmentation, self.with_amounts = seed, augmentation, with_amounts
-        self.share = share
+        self.share, self.shuffle = share, shuffle
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
@@ -37,8 +37,11 @@ class Batches(keras.utils.PyDataset):
         self.amounts = identity(len(self.order)) if self.with_amounts else None
         if self.seed is None:
             return
-        random = np.random.default_rng([self.seed, epoch])
-        random.shuffle(self.order)
+        if self.shuffle:
+            random = np.random.default_rng([self.seed, epoch])
+            random.shuffle(self.order)
+        else:  # amounts of their own, not those of the training images
+            random = np.random.default_rng([self.seed, epoch, 1])
         if self.augmentation:
             height, width = self.subset.images.shape[1:3]
             self.amounts = draw(random, len(self.order), self.augmentation, height, width)

@@ -9,6 +9,7 @@ import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
@@ -38,10 +39,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Result:
-    """history: a row per epoch (epoch, one-based, and callbacks.HISTORY_COLUMNS' values). best_epoch: the one kept."""
+    """history: a row per epoch (epoch, one-based, and callbacks.HISTORY_COLUMNS' values). kept_epoch: whose weights are kept."""
 
     history: pd.DataFrame
-    best_epoch: int
+    kept_epoch: int
     seconds: float
     images_per_second: float
 
@@ -73,7 +74,7 @@ def fit(
     train: Train,
     augmentation: Augment | None,
     *,
-    unfrozen_layers: int | None,
+    unfrozen_layers: int | Literal["all"] | None,
     name: str,
     live: Live | None,
     progress_file: Path,
@@ -83,13 +84,13 @@ def fit(
 
     If the whole backbone is frozen and nothing is augmented, its features are computed once, not in every epoch (on one
     device).
-    unfrozen_layers: how many of a pretrained backbone's last layers are trained; None where there is no backbone or
-    it has no pretrained weights: then everything is trained, for frozen random features mean nothing.
+    unfrozen_layers: how many of a pretrained backbone's last layers are trained, or all; None where there is no
+    backbone or it has no pretrained weights: then everything is trained, for frozen random features mean nothing.
     name: of the run, for messages. progress_file: where progress is saved; a killed run with the same fingerprint
     resumes from it. live: None in a process that does not write. Raises RontgenError if a loss is not finite, or if
     several processes resume from different epochs.
     """
-    trainer = _trainer(model, augmentation is not None)
+    trainer = _trainer(model, augmentation)
     share = data_parallel.share()
     options = {"sigmoid": model.output_shape[-1] == 1, "with_amounts": augmentation is not None, "share": share}
     keep, history = KeepBest(model, train.checkpoint), LiveHistory(live)
@@ -107,7 +108,8 @@ def fit(
             continue
         if phase.whole and progress.saved is None and train.fine_tune and train.fine_tune.start == "best":
             keep.restore()
-        _set_trainable(model, None if phase.whole else unfrozen_layers, pretrained=unfrozen_layers is not None)
+        if unfrozen_layers is not None:
+            _set_trainable(model, None if phase.whole else unfrozen_layers)
         fitted, subsets = trainer, [train_set, validation_set]
         if unfrozen_layers == 0 and augmentation is None and not phase.whole and share.devices == 1:
             begun = time.perf_counter()
@@ -116,9 +118,15 @@ def fit(
             progress.seconds += time.perf_counter() - begun
         _compile(fitted, OPTIMIZERS[train.optimizer](phase.learning_rate), sigmoid=options["sigmoid"])
         train_batches = Batches(subsets[0], train.batch_size, seed=train.seed, augmentation=augmentation, **options)
-        validation_batches = Batches(subsets[1], train.batch_size, **options)
+        noise = augmentation.model_copy(update={"variants": 1}) if augmentation and augmentation.validation else None
+        seed = train.seed if noise else None
+        validation_batches = Batches(
+            subsets[1], train.batch_size, seed=seed, augmentation=noise, shuffle=False, **options
+        )
         next_order = keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, logs, batches=train_batches: batches.start_epoch(epoch)
+            on_epoch_begin=lambda epoch, logs, batches=(train_batches, validation_batches): [
+                some.start_epoch(epoch) for some in batches
+            ]
         )
         done = len(history.rows)
         fitted.fit(
@@ -133,21 +141,6 @@ def fit(
     keep.restore()
     seen = len(train_batches.order) * len(history.rows)
     return Result(pd.DataFrame(history.rows), keep.epoch, progress.seconds, seen / progress.seconds)
-
-
-def summary(result: Result, train_images: int, validation_images: int) -> dict:
-    """The training metrics of a run, without times, ready for JSON."""
-    history = result.history.drop(columns=["epoch", "learning_rate"])
-    best = {name: float(history[name].agg("min" if name.endswith("loss") else "max")) for name in history}
-    return {
-        "epochs": len(history),
-        "best_epoch": result.best_epoch,
-        "train_images": train_images,
-        "validation_images": validation_images,
-        "kept": history.iloc[result.best_epoch - 1].astype(float).to_dict(),
-        "best": best,
-        "final": history.iloc[-1].astype(float).to_dict(),
-    }
 
 
 def save(model: keras.Model, path: Path) -> None:
@@ -188,14 +181,14 @@ def device() -> str:
     return keras.distribution.list_devices()[0].split(":")[0]
 
 
-def _trainer(model: keras.Model, augmented: bool) -> keras.Model:
+def _trainer(model: keras.Model, augment: Augment | None) -> keras.Model:
     """The model that is fitted: the same layers, after the augmentation. `model` itself stays uncompiled, so that it is
     saved without the optimizer."""
-    if not augmented:
+    if augment is None:
         return keras.Model(model.inputs, model.outputs)
     image = keras.Input(model.input_shape[1:], dtype="uint8", name="raw_image")
     amounts = keras.Input((COLUMNS,), name="amounts")
-    return keras.Model([image, amounts], model(Augmentation(name="augmentation")([image, amounts])))
+    return keras.Model([image, amounts], model(Augmentation(augment.validation, name="augmentation")([image, amounts])))
 
 
 def split_at_backbone(model: keras.Model) -> tuple[keras.Model, keras.Model]:
@@ -240,15 +233,14 @@ def _phases(train: Train) -> list[Phase]:
     return phases
 
 
-def _set_trainable(model: keras.Model, unfrozen_layers: int | None, *, pretrained: bool) -> None:
-    """Freeze a pretrained backbone except its last layers. None unfreezes all of it but its batch statistics, which
-    small batches of another kind of image would spoil (Keras guide "Transfer learning & fine-tuning")."""
-    if not pretrained:
-        return
+def _set_trainable(model: keras.Model, unfrozen_layers: int | Literal["all"] | None) -> None:
+    """Freeze a pretrained backbone except its last layers; `all` freezes nothing. None, for fine-tuning, unfreezes all
+    but the batch statistics, which small batches of another kind of image would spoil (Keras guide "Transfer learning &
+    fine-tuning")."""
     backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     # Layer by layer: `backbone.trainable = True` does nothing, with TensorFlow, where only its layers had been frozen
     for position, layer in enumerate(reversed(backbone.layers)):
-        layer.trainable = unfrozen_layers is None or position < unfrozen_layers
+        layer.trainable = unfrozen_layers in (None, "all") or position < unfrozen_layers
         if unfrozen_layers is None and isinstance(layer, keras.layers.BatchNormalization):
             # Frozen, the layer takes its moving statistics, and its gamma and beta can be trained all the same. The
             # guide's `backbone(x, training=False)` does not hold: `fit` runs the whole model with training=True
@@ -264,5 +256,6 @@ def _schedules(train: Train) -> list[keras.callbacks.Callback]:
             keras.callbacks.ReduceLROnPlateau("val_loss", factor=plateau.factor, patience=plateau.patience)
         )
     if train.early_stopping is not None:
-        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=train.early_stopping.patience))
+        stopping = train.early_stopping
+        callbacks.append(keras.callbacks.EarlyStopping(stopping.monitor, patience=stopping.patience))
     return callbacks

@@ -1,0 +1,248 @@
+"""What the papers say: studies/<study>/paper.yaml as validated, frozen objects.
+
+A citation, where each setting of protocol.yaml comes from, the published numbers, what is concluded in words, and the
+readings. studies/common.yaml has what concerns all studies.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from rontgen.core.cells import NEEDED, OF_A_RUN, OF_A_STUDY, Cell, Entry
+from rontgen.core.errors import RontgenError
+from rontgen.core.params import one_line, read_yaml
+from rontgen.core.sections import LEAKFREE
+from rontgen.core.vocabulary import PROTOCOL, RANDOM_COMPLETION
+
+FOLDER = Path("studies")
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+PLACE = re.compile(r"(Abstract|Chapter|Section|Table|Figure).*, lines? \d+.*")
+
+# Settings that are no choice of a paper: seeds, what belongs to an architecture or its weights, and the profile's
+NO_ORIGIN = re.compile(
+    r"(split|train)\.seed|train\.distribute|model\.(name|family|preprocessing)|max_per_class|batch_norm_momentum|threads"
+)
+
+Text = Annotated[str, Field(min_length=1)]
+Value = Any  # of a setting: text, as it is written in YAML, or a list or mapping of these
+
+
+class Interval(Entry):
+    """Numbers from low to high, whole ones if both are; log: evenly on a logarithmic scale."""
+
+    low: str
+    high: str
+    log: Literal["true", "false"] = "false"
+
+
+class Origin(Entry):
+    """Where a setting comes from: `stated` by the paper (where), `ours` (why), or it `departs` from the paper (why).
+
+    says: the paper's words. place: where it says what we depart from. range: what a random completion may draw instead
+    of our value.
+    """
+
+    stated: str = ""
+    ours: str = ""
+    departs: str = ""
+    says: str = ""
+    place: str = ""
+    range: list[Value] | Interval | None = None
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self):
+        kinds = [kind for kind in ("stated", "ours", "departs") if getattr(self, kind)]
+        if len(kinds) != 1:
+            raise ValueError(f"expected one of stated, ours and departs, received {' and '.join(kinds) or 'none'}")
+        place = self.stated or self.place
+        if not self.ours and not PLACE.fullmatch(place):
+            raise ValueError(f"expected a section and a line, such as 'Section 3.1, line 97', received {place!r}")
+        if self.departs and not self.says:
+            raise ValueError("expected what the paper says beside why we depart from it, as says")
+        if bool(self.ours) != bool(self.range):
+            raise ValueError("expected a range where, and only where, the setting is ours")
+        return self
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another careful reader could have chosen another value."""
+        return self.range is not None and not (isinstance(self.range, list) and len(self.range) == 1)
+
+
+class Citation(Entry):
+    """The paper as printed. text_sha256: of the plain text whose lines are counted. year: "" where it is not given."""
+
+    title: Text
+    english: Text
+    authors: list[str]
+    venue: str
+    year: str
+    text_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+    @property
+    def text(self) -> str:
+        """In one line: authors, year, title, venue."""
+        year = self.year if self.year not in ("", "null") else "no year given"
+        return f"{', '.join(self.authors) or 'No author given'} ({year}). {self.title}. {self.venue}".rstrip(". ") + "."
+
+
+class Reading(Entry):
+    """Another way to read a paper where it is silent or contradicts itself.
+
+    why: what the paper says, and where. runs: those that are read so. set: settings and their values.
+    """
+
+    why: Text
+    runs: Annotated[list[str], Field(min_length=1)]
+    set: Annotated[dict[str, Value], Field(min_length=1)]
+
+
+class Claim(Entry):
+    """What a paper concludes in words, where, and what became of it."""
+
+    says: Text
+    place: Text
+    examined: Text
+
+
+class Ordering(Entry):
+    """A sentence of a paper that puts the numbers of its runs in order, from the first to the last."""
+
+    says: Text
+    place: Text
+    metric: Text
+    order: Literal["falling", "rising"]
+    runs: Annotated[list[str], Field(min_length=2)]
+
+
+class Excluded(Entry):
+    """Numbers of a paper that are not entered."""
+
+    what: Text
+    place: Text
+    why: Text
+
+
+def _each_metric_once(cells: list[Cell], known: re.Pattern) -> None:
+    metrics = [cell.metric for cell in cells]
+    for metric in metrics:
+        if not known.fullmatch(metric):
+            raise ValueError(f"expected metrics as docs/add-a-study.md lists them, received {metric!r}")
+        if metrics.count(metric) > 1:
+            raise ValueError(f"expected one cell per metric, {metric} has more")
+
+
+class Paper(Entry):
+    """What one paper says.
+
+    about: what it claims, in a sentence or two. origins: by setting, or by the section above several; origins_of: of
+    single runs. cells: numbers about the whole study; runs: about each published row. trained_as: published rows that
+    one training stands for, each with the run that is trained.
+    """
+
+    citation: Citation
+    about: Text
+    origins: dict[str, Origin]
+    origins_of: dict[str, dict[str, Origin]] = {}
+    cells: list[Cell] = []
+    trained_as: dict[str, str] = {}
+    runs: Annotated[dict[str, list[Cell]], Field(min_length=1)]
+    claims: list[Claim] = []
+    orderings: list[Ordering] = []
+    excluded: list[Excluded] = []
+    readings: dict[str, Reading] = {}
+
+    @model_validator(mode="after")
+    def _cells_are_where_they_belong(self):
+        _each_metric_once(self.cells, OF_A_STUDY)
+        for run, cells in self.runs.items():
+            _each_metric_once(cells, OF_A_RUN)
+            if missing := [metric for metric in NEEDED if metric not in {cell.metric for cell in cells}]:
+                raise ValueError(f"expected a cell {missing[0]} in {run}, on which its verdict rests")
+        return self
+
+    @model_validator(mode="after")
+    def _runs_exist(self):
+        trained = [run for run in self.runs if run not in self.trained_as]
+        for run, other in self.trained_as.items():
+            if run not in self.runs or other not in trained:
+                known = ", ".join(self.runs)
+                raise ValueError(f"trained_as: expected two of the runs {known}, received {run}: {other}")
+        for name, reading in self.readings.items():
+            if not NAME.fullmatch(name) or name in (PROTOCOL, RANDOM_COMPLETION):
+                raise ValueError(f"readings: expected names such as own_preprocessing, received {name!r}")
+            if unknown := [run for run in reading.runs if run.removesuffix(LEAKFREE) not in trained]:
+                raise ValueError(f"readings.{name}: expected runs of {', '.join(trained)}, received {unknown[0]!r}")
+        if unknown := [run for run in self.origins_of if run not in self.runs]:
+            raise ValueError(f"origins_of: expected runs of {', '.join(self.runs)}, received {unknown[0]!r}")
+        for ordering in self.orderings:
+            for run in ordering.runs:
+                if ordering.metric not in {cell.metric for cell in self.runs.get(run, ())}:
+                    raise ValueError(f"orderings: expected runs with a cell {ordering.metric}, received {run!r}")
+        return self
+
+    def trained(self, run: str) -> str:
+        """The run that is trained for a published row."""
+        return self.trained_as.get(run, run)
+
+    def readings_of(self, run: str) -> list[str]:
+        """The readings of a published row: the protocol, those of the paper, random completions."""
+        named = [name for name, reading in self.readings.items() if self.trained(run) in reading.runs]
+        return [PROTOCOL, *named, RANDOM_COMPLETION]
+
+    def origins_for(self, run: str) -> dict[str, Origin]:
+        """Where the settings of a run come from, by setting or section; a run without leaks has its original's."""
+        return self.origins | self.origins_of.get(run.removesuffix(LEAKFREE), {})
+
+    def origin(self, run: str, key: str) -> Origin | None:
+        """Where one setting of a run comes from: the longest key that is the setting or a section above it."""
+        origins = self.origins_for(run)
+        above = [name for name in origins if key == name or key.startswith(f"{name}.")]
+        return origins[max(above, key=len)] if above else None
+
+    def open_settings(self, run: str) -> dict[str, Origin]:
+        """The settings of a run that the paper leaves open, so that its verdict is of our completion."""
+        return {key: origin for key, origin in self.origins_for(run).items() if origin.is_open}
+
+    def departures(self, run: str) -> list[str]:
+        """Where the settings of a run depart from what the paper says, in words."""
+        departing = ((key, origin) for key, origin in self.origins_for(run).items() if origin.departs)
+        return [f"{key}: the paper says {origin.says} ({origin.place}). {origin.departs}" for key, origin in departing]
+
+
+class Papers(Entry):
+    """All papers. archives: images by archive, label and part of the archive; facts of the archives."""
+
+    archives: dict[str, dict[str, dict[str, int]]]
+    studies: dict[str, Paper]
+
+
+def load_papers(folder: Path = FOLDER) -> Papers:
+    """Read and validate the paper.yaml of every study, and common.yaml, whose origins each study has too.
+
+    Raises RontgenError, one line, naming the first wrong key, what was expected and what was received.
+    """
+    # as written: as a float, 0.90 would lose a digit, and with it its precision
+    common = read_yaml(folder / "common.yaml", "base")
+    studies = {}
+    for path in sorted(folder.glob("*/paper.yaml")):
+        values = read_yaml(path, "base")
+        values["origins"] = common["origins"] | (values.get("origins") or {})
+        try:
+            studies[path.parent.name] = Paper.model_validate(values)
+        except ValidationError as error:
+            raise RontgenError(f"{path}: {one_line(error)}") from None
+    return Papers(archives=common["archives"], studies=studies)
+
+
+def leaves(settings: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The single settings of a run (parts.Run.settings) that need an origin, by dotted key."""
+    for name, value in settings.items():
+        key = prefix + name
+        if isinstance(value, dict):
+            yield from leaves(value, f"{key}.")
+        elif not NO_ORIGIN.fullmatch(key):
+            yield key, value

@@ -1,0 +1,87 @@
+"""A reading of a paper as changes of settings: those that paper.yaml sets, or, of a random completion, those it draws."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from ruamel.yaml import YAML
+
+from rontgen.core.errors import RontgenError
+from rontgen.core.papers import Interval, Paper, Value
+from rontgen.core.params import Params
+from rontgen.core.vocabulary import PROTOCOL, RANDOM_COMPLETION
+
+
+def changes(paper: Paper, values: Params, run: str, reading: str, seed: int) -> dict[str, str]:
+    """The keys of params.yaml and protocol.yaml that a reading of a run sets, with their values as YAML.
+
+    seed: draws a random completion; other readings do without. Raises RontgenError for a reading that the run lacks.
+    """
+    known = [PROTOCOL, *(name for name, entry in paper.readings.items() if run in entry.runs), RANDOM_COMPLETION]
+    if reading not in known:
+        raise RontgenError(f"--reading: expected one of {', '.join(known)} for {run}, received {reading!r}")
+    if reading == RANDOM_COMPLETION:
+        settings = draw(paper, values.runs[run].study, run, seed)
+    else:
+        settings = paper.readings[reading].set if reading != PROTOCOL else {}
+    return {key_of(values, run, key): text(value) for key, value in settings.items()}
+
+
+def draw(paper: Paper, study: str, run: str, seed: int) -> dict[str, str]:
+    """A random completion: each setting that the paper leaves open, drawn from its range (Bouthillier et al. 2021).
+
+    The generator of a setting is seeded by study, seed and setting, so that a range added later changes no other draw,
+    and the runs of a study share what they have in common. Returns values as YAML, by setting.
+    """
+    found = {}
+    for key, origin in paper.open_settings(run).items():
+        if key.startswith("fixed."):
+            continue
+        digest = hashlib.sha256(f"{study} {seed} {key}".encode()).digest()
+        random = np.random.default_rng(int.from_bytes(digest[:8]))
+        assert origin.range is not None  # papers.Origin requires it
+        found[key] = _draw(origin.range, random)
+    return found
+
+
+def _draw(values: list[Value] | Interval, random: np.random.Generator) -> str:
+    if isinstance(values, list):
+        return text(values[random.integers(len(values))])
+    low, high = values.low, values.high
+    if low.isdigit() and high.isdigit():
+        return str(random.integers(int(low), int(high), endpoint=True))
+    if values.log == "true":
+        return f"{np.exp(random.uniform(np.log(float(low)), np.log(float(high)))):.3g}"
+    return f"{random.uniform(float(low), float(high)):.3g}"
+
+
+def key_of(values: Params, run: str, setting: str) -> str:
+    """The key of params.yaml or protocol.yaml that holds a setting of a run."""
+    row = values.runs[run]
+    section, _, rest = setting.partition(".")
+    match section:
+        case "model":
+            return f"models.{row.model}.{rest}"
+        case "weights":
+            return f"runs.{run}.weights"
+        case "image" if rest == "size":
+            return f"image_sets.{row.image_set}.size"
+        case "image" if rest == "normalize":  # of this run alone: another may have no backbone
+            return f"runs.{run}.{setting}"
+        case "train" if rest in row.train.model_dump(exclude_none=True):
+            return f"runs.{run}.{setting}"
+    return f"studies.{row.study}.{setting}"
+
+
+def text(value: Any) -> str:
+    """A value of paper.yaml, where scalars are text, in one line of YAML."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {text(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(text, value)) + "]"
+    return "null" if value in ("", None) else str(value)
+
+
+def same(one: str, other: Any) -> bool:
+    """Whether a value of paper.yaml is a value of a setting."""
+    return YAML(typ="safe").load(one) == other
