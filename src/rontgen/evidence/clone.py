@@ -104,13 +104,14 @@ def _override(clone: Path, key: str, value: str) -> str:
 
 
 def _restore(clone: Path, commit: str) -> None:
-    """Reset the clone's tracked files to a commit, and remove an untracked dvc.lock.
+    """Reset the clone's tracked files to a commit, and remove dvc.lock.
 
-    `dvc exp run` leaves its settings in params.yaml, where they would affect the next job. DVC writes dvc.lock in
-    place, so a kill may leave half of one; finished stages are in the run cache.
+    `dvc exp run` leaves its settings in the files, where they would affect the next job. The committed dvc.lock is of
+    another profile: DVC would look for its outputs, which no cache here has. Without it, DVC takes what it has done
+    before from the run cache.
     """
     git("checkout", "--quiet", "--force", "--detach", commit, cwd=clone)
-    git("clean", "--quiet", "--force", "--", str(provenance.LOCK), cwd=clone)
+    (clone / provenance.LOCK).unlink(missing_ok=True)
 
 
 def _same(path: Path, other: Path) -> bool:
