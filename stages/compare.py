@@ -6,7 +6,7 @@ from pathlib import Path
 from rontgen.core import errors, params
 from rontgen.evidence import records, verdict_table, verdicts
 from rontgen.evidence.ledger import write
-from rontgen.evidence.published import load_papers
+from rontgen.core.papers import load_papers
 from rontgen.reporting import record_plot, verdict_plot
 
 
@@ -15,14 +15,13 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print paper, real evidence and verdict, and write nothing")
     show = parser.parse_args().show
 
-    published, values = load_papers(Path("papers.yaml")), params.load()
-    found = records.read_all()
-    ledger = verdicts.compare(published, values, found, verdicts.workspace(values))
+    values, found = params.load(), records.read_all()
+    ledger = verdicts.compare(load_papers(), values, found, verdicts.workspace(values))
 
     if show:
         print(verdict_table.show(ledger))
         return
-    write(ledger, published, Path("metrics"))
+    write(ledger, Path("metrics"))
     verdict_plot.draw(ledger.endpoints, Path("plots/claims.png"))
     for run, readings in records.by_run(found).items():
         seeds = {name: [(one.roc, one.history) for one in group] for name, group in readings.items()}

@@ -18,12 +18,11 @@ def main() -> None:
     values = params.load()
 
     names = [name for name in values.runs if name + LEAKFREE in values.runs]
-    workspace = {name: [(_read(name), _read(name + LEAKFREE))] for name in names}
     everything = records.read_all()
     recorded = {name: leakage_gap.pair(everything, name) for name in names}
     measured = {
-        source: {name: leakage_gap.measure(pairs) for name, pairs in found.items() if pairs}
-        for source, found in (("records", recorded), ("workspace", workspace))
+        "records": {name: leakage_gap.measure_records(pairs) for name, pairs in recorded.items() if pairs},
+        "workspace": {name: leakage_gap.measure([(_read(name), _read(name + LEAKFREE))]) for name in names},
     }
 
     write_json(measured, Path("metrics/leakage_gap.json"))

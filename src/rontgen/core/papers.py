@@ -15,7 +15,7 @@ from rontgen.core.cells import NEEDED, OF_A_RUN, OF_A_STUDY, Cell, Entry
 from rontgen.core.errors import RontgenError
 from rontgen.core.params import one_line, read_yaml
 from rontgen.core.sections import LEAKFREE
-from rontgen.core.vocabulary import PROTOCOL, RANDOM_COMPLETION
+from rontgen.core.vocabulary import AS_STATED, OUR_COMPLETION, PROTOCOL, RANDOM_COMPLETION
 
 FOLDER = Path("studies")
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -193,6 +193,15 @@ class Paper(Entry):
         named = [name for name, reading in self.readings.items() if self.trained(run) in reading.runs]
         return [PROTOCOL, *named, RANDOM_COMPLETION]
 
+    def label(self, run: str, treatment: str) -> str:
+        """A reading in words, with what else was set. The protocol is `as stated` where the text leaves nothing open,
+        else `our completion`."""
+        reading, *extra = treatment.split("+")
+        name = reading.replace("_", " ")
+        if reading == PROTOCOL:
+            name = OUR_COMPLETION if self.open_settings(run) else AS_STATED
+        return f"{name}, {', '.join(setting.replace('=', ' ') for setting in extra)}" if extra else name
+
     def origins_for(self, run: str) -> dict[str, Origin]:
         """Where the settings of a run come from, by setting or section; a run without leaks has its original's."""
         return self.origins | self.origins_of.get(run.removesuffix(LEAKFREE), {})
@@ -214,9 +223,10 @@ class Paper(Entry):
 
 
 class Papers(Entry):
-    """All papers. archives: images by archive, label and part of the archive; facts of the archives."""
+    """All papers. archives: images by archive, label and part of the archive; sources: whose X-rays an archive holds."""
 
     archives: dict[str, dict[str, dict[str, int]]]
+    sources: dict[str, str]
     studies: dict[str, Paper]
 
 
@@ -235,7 +245,7 @@ def load_papers(folder: Path = FOLDER) -> Papers:
             studies[path.parent.name] = Paper.model_validate(values)
         except ValidationError as error:
             raise RontgenError(f"{path}: {one_line(error)}") from None
-    return Papers(archives=common["archives"], studies=studies)
+    return Papers(archives=common["archives"], sources=common["sources"], studies=studies)
 
 
 def leaves(settings: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:

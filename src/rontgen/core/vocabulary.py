@@ -3,6 +3,8 @@
 # The reading that a study's protocol.yaml is, and the one that draws every setting that a paper leaves open
 PROTOCOL = "protocol"
 RANDOM_COMPLETION = "random_completion"
+# What the protocol is called, where the paper leaves settings open and where it does not
+OUR_COMPLETION, AS_STATED = "our completion", "as stated"
 
 # Found by arithmetic, without a run
 CONTRADICTORY, UNAVAILABLE = "contradictory", "data unavailable"

@@ -6,7 +6,7 @@ from itertools import combinations
 from rontgen.core.sections import Dataset, StudySettings
 from rontgen.core.vocabulary import UNAVAILABLE
 from rontgen.evidence.consistency import Violation, contradiction, listed, plus, printed
-from rontgen.evidence.published import Papers, PublishedStudy
+from rontgen.core.papers import Paper, Papers
 from rontgen.evidence.published_counts import Published
 
 # Images of a class, or of all classes together (None), by part of the archive; "all" for an archive without parts
@@ -30,7 +30,7 @@ def violations(papers: Papers, study: str, dataset: Dataset, settings: StudySett
 
 
 def of_archives(dataset: Dataset, archives: dict[str, dict[str, dict[str, int]]]) -> Holdings:
-    """The images in the archives of a dataset. archives: their parts, from papers.yaml."""
+    """The images in the archives of a dataset. archives: their parts, from studies/common.yaml."""
     held: dict[str, dict] = {name: {} for name in dataset.classes}
     for archive, labels in dataset.labels.items():
         for label, name in labels.items():
@@ -94,7 +94,7 @@ def _smote(published: Published, held: Holdings) -> Iterator[Violation]:
     yield contradiction(published, [cell.metric for cell in cells], reason)
 
 
-def _shortage(study: str, published: PublishedStudy, settings: StudySettings, held: Holdings) -> Iterator[Violation]:
+def _shortage(study: str, published: Paper, settings: StudySettings, held: Holdings) -> Iterator[Violation]:
     """If a study needs more distinct images of a class than exist, all its counts and results depend on them."""
     counts = settings.split.counts
     if settings.split.policy != "balanced" or counts is None:
@@ -108,7 +108,7 @@ def _shortage(study: str, published: PublishedStudy, settings: StudySettings, he
             f"{study} needs {counts.train} + {counts.validation} + {counts.test} = {need} distinct images of each "
             f"class, and {TAKEN} {', '.join(f'{count} of {name}' for name, count in short.items())}"
         )
-        yield Violation(UNAVAILABLE, tuple(cell for cell in cells if not cell[1].startswith("setting.")), reason)
+        yield Violation(UNAVAILABLE, tuple(cells), reason)
 
 
 def sums_of_parts(parts: dict[str, int]) -> set[int]:

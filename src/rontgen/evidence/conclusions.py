@@ -6,6 +6,7 @@ from typing import Any
 from rontgen.core.sections import LEAKFREE
 from rontgen.core.vocabulary import CONTRADICTORY, INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED, UNAVAILABLE
 from rontgen.evidence.real_data import StudyEvidence
+from rontgen.evidence.replication import VISIBLE
 
 # Seeds of a record that is complete; with fewer, spreads are known badly
 STANDARD_SEEDS = 5
@@ -13,7 +14,7 @@ STANDARD_SEEDS = 5
 
 def conclusions(study: StudyEvidence) -> list[str]:
     """A sentence or two for each finding, in Markdown."""
-    lines = [*_of_readings(study), *_of_training(study), *_of_the_unpublished(study)]
+    lines = [*_of_readings(study), *_of_training(study), *_of_completions(study)]
     if study.between_runs:
         lines.append(_of_runs(study.between_runs))
     lines += [*_of_leaks(study), *(_of_gap(run, study) for run in study.gaps)]
@@ -24,8 +25,8 @@ def _of_readings(study: StudyEvidence) -> Iterator[str]:
     few = []
     for run, rows in study.rows[study.rows["seeds"] > 0].groupby("run", sort=False):
         judged, short = rows[rows["seeds"] > 2], rows[rows["seeds"] <= 2]
-        few += [f"`{run}`"] if judged.empty else [f"`{run}` ({_listed([reading])})" for reading in short["reading"]]
-        by_verdict = judged.groupby("verdict", sort=False)["reading"].agg(_listed)
+        few += [f"`{run}`"] if judged.empty else [f"`{run}` ({_listed([label])})" for label in short["label"]]
+        by_verdict = judged.groupby("verdict", sort=False)["label"].agg(_listed)
         each = "; ".join(f"{verdict} under {readings}" for verdict, readings in by_verdict.items())
         if {REPRODUCED, NOT_REPRODUCED} <= set(by_verdict.index):
             yield f"The verdict on `{run}` depends on the reading: {each}."
@@ -34,38 +35,40 @@ def _of_readings(study: StudyEvidence) -> Iterator[str]:
         elif len(judged) > 1 and by_verdict.index[0] not in (CONTRADICTORY, UNAVAILABLE):  # which no run can change
             yield f"`{run}` is {by_verdict.index[0]} under every reading: {by_verdict.iloc[0]}."
         for row in judged[judged["narrow"]].itertuples():
-            yield f"`{run}` ({_listed([row.reading])}) is {row.verdict} by a narrow margin. {row.reason}"
+            yield f"`{run}` ({_listed([row.label])}) is {row.verdict} by a narrow margin. {row.reason}"
         for row in judged[judged["verdict"] == INCONCLUSIVE].itertuples():
             yield (
-                f"The {row.seeds} seeds of `{run}` ({_listed([row.reading])}) are too few, or too far apart, to "
+                f"The {row.seeds} seeds of `{run}` ({_listed([row.label])}) are too few, or too far apart, to "
                 f"decide: the interval for one more run is {row.low:.2f} to {row.high:.2f}."
             )
     if few:
         yield f"One seed decides nothing, and two are too few; five are the standard. So far: {', '.join(few)}."
 
 
-def _listed(readings: Iterable[str]) -> str:
-    return ", ".join(f"*{reading.replace('_', ' ')}*" for reading in readings)
+def _listed(labels: Iterable[str]) -> str:
+    return ", ".join(f"*{label}*" for label in labels)
 
 
 def _of_training(study: StudyEvidence) -> Iterator[str]:
     for run in dict.fromkeys(scores.run for scores in study.training_scores):
         apart = [one for one in study.training_scores if one.run == run and "train_accuracy" in one.differs]
         if apart:
-            ours = ", ".join(f"{one.ours['train_accuracy'].mean():.3f} ({_listed([one.reading])})" for one in apart)
+            ours = ", ".join(f"{one.ours['train_accuracy'].mean():.3f} ({_listed([study.paper.label(study.paper.trained(run), one.treatment)])})" for one in apart)
             yield (
                 f"The training accuracy of `{run}` differs from the paper's "
                 f"({apart[0].paper['train_accuracy'].text}): {ours}."
             )
 
 
-def _of_the_unpublished(study: StudyEvidence) -> Iterator[str]:
-    for entry in study.unpublished:
-        if runs := [f"`{run}`" for run in entry.runs if run in study.runs]:
-            yield (
-                f"Of {', '.join(runs)}, the paper does not say {entry.what}. What came out rests on "
-                "[our choice](choices.md); no other was tried."
-            )
+def _of_completions(study: StudyEvidence) -> Iterator[str]:
+    for run, records in study.completions.items():
+        paper = next(float(row.paper) for row in study.rows.itertuples() if row.trained == run)
+        found = [record.metrics["test"]["accuracy"] for record in records]
+        near = sum(abs(accuracy - paper) <= VISIBLE for accuracy in found)
+        yield (
+            f"{near} of {len(found)} random completions of `{run}` come within 10 points of the paper's {paper:g}: they "
+            f"reach {min(found):.3f} to {max(found):.3f}."
+        )
 
 
 def _of_runs(tested: dict[str, Any]) -> str:
@@ -74,7 +77,7 @@ def _of_runs(tested: dict[str, Any]) -> str:
     shown = "A difference is shown" if tested["p"] < 0.05 else "No difference is shown"
     weak = "; so few seeds can show only large differences" if tested["seeds"] < STANDARD_SEEDS else ""
     return (
-        f"{shown} between the {len(ranked)} runs as stated, from `{best}` ({high:.3f}) to `{worst}` ({low:.3f}): "
+        f"{shown} between the {len(ranked)} runs by the protocol, from `{best}` ({high:.3f}) to `{worst}` ({low:.3f}): "
         f"repeated-measures analysis of variance over {tested['seeds']} seeds with the Greenhouse-Geisser correction, "
         f"F = {tested['f']:.2f}, p = {tested['p']:.2g}{weak}."
     )
@@ -93,7 +96,7 @@ def _of_leaks(study: StudyEvidence) -> Iterator[str]:
 
 
 def _of_gap(run: str, study: StudyEvidence) -> str:
-    gap, note, leaks = study.gaps[run], study.gap_note(run), study.leaks
+    gap, note, leaks = study.gaps[run], study.gaps[run]["note"], study.leaks
     accuracy = gap["metrics"]["accuracy"]
     if gap["seeds"] == 1:
         return f"What leaks are worth to `{run}` is open: one seed with them and one without show nothing."
@@ -118,5 +121,5 @@ def _of_shortcuts(study: StudyEvidence) -> Iterator[str]:
         f"The border alone, a tenth of the image wide, predicts the class with a ROC-AUC of {border:.3f}, and a "
         f"16 × 16 thumbnail, lungs included, with {thumbnail:.3f}, both cross-validated on all "
         f"{study.shortcuts['images']:,} images of `{study.dataset}`. The highest of this study's runs, `{best.run}` "
-        f"({_listed([best.reading])}), has {best.scores('ROC-AUC').mean():.3f} on its test images."
+        f"({_listed([best.label])}), has {best.scores('ROC-AUC').mean():.3f} on its test images."
     )

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rontgen.core.vocabulary import CONTRADICTORY
-from rontgen.evidence.published import COUNT, Cell
+from rontgen.core.cells import COUNT, Cell
+from rontgen.core.papers import Paper
 from rontgen.evidence.published_counts import Published
 
 SCORES = ("precision", "recall", "f1")
@@ -24,6 +25,7 @@ PARTS = {
     "test": "test images",
     "augmented": "images after augmentation",
     "smote": "images after SMOTE",
+    "synthetic": "synthetic images",
 }
 
 
@@ -189,9 +191,37 @@ def _predictions(published: Published) -> Iterator[Violation]:
 
 
 def _epochs(published: Published) -> Iterator[Violation]:
-    best, epochs = published.cells.get("train.best_epoch"), published.cells.get("train.epochs")
-    if best and epochs and best.low > epochs.high:
-        yield contradiction(published, [best.metric, epochs.metric], f"{printed(best)} of {printed(epochs)}")
+    epochs = published.cells.get("train.epochs")
+    for metric in ("train.kept_epoch", "train.best_accuracy_epoch", "train.best_loss_epoch"):
+        best = published.cells.get(metric)
+        if best and epochs and best.low > epochs.high:
+            yield contradiction(published, [metric, epochs.metric], f"{printed(best)} of {printed(epochs)}")
+
+
+def _synthetic(published: Published) -> Iterator[Violation]:
+    """What SMOTE makes of a class is what it has more afterwards."""
+    for name in published.classes:
+        metrics = [f"data.{part}.{name}" for part in ("images", "smote", "synthetic")]
+        if all(metric in published.cells for metric in metrics):
+            before, after, made = (published.cells[metric] for metric in metrics)
+            if not made.low <= after.low - before.low <= made.high:
+                reason = f"{listed([before, after])}: SMOTE made {short(after.low - before.low)}, and {printed(made)}"
+                yield contradiction(published, metrics, reason)
+
+
+def orderings(study: str, paper: Paper) -> list[Violation]:
+    """The sentences about the order of a paper's numbers that the numbers do not bear out, whatever their rounding."""
+    found = []
+    for ordering in paper.orderings:
+        cells = [next(cell for cell in paper.runs[run] if cell.metric == ordering.metric) for run in ordering.runs]
+        named = list(zip(ordering.runs, cells, strict=True))
+        for (one, first), (other, second) in zip(named, named[1:], strict=False):
+            low, high = (first.low, second.high) if ordering.order == "rising" else (second.low, first.high)
+            if high <= low:
+                what = _name(ordering.metric)
+                reason = f"“{ordering.says}” ({ordering.place}), and {what} is {first.text} in {one}, {second.text} in {other}"
+                found.append(Violation(CONTRADICTORY, ((study, ordering.place),), reason))
+    return found
 
 
 def _totals(published: Published) -> Iterator[Violation]:
@@ -228,6 +258,7 @@ RELATIONS: tuple[Callable[[Published], Iterable[Violation]], ...] = (
     _whole_images,
     _predictions,
     _epochs,
+    _synthetic,
     _totals,
 )
 
@@ -254,7 +285,7 @@ def _name(metric: str) -> str:
 def printed(cell: Cell) -> str:
     """`accuracy 0.90 is 0.895-0.905`; of an exact number or a limit, `epochs at most 15`, nothing more."""
     said = f"{_name(cell.metric)} {cell.text}"
-    if cell.relation == "at_most" or cell.low == cell.high:
+    if cell.relation in ("at_most", "at_least", "between") or cell.low == cell.high:
         return said
     return f"{said} is {_range(cell.low, cell.high)}"
 

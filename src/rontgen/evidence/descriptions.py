@@ -10,18 +10,15 @@ from scipy import stats
 from rontgen.core.errors import RontgenError
 from rontgen.core.sections import Split
 from rontgen.core.vocabulary import CONTRADICTORY, NOT_RUN, UNAVAILABLE
-from rontgen.evidence import archive_counts, endpoints
-from rontgen.evidence.published import RATE, Cell
+from rontgen.evidence import archive_counts
+from rontgen.core.cells import RATE, Cell
 from rontgen.evidence.published_counts import Published
 from rontgen.evidence.records import Record
 
-AS_SPECIFIED, NOT_AS_SPECIFIED = "as specified", "not as specified"
 CONSISTENT, NOT_CONSISTENT, NOT_COMPARABLE = "consistent", "not consistent", "not comparable"
 FINDINGS = (
     CONTRADICTORY,
     UNAVAILABLE,
-    AS_SPECIFIED,
-    NOT_AS_SPECIFIED,
     CONSISTENT,
     NOT_CONSISTENT,
     NOT_COMPARABLE,
@@ -44,18 +41,6 @@ class Description:
 
 def _fits(cell: Cell, ours: float) -> bool:
     return float(cell.low) <= ours <= float(cell.high)
-
-
-def of_settings(cell: Cell, settings: list[dict]) -> Description:
-    """A setting of params.yaml, which all runs must share. Raises RontgenError if they do not, or it is no number."""
-    found = {_at(run, cell.metric.split(".")[1:]) for run in settings}
-    if len(found) != 1 or not all(isinstance(value, int | float) for value in found):
-        received = ", ".join(sorted(map(repr, found)))
-        raise RontgenError(f"papers.yaml: {cell.metric}: expected one number in params.yaml, received {received}")
-    ours = float(found.pop())
-    if _fits(cell, ours):
-        return Description(AS_SPECIFIED, "our setting is the same", ours)
-    return Description(NOT_AS_SPECIFIED, "our setting is another", ours)
 
 
 def of_the_archive(cell: Cell, archive: archive_counts.Holdings, split: Split) -> Description:
@@ -122,9 +107,8 @@ def _number(record: Record, metric: str) -> float:
     value = _at(record.metrics, metric.split("."))
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RontgenError(
-            f"{record.run}, {record.reading}, seed {record.seed}: expected a number for {metric}, received {value!r}: "
-            f"correct papers.yaml, or record it again with "
-            f"`{endpoints.command(record.run, record.reading).replace('1-5', str(record.seed))}`"
+            f"{record.name}: expected a number for {metric}, received {value!r}: correct the study's paper.yaml, or record "
+            f"it again with `rontgen reproduce {record.run} {record.options(str(record.seed))} --again`"
         )
     return float(value)
 

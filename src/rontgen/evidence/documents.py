@@ -1,7 +1,7 @@
-"""Pages that quote records: docs/real-data.md, docs/cards/ and the results in README.md.
+"""Pages that quote the papers and the records: studies/<study>/README.md, docs/real-data.md and README's results.
 
-`rontgen docs` writes them. They follow from results/, papers.yaml and params.yaml alone, so that every clone
-of a commit writes the same bytes.
+`rontgen docs` writes them. They follow from results/, the studies' files and params.yaml alone, so that every clone of a
+commit writes the same bytes.
 """
 
 from dataclasses import dataclass
@@ -10,23 +10,24 @@ from typing import Any
 
 import pandas as pd
 
-from rontgen.core import params, runs
+from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
-from rontgen.evidence import published_training, real_data, records, verdicts
+from rontgen.core.papers import FOLDER, Papers, load_papers
+from rontgen.core.params import Params
+from rontgen.evidence import origins, published_training, real_data, records, verdicts
 from rontgen.evidence.conclusions import conclusions
-from rontgen.evidence.published import load_papers
 from rontgen.evidence.real_data import SCORES, StudyEvidence
-from rontgen.reporting import model_cards, rendering
+from rontgen.reporting import rendering
 
-README, REAL_DATA, CARDS = Path("README.md"), Path("docs/real-data.md"), Path("docs/cards")
+README, REAL_DATA = Path("README.md"), Path("docs/real-data.md")
 BEGIN, END = "<!-- results: written by `rontgen docs` -->", "<!-- end of results -->"
 
 
 @dataclass(frozen=True)
 class Headline:
     """What README quotes of a study: the published row of the highest accuracy among those with a record, by each
-    reading with a record, after any row that claims more and has none.
+    treatment with a record, after any row that claims more and has none.
 
     rows: of verdicts.Claims.endpoints.
     """
@@ -36,42 +37,44 @@ class Headline:
 
 
 def write() -> list[Path]:
-    """Write every page, and remove cards of runs that have no record any more; returns the paths written.
-
-    Raises RontgenError where README.md lacks the marks BEGIN and END.
-    """
+    """Write every page; returns the paths written. Raises RontgenError where README.md lacks the marks BEGIN and END."""
     pages = render()
     for path, text in pages.items():
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    for path in set(CARDS.glob("*.md")) - set(pages):
-        path.unlink()
     return list(pages)
 
 
 def render() -> dict[Path, str]:
     """The text of every page, by its path."""
-    papers, values, found = load_papers(Path("papers.yaml")), params.load(), records.read_all()
+    papers, values, found = load_papers(), params.load(), records.read_all()
     claims = verdicts.compare(papers, values, found, [])
     studies = real_data.gather(papers, values, claims, found)
-    titles = {name: study.title for name, study in papers.studies.items()}
-    headlines = [headline for study in studies if (headline := _headline(study))]
-    results = rendering.markdown("readme_results.md.j2", headlines=headlines, departures=_departures(studies))
+    results = rendering.markdown(
+        "readme_results.md.j2",
+        headlines=[headline for study in studies if (headline := _headline(study))],
+        departures=_departures(studies),
+        sources=papers.sources,
+    )
     pages = {
         README: _with_results(README.read_text(encoding="utf-8"), results),
-        REAL_DATA: rendering.markdown(
-            "real_data.md.j2",
-            studies=studies,
-            titles=titles,
-            scores=SCORES,
-            training_scores=published_training.SCORES,
-            conclusions=conclusions,
-            **real_data.read_audits(),
-        ),
+        REAL_DATA: rendering.markdown("real_data.md.j2", sources=papers.sources, **real_data.read_audits()),
     }
-    return pages | {
-        CARDS / f"{run}.md": _card(run, study, titles[study.name]) for study in studies for run in study.runs
-    }
+    return pages | {FOLDER / study.name / "README.md": _study(study, papers, values) for study in studies}
+
+
+def _study(study: StudyEvidence, papers: Papers, values: Params) -> str:
+    archives = values.datasets[study.dataset].archives
+    return rendering.markdown(
+        "study.md.j2",
+        study=study,
+        paper=study.paper,
+        archives={name: (archives[name].slug, papers.sources[name]) for name in archives},
+        origins=origins.table(study.paper, study.name, values),
+        scores=SCORES,
+        training_scores=published_training.SCORES,
+        conclusions=conclusions(study),
+    )
 
 
 def _headline(study: StudyEvidence) -> Headline | None:
@@ -93,29 +96,6 @@ def _departures(studies: list[StudyEvidence]) -> list[str]:
         f"{study.name}: {text}" for study, training in trainings if (text := training.fewer_images(study.train_images))
     ]
     return list(dict.fromkeys([*archives, *fewer]))
-
-
-def _card(name: str, study: StudyEvidence, title: str) -> str:
-    run, trainings = runs.load_run(name), [training for training in study.trainings if training.run == name]
-    record = trainings[0].records[0]
-    return rendering.markdown(
-        "record_card.md.j2",
-        run=run,
-        study=run.image_set.study,
-        title=title,
-        record=record,
-        settings=[pair for setting in record.provenance["settings"].items() for pair in model_cards.flat(*setting)],
-        trainings=trainings,
-        commits=list(dict.fromkeys(commit for training in trainings for commit in training.commits)),
-        machines=list(dict.fromkeys(machine for training in trainings for machine in training.machines)),
-        deviations=[text for text, names in study.deviations.items() if name in names],
-        rows=study.rows[study.rows["trained"] == name].to_dict("records"),
-        gap=study.gaps.get(name),
-        gap_note=study.gap_note(name) if name in study.gaps else "",
-        leaks=study.leaks if not run.image_set.study.is_leakfree else {},
-        shortcuts=study.shortcuts,
-        scores=SCORES,
-    )
 
 
 def _with_results(text: str, results: str) -> str:

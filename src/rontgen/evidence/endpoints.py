@@ -6,28 +6,36 @@ beside them. Without a record the verdict is `not run`; otherwise rontgen.eviden
 
 import math
 
-from rontgen.core.vocabulary import AS_STATED, NOT_RUN
+from rontgen.core.vocabulary import NOT_RUN, PROTOCOL
 from rontgen.evidence import replication
 from rontgen.evidence.published_counts import Published, own_interval
-from rontgen.evidence.records import Record
+from rontgen.evidence.records import Record, reading_of
 
 METRIC = "test.accuracy"
 
 
 def endpoint(
-    published: Published, trained: str, reading: str, records: list[Record], settled: tuple[str, str] | None
+    published: Published,
+    trained: str,
+    treatment: str,
+    label: str,
+    records: list[Record],
+    settled: tuple[str, str] | None,
 ) -> dict:
     """One row of verdicts.Claims.endpoints.
 
-    trained: the run that is trained for this row. records: of this reading. settled: the verdict and reason from
+    trained: the run that is trained for this row. records: of this treatment. settled: the verdict and reason from
     arithmetic, if any.
     """
+    reading = reading_of(treatment)
     cell, own = published.cells[METRIC], own_interval(published, METRIC) or (math.nan, math.nan)
     row = {
         "study": published.study,
         "run": published.run,
         "trained": trained,
         "reading": reading,
+        "treatment": treatment,
+        "label": label,
         "paper": cell.text,
         "paper_low": own[0],
         "paper_high": own[1],
@@ -55,4 +63,4 @@ def endpoint(
 
 def command(trained: str, reading: str) -> str:
     """The command that records five seeds of a run by a reading."""
-    return f"rontgen reproduce {trained} --seeds 1-5" + ("" if reading == AS_STATED else f" --reading {reading}")
+    return f"rontgen reproduce {trained} --seeds 1-5" + ("" if reading == PROTOCOL else f" --reading {reading}")

@@ -1,6 +1,6 @@
 """The leakage gap: how much higher a run scores on its paper's split than on one without known leaks."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,6 @@ from scipy import stats
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.sections import LEAKFREE
-from rontgen.core.vocabulary import AS_STATED
 from rontgen.evaluation import metrics
 from rontgen.evidence.records import Record
 
@@ -18,11 +17,30 @@ METRICS = ("accuracy", "roc_auc", "macro_f1")
 FEWEST = 10
 
 
-def pair(records: Iterable[Record], run: str) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
-    """The predictions of a run and of its leak-free run, both as stated, for each seed that is recorded of both."""
-    tables = {(record.run, record.seed): record.predictions for record in records if record.reading == AS_STATED}
-    seeds = sorted(seed for name, seed in tables if name == run and (run + LEAKFREE, seed) in tables)
-    return [(tables[run, seed], tables[run + LEAKFREE, seed]) for seed in seeds]
+def pair(records: Sequence[Record], run: str) -> list[tuple[Record, Record]]:
+    """The records of a run and of its leak-free run, for each reading and seed that both have.
+
+    What else was set for the leak-free run was set for the run too, which may need more: a split without leaks always
+    shrinks to the smallest class.
+    """
+    found = []
+    for other in records:
+        if other.run == run + LEAKFREE:
+            treated = set(other.treatment.split("+"))
+            found += [
+                (one, other)
+                for one in records
+                if one.run == run and one.seed == other.seed and treated <= set(one.treatment.split("+"))
+                and one.reading == other.reading
+            ]
+    return found
+
+
+def measure_records(pairs: list[tuple[Record, Record]]) -> dict:
+    """`measure` for pairs of records; the note tells whether the two splits had different machines."""
+    found = measure([(one.predictions, other.predictions) for one, other in pairs])
+    one, other = ({record.provenance["machine"]["processor"] for record in side} for side in zip(*pairs, strict=True))
+    return found | ({"note": f"{found['note']}; trained on different machines"} if one != other else {})
 
 
 def measure(pairs: list[tuple[pd.DataFrame, pd.DataFrame]]) -> dict:
@@ -59,7 +77,7 @@ def _shared(run: pd.DataFrame, leakfree: pd.DataFrame) -> tuple[pd.DataFrame, pd
         classes, others = (", ".join(_classes(table)) for table in (run, leakfree))
         raise RontgenError(
             f"expected the same classes in a run and its leak-free run, received {classes} and {others}: make both by "
-            "one params.yaml"
+            "the same settings"
         )
     return run[run["id"].isin(leakfree["id"])], leakfree[leakfree["id"].isin(run["id"])]
 

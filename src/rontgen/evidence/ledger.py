@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from rontgen.core.io import replacing, write_json
-from rontgen.core.vocabulary import AS_STATED, CONTRADICTORY, UNAVAILABLE, VERDICTS
+from rontgen.core.vocabulary import CONTRADICTORY, PROTOCOL, UNAVAILABLE, VERDICTS
 from rontgen.evidence.descriptions import FINDINGS
 from rontgen.evidence.endpoints import METRIC
-from rontgen.evidence.published import COUNT, Papers
+from rontgen.core.cells import COUNT
 from rontgen.evidence.verdicts import Claims
 
 COLUMNS = ["run", "metric", "place", "paper", "paper_low", "paper_high"]
@@ -20,24 +20,24 @@ ASSUMED = [
     "many of each class as stated, and averages over classes are unweighted. An accuracy on validation images beside a",
     "precision on test images, for one, would be no contradiction.",
 ]
-KINDS = {"counts of the data": "data.", "settings": "setting.", "results": ("test.", "train.", "time.")}
+KINDS = {"counts of the data": "data.", "results": ("test.", "train.", "time.")}
 
 
-def write(claims: Claims, papers: Papers, folder: Path) -> None:
+def write(claims: Claims, folder: Path) -> None:
     """Write claims.json, endpoints.csv, claims.csv, claims.md and, of durations alone, claims_time.csv.
 
     Counts are written whole, other numbers with four decimals, a published number in the paper's own digits. In
-    claims.json: endpoints, the number of published rows of each verdict as stated, in all and by study;
+    claims.json: endpoints, the number of published rows of each verdict by the protocol, in all and by study;
     other_readings, the same of every row and other reading that was run; numbers, what the other published numbers are;
     headlines (published_counts.headline); and in the demo profile demo, how many of its runs learn.
     """
     cells, rows = claims.cells, claims.endpoints
-    as_stated = rows[rows.reading == AS_STATED]
-    endpoints = {"all": counts(as_stated.verdict, VERDICTS)}
-    endpoints |= {study: counts(some.verdict, VERDICTS) for study, some in as_stated.groupby("study", sort=False)}
+    endpoints = {"all": counts(claims.by_protocol.verdict, VERDICTS)}
+    grouped = claims.by_protocol.groupby("study", sort=False)
+    endpoints |= {study: counts(some.verdict, VERDICTS) for study, some in grouped}
     values = {
         "endpoints": endpoints,
-        "other_readings": counts(rows[(rows.reading != AS_STATED) & (rows.seeds > 0)].verdict, VERDICTS),
+        "other_readings": counts(rows[(rows.reading != PROTOCOL) & (rows.seeds > 0)].verdict, VERDICTS),
         "numbers": counts(others(cells).finding, FINDINGS),
         "headlines": claims.headlines,
     }
@@ -48,7 +48,7 @@ def write(claims: Claims, papers: Papers, folder: Path) -> None:
     is_time = cells.metric.str.startswith("time.")
     _write_csv(_printed(cells[~is_time])[COLUMNS], folder / "claims.csv")
     _write_csv(_printed(cells[is_time])[COLUMNS], folder / "claims_time.csv")
-    _write(folder / "claims.md", _markdown(claims, papers))
+    _write(folder / "claims.md", _markdown(claims))
 
 
 def others(cells: pd.DataFrame) -> pd.DataFrame:
@@ -92,14 +92,13 @@ def _number(metric: str, value: float) -> str:
     is_whole = COUNT.fullmatch(metric) or metric == "test.parameters"
     if is_whole and value == int(value):
         return f"{value:z.0f}"
-    return f"{value:zg}" if metric.startswith(("setting.", "data.")) else f"{value:z.4f}"
+    return f"{value:zg}" if metric.startswith("data.") else f"{value:z.4f}"
 
 
-def _markdown(claims: Claims, papers: Papers) -> str:
+def _markdown(claims: Claims) -> str:
     cited = _numbers_of_violations(claims)
     sections = {
-        "The verdicts: test accuracy of each published row": _verdicts(claims.endpoints, cited),
-        "How else the papers can be read": _readings(papers),
+        "The verdicts: test accuracy of each published row": _verdicts(claims, cited),
         "What was run, and where it deviates from the paper": _runs(claims),
         "The other numbers": _other_numbers(claims.cells),
         "The best accuracy of each study against its others": _headlines(claims.headlines),
@@ -113,19 +112,19 @@ def _markdown(claims: Claims, papers: Papers) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _verdicts(endpoints: pd.DataFrame, cited: dict[tuple[str, str, str], str]) -> list[str]:
-    as_stated = endpoints[endpoints.reading == AS_STATED]
-    groups = [("all", as_stated), *as_stated.groupby("study", sort=False)]
+def _verdicts(claims: Claims, cited: dict[tuple[str, str, str], str]) -> list[str]:
+    endpoints = claims.endpoints
+    groups = [("all", claims.by_protocol), *claims.by_protocol.groupby("study", sort=False)]
     counted = [(name, *counts(some.verdict, VERDICTS).values(), len(some)) for name, some in groups]
     header = ["run", "reading", "paper", "its interval", "seeds", "ours, mean", "our interval", "verdict", "reason"]
     table = []
-    shown = (endpoints.reading == AS_STATED) | (endpoints.seeds > 0)
+    shown = (endpoints.reading == PROTOCOL) | (endpoints.seeds > 0)
     for row in _printed_endpoints(endpoints)[shown].itertuples():
-        start = row.run, row.reading.replace("_", " "), row.paper, _interval(row.paper_low, row.paper_high)
+        start = row.run, row.label, row.paper, _interval(row.paper_low, row.paper_high)
         ours = row.seeds or "", row.mean, _interval(row.low, row.high)
         table.append((*start, *ours, row.verdict, cited.get((row.run, METRIC, row.verdict), row.reason)))
     return [
-        "From records of real runs alone (`results/`). As stated:",
+        "From records of real runs alone (`results/`), by the protocol:",
         "",
         *_table(["", *VERDICTS, "rows"], counted),
         "",
@@ -137,22 +136,13 @@ def _verdicts(endpoints: pd.DataFrame, cited: dict[tuple[str, str, str], str]) -
     ]
 
 
-def _readings(papers: Papers) -> list[str]:
-    rows = [
-        (study, name, ", ".join(f"`{key}: {value}`" for key, value in reading.set.items()), reading.why)
-        for study, published in papers.studies.items()
-        for name, reading in published.readings.items()
-    ]
-    return _table(["study", "reading", "sets", "why"], rows)
-
-
 def _other_numbers(cells: pd.DataFrame) -> list[str]:
     cells = others(cells)
     kinds = [(f"of all: {kind}", cells[cells.metric.str.startswith(prefix)]) for kind, prefix in KINDS.items()]
     groups = [("all", cells), *cells.groupby("study", sort=False), *kinds]
     counted = [(name, *counts(some.finding, FINDINGS).values(), len(some)) for name, some in groups]
     return [
-        "Described, not judged. Ours are means over the seeds as stated, but of counts of the data those of the whole",
+        "Described, not judged. Ours are means over the seeds by the protocol, but of counts of the data those of the whole",
         "public archive. A result is consistent where it lies in what one more seed would give in 95 of 100 cases.",
         "",
         *_table(["", *FINDINGS, "numbers"], counted),
@@ -205,9 +195,9 @@ def _all_numbers(cells: pd.DataFrame, cited: dict[tuple[str, str, str], str]) ->
 def _runs(claims: Claims) -> list[str]:
     """A line for each run and reading with its seeds, and one for each way in which it deviates from the paper."""
     lines = []
-    for (run, reading), records in claims.records.items():
+    for (run, treatment), records in claims.records.items():
         seeds = ", ".join(str(record.seed) for record in records)
-        lines.append(f"- {run}, {reading.replace('_', ' ')}, seed{'s' if len(records) > 1 else ''} {seeds}")
+        lines.append(f"- {run}, {treatment.replace('_', ' ')}, seed{'s' if len(records) > 1 else ''} {seeds}")
         deviations = dict.fromkeys(text for record in records for text in record.deviations)
         lines += [f"  - {text}" for text in deviations]
     return lines or ["Nothing yet: `rontgen reproduce RUN --seeds 1-5`."]

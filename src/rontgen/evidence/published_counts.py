@@ -9,7 +9,8 @@ from functools import cached_property
 from scipy.stats import fisher_exact
 
 from rontgen.evaluation.proportions import exact_interval
-from rontgen.evidence.published import Cell, PublishedStudy
+from rontgen.core.cells import Cell
+from rontgen.core.papers import Paper
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Published:
     cells: Mapping[str, Cell]
 
     @classmethod
-    def of(cls, study: str, run: str, published: PublishedStudy, classes: list[str]) -> "Published":
+    def of(cls, study: str, run: str, published: Paper, classes: list[str]) -> "Published":
         cells = {cell.metric: cell for cell in [*published.cells, *published.runs[run]]}
         return cls(study, run, tuple(classes), cells)
 
@@ -76,7 +77,7 @@ class Published:
                 return self.supports[name]
             case ["test", "classes", name, "precision"] if self.confusion:
                 return sum(row[name] for row in self.confusion.values())
-            case ["train", "kept" | "best" | "final", "validation_accuracy"]:
+            case ["train", "first" | "kept" | "best" | "final", "validation_accuracy"]:
                 return self.validation_images
         return None
 

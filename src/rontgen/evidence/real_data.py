@@ -10,15 +10,15 @@ from scipy import stats
 from statsmodels.stats.anova import AnovaRM
 
 from rontgen.core.io import read_json
+from rontgen.core.papers import Paper, Papers
 from rontgen.core.params import Params
 from rontgen.core.sections import LEAKFREE
-from rontgen.core.vocabulary import AS_STATED
+from rontgen.core.vocabulary import PROTOCOL, RANDOM_COMPLETION
 from rontgen.evidence import leakage_gap, published_training
 from rontgen.evidence.archive_audit import FOLDER as ARCHIVES
-from rontgen.evidence.published import Papers, PublishedStudy, Reading, Unpublished
 from rontgen.evidence.published_counts import Published
 from rontgen.evidence.published_training import TrainingScores
-from rontgen.evidence.records import Record, by_run, sources_of
+from rontgen.evidence.records import Record, by_run, reading_of, sources_of
 from rontgen.evidence.verdicts import Claims
 from rontgen.reporting.rendering import ranges
 
@@ -35,11 +35,16 @@ SCORES = {
 
 @dataclass(frozen=True)
 class Training:
-    """The records of one run by one reading, a seed each."""
+    """The records of one run by one treatment, a seed each. label: the treatment in words."""
 
     run: str
-    reading: str
+    treatment: str
+    label: str
     records: list[Record]
+
+    @property
+    def reading(self) -> str:
+        return reading_of(self.treatment)
 
     @property
     def seeds(self) -> list[int]:
@@ -88,36 +93,31 @@ class Training:
         numbers = " or ".join(f"{number:,}" for number in sorted(received))
         return f"{numbers} training images, not the paper's {published:,}"
 
-    def options(self, reading: Reading | None) -> list[str]:
-        """The options of `rontgen reproduce` that made these records, once for all seeds that share their settings.
-
-        reading: of papers.yaml, None for as stated.
-        """
-        stated = reading.set if reading else ()
+    @property
+    def options(self) -> list[str]:
+        """The options of `rontgen reproduce` that made these records, once for all seeds that share their settings."""
         alike: dict[str, list[Record]] = {}
         for record in self.records:
-            alike.setdefault(record.options(stated, ""), []).append(record)
-        return [some[0].options(stated, ranges([record.seed for record in some])) for some in alike.values()]
+            alike.setdefault(record.options(""), []).append(record)
+        return [some[0].options(ranges([record.seed for record in some])) for some in alike.values()]
 
 
 @dataclass(frozen=True)
 class StudyEvidence:
     """What is known of one study from real X-rays.
 
-    rows: of verdicts.Claims.endpoints, those as stated and the readings that were run. readings, unpublished: of
-    papers.yaml. train_images: that the paper gives, None where it does not. trainings: those that are recorded, runs
-    without leaks among them. training_scores: of the published rows that they stand for. gaps: of each run that was
-    recorded on both splits, see leakage_gap.measure. leaks: of the study's own split, shortcuts: of its dataset, both
-    from ARCHIVES, empty where these were not audited. between_runs: see compare_runs, None below two runs or three
-    seeds that all of them have.
+    rows: of verdicts.Claims.endpoints, those of the protocol and the readings that were run. trainings: those that are
+    recorded, runs without leaks among them; completions: random ones, by run. training_scores: of the published rows
+    that they stand for. gaps: of each run that was recorded on both splits, see leakage_gap.measure. leaks: of the
+    study's own split, shortcuts: of its dataset, both from ARCHIVES, empty where these were not audited. between_runs:
+    see compare_runs, None below two runs or three seeds that all of them have.
     """
 
     name: str
+    paper: Paper
     rows: pd.DataFrame
-    readings: dict[str, Reading]
-    unpublished: list[Unpublished]
-    train_images: int | None
     trainings: list[Training]
+    completions: dict[str, list[Record]]
     training_scores: list[TrainingScores]
     gaps: dict[str, dict]
     leaks: dict[str, Any]
@@ -143,30 +143,28 @@ class StudyEvidence:
                 found.setdefault(machine, []).append(training)
         return found
 
-    def gap_note(self, run: str) -> str:
-        """What a leakage gap rests on: its note, and whether the runs on the two splits had different machines."""
-        made = {one.run: set(one.machines) for one in self.trainings if one.reading == AS_STATED}
-        apart = made.get(run) != made.get(run + LEAKFREE)
-        return self.gaps[run]["note"] + ("; trained on different machines" if apart else "")
+    @property
+    def train_images(self) -> int | None:
+        """That the paper gives; None where it does not."""
+        return next((int(cell.number) for cell in self.paper.cells if cell.metric == "data.train"), None)
 
     @property
     def deviations(self) -> dict[str, list[str]]:
-        """How the records depart from the paper, and which runs do so, in the order of the trainings."""
+        """How the records depart from the paper, and which runs do so: by origin, by data, by settings."""
         found: dict[str, list[str]] = {}
         for training in self.trainings:
-            for text in training.deviations:
+            fewer = training.fewer_images(self.train_images)
+            for text in [*self.paper.departures(training.run), *training.deviations, *([fewer] if fewer else [])]:
                 found.setdefault(text, []).append(training.run)
-        for training in self.trainings:
-            if fewer := training.fewer_images(self.train_images):
-                found.setdefault(fewer, []).append(training.run)
         return {text: list(dict.fromkeys(names)) for text, names in found.items()}
 
     @property
     def commands(self) -> list[str]:
         """The commands that make these records, on the same archives."""
+        some = [Training(run, RANDOM_COMPLETION, "", records) for run, records in self.completions.items()]
         found: dict[str, list[str]] = {}
-        for training in self.trainings:
-            for options in training.options(self.readings.get(training.reading)):
+        for training in [*self.trainings, *some]:
+            for options in training.options:
                 found.setdefault(options, []).append(training.run)
         return [f"rontgen reproduce {' '.join(names)} {options}" for options, names in found.items()]
 
@@ -176,46 +174,48 @@ class StudyEvidence:
         return self.rows[self.rows["seeds"] == 0]
 
     def not_run_by(self, reading: str) -> list[str]:
-        """The commands that would record a reading of the runs that are recorded as stated only, for the same seeds."""
+        """The runs of a reading that are not recorded by it."""
         recorded = {training.run for training in self.trainings if training.reading == reading}
-        found: dict[str, list[str]] = {}
-        for training in self.trainings:
-            if training.run in set(self.readings[reading].runs) - recorded and training.reading == AS_STATED:
-                for options in training.options(None):
-                    found.setdefault(options, []).append(training.run)
-        return [
-            f"rontgen reproduce {' '.join(names)} --reading {reading} {options}" for options, names in found.items()
-        ]
+        return [run for run in self.paper.readings[reading].runs if run not in recorded]
 
 
 def gather(papers: Papers, values: Params, claims: Claims, records: list[Record]) -> list[StudyEvidence]:
-    """What is known of each study of papers.yaml, in its order.
+    """What is known of each study, in the order of `papers`.
 
     Raises RontgenError where an audit in ARCHIVES is damaged.
     """
     audits, recorded = read_audits(), by_run(records)
     found = []
-    for name, published in papers.studies.items():
-        names = [run for run, row in values.reported.items() if row.study == name]
-        trainings = [Training(run, reading, seeds) for run in names for reading, seeds in recorded.get(run, {}).items()]
+    for name, paper in papers.studies.items():
+        names = [run for run, row in values.runs.items() if row.study == name]
+        by_treatment = {run: dict(recorded.get(run, {})) for run in names}
+        completions = {run: some for run in names if (some := by_treatment[run].pop(RANDOM_COMPLETION, []))}
+        trainings = [
+            Training(run, treatment, paper.label(run, treatment), seeds)
+            for run in names
+            for treatment, seeds in by_treatment[run].items()
+        ]
         rows = claims.endpoints[claims.endpoints["study"] == name]
         dataset = values.studies[name].dataset
         classes = values.datasets[dataset].classes
-        published_rows = [Published.of(name, run, published, classes) for run in published.runs]
+        published_rows = [Published.of(name, run, paper, classes) for run in paper.runs]
         found.append(
             StudyEvidence(
                 name=name,
-                rows=rows[(rows["reading"] == AS_STATED) | (rows["seeds"] > 0)],
-                readings=published.readings,
-                unpublished=published.unpublished,
-                train_images=_train_images(published),
+                paper=paper,
+                rows=rows[(rows["reading"] == PROTOCOL) | (rows["seeds"] > 0)],
                 trainings=trainings,
+                completions=completions,
                 training_scores=[
                     scores
                     for row in published_rows
-                    for scores in published_training.compare(row, recorded.get(published.trained(row.run), {}))
+                    for scores in published_training.compare(row, by_treatment[paper.trained(row.run)])
                 ],
-                gaps={run: leakage_gap.measure(pairs) for run in names if (pairs := leakage_gap.pair(records, run))},
+                gaps={
+                    run: leakage_gap.measure_records(pairs)
+                    for run in names
+                    if (pairs := leakage_gap.pair(records, run))
+                },
                 leaks=audits["leakage"].get("splits", {}).get(name, {}),
                 dataset=dataset,
                 shortcuts=audits["shortcuts"].get(dataset, {}),
@@ -223,10 +223,6 @@ def gather(papers: Papers, values: Params, claims: Claims, records: list[Record]
             )
         )
     return found
-
-
-def _train_images(published: PublishedStudy) -> int | None:
-    return next((int(cell.number) for cell in published.cells if cell.metric == "data.train"), None)
 
 
 def read_audits() -> dict[str, dict]:
@@ -241,13 +237,13 @@ def read_audits() -> dict[str, dict]:
 
 
 def compare_runs(trainings: list[Training]) -> dict[str, Any] | None:
-    """Whether a study's runs, as stated, differ in test accuracy by more than seeds do.
+    """Whether a study's runs, by the protocol, differ in test accuracy by more than seeds do.
 
     A repeated-measures analysis of variance, in which the runs of one seed share their split, with the correction of
     Greenhouse and Geisser (1959), for some runs vary more from seed to seed than others. Returns means (of accuracy, by
     run), seeds (how many all runs have), f and p; None below two runs or three seeds.
     """
-    some = [one for one in trainings if one.reading == AS_STATED and not one.run.endswith(LEAKFREE)]
+    some = [one for one in trainings if one.reading == PROTOCOL and not one.run.endswith(LEAKFREE)]
     if len(some) < 2:
         return None
     shared = sorted(set.intersection(*(set(training.seeds) for training in some)))

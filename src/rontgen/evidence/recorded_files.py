@@ -6,39 +6,38 @@ from pathlib import Path
 
 from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
+from rontgen.core.papers import leaves
 from rontgen.core.parts import Run
-from rontgen.core.vocabulary import AS_STATED
 from rontgen.evidence import clone, records
-from rontgen.evidence.published import load_papers
 from rontgen.evidence.records import FOLDER, Record
 
 CHECKOUTS = Path(".dvc/tmp/records")
 
 
 def find(name: str) -> Record:
-    """The record of that name, <run>/<reading>/seed-<n>. Raises RontgenError where there is none."""
+    """The record of that name, <run>/<treatment>/seed-<n>. Raises RontgenError where there is none."""
     path = FOLDER / name.rstrip("/").removeprefix(f"{FOLDER}/")
     if path not in FOLDER.glob("*/*/seed-*"):
         raise RontgenError(
-            f"--record: expected one such as pirngadi_simple_rnn/as_stated/seed-1, received {name!r}: "
+            f"--record: expected one such as pirngadi_simple_rnn/protocol/seed-1, received {name!r}: "
             "`rontgen record` lists them"
         )
     return records.read(path)
 
 
 def run_of(record: Record) -> Run:
-    """The run as it was recorded. Raises RontgenError where params.yaml describes another one today."""
-    values = params.validate(params.changed(params.read(), record.provenance["set"]))
-    run, settings = runs.load_run(record.run, values), record.provenance["settings"]
-    for key, expected, value in (
-        ("dataset", settings["dataset"], run.image_set.study.dataset_name),
-        ("size", settings["size"], run.image_set.size),
-        ("classes", record.classes, run.classes),
-    ):
-        if expected != value:
+    """The run as it was recorded. Raises RontgenError where the project describes another one today."""
+    changes = record.provenance["set"] | record.provenance["extra"]
+    run = runs.load_run(record.run, params.validate(params.changed(params.read(), changes)))
+    recorded, today = (
+        dict(leaves(settings | {"classes": classes}))
+        for settings, classes in ((record.provenance["settings"], record.classes), (run.settings, run.classes))
+    )
+    for key in recorded | today:
+        if recorded.get(key) != today.get(key):
             raise RontgenError(
-                f"{record.name}: expected {key} {expected}, params.yaml has {value}: check out a commit that has it, "
-                f"such as {record.provenance['commit'][:12]}"
+                f"{record.name}: recorded with {key} {recorded.get(key)}, today it is {today.get(key)}: check out a commit "
+                f"that has it, such as {record.provenance['commit'][:12]}"
             )
     return run
 
@@ -49,7 +48,7 @@ def checkout(record: Record, run: Run) -> Path:
     Raises RontgenError where the cache lacks one of them, or holds another model.
     """
     cache = Path(clone.dvc("cache", "dir", cwd=Path.cwd()), "files/md5")
-    outs = {path: md5 for stage in record.provenance["stages"].values() for path, md5 in stage["outs"].items()}
+    outs = record.provenance["outs"]
     folder = CHECKOUTS.absolute() / record.name
     for path in (run.model_file, run.image_set.study.manifest, run.image_set.preprocessed):
         md5 = outs[str(path)]
@@ -73,12 +72,10 @@ def checkout(record: Record, run: Run) -> Path:
 def _in(cache: Path, md5: str, path: Path, record: Record) -> Path:
     cached = cache / md5[:2] / md5[2:]
     if not cached.exists():
-        study = load_papers(Path("papers.yaml")).studies[params.load().reported[record.run].study]
-        stated = () if record.reading == AS_STATED else study.readings[record.reading].set
         raise RontgenError(
             f"{record.name}: expected its {path} in DVC's cache, received none: copy it from the machine that trained "
             f"it to {cached}, or train anew with `rontgen reproduce {record.run} "
-            f"{record.options(stated, str(record.seed))}`"
+            f"{record.options(str(record.seed))} --again`"
         )
     return cached
 

@@ -66,6 +66,13 @@ class Record:
         return " ".join([*words, *(f"-S {key}={value}" for key, value in self.provenance["extra"].items())])
 
     @property
+    def drawn(self) -> dict[str, str]:
+        """What a random completion drew: settings, without the names of study, run and model before them."""
+        fixed = {"profile"} | {key for key in self.provenance["set"] if key.endswith(".seed")}
+        given = {key: value for key, value in self.provenance["set"].items() if key not in fixed}
+        return {key.split(".", 2)[2]: value for key, value in given.items()}
+
+    @property
     def classes(self) -> list[str]:
         return self.predictions.columns[len(COLUMNS) :].tolist()
 

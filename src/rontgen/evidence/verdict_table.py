@@ -4,7 +4,7 @@ import textwrap
 
 import pandas as pd
 
-from rontgen.core.vocabulary import AS_STATED, NOT_RUN, VERDICTS
+from rontgen.core.vocabulary import NOT_RUN, PROTOCOL, VERDICTS
 from rontgen.evidence.descriptions import FINDINGS
 from rontgen.evidence.ledger import counts, others
 from rontgen.evidence.verdicts import Claims
@@ -20,13 +20,13 @@ def show(claims: Claims) -> str:
     if run:
         table = [("published row, and its readings", "paper", "seeds", "mean", "95% interval", "verdict")]
         for row in rows[rows.run.isin(run)].itertuples():
-            if row.seeds or row.reading == AS_STATED:
-                name = row.run if row.reading == AS_STATED else f"  {row.reading}"
+            if row.seeds or row.reading == PROTOCOL:
+                name = f"{row.run}, {row.label}" if row.reading == PROTOCOL else f"  {row.label}"
                 mean = f"{row.mean:.4f}" if row.seeds else ""
                 interval = f"{row.low:.4f}-{row.high:.4f}" if row.seeds > 1 else ""
                 table.append((name, row.paper, str(row.seeds or ""), mean, interval, row.verdict))
         lines += [*_aligned(table, 5), ""]
-    rest = rows[(rows.reading == AS_STATED) & ~rows.run.isin(run)]
+    rest = rows[(rows.reading == PROTOCOL) & ~rows.run.isin(run)]
     if len(rest):
         lines.append("Without a record; `rontgen reproduce RUN --seeds 1-5` makes them, from the real archives:")
         for verdict, some in rest.groupby("verdict", sort=False):
@@ -35,8 +35,8 @@ def show(claims: Claims) -> str:
                 f"{said} ({len(some)}): {', '.join(some.run)}", WIDTH, initial_indent="  ", subsequent_indent="    "
             )
         lines.append("")
-    as_stated, described = rows[rows.reading == AS_STATED], others(claims.cells)
-    lines += _wrapped(f"{len(as_stated)} published rows, as stated: {_in_words(as_stated.verdict, VERDICTS)}")
+    by_protocol, described = claims.by_protocol, others(claims.cells)
+    lines += _wrapped(f"{len(by_protocol)} published rows, by the protocol: {_in_words(by_protocol.verdict, VERDICTS)}")
     lines += _wrapped(f"{len(described)} other published numbers: {_in_words(described.finding, FINDINGS)}")
     return "\n".join([*lines, *_demo(claims.demo)])
 

@@ -11,36 +11,37 @@ from dataclasses import dataclass
 import pandas as pd
 
 from rontgen.core import parts, runs
+from rontgen.core.cells import Cell
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, require
+from rontgen.core.papers import Paper, Papers
 from rontgen.core.params import Params
 from rontgen.core.sections import LEAKFREE
-from rontgen.core.vocabulary import AS_STATED, CONTRADICTORY, UNAVAILABLE
+from rontgen.core.vocabulary import CONTRADICTORY, PROTOCOL, RANDOM_COMPLETION, UNAVAILABLE
 from rontgen.evaluation.metrics import read_predictions
 from rontgen.evaluation.proportions import exact_interval
 from rontgen.evidence import archive_counts, consistency, descriptions, endpoints
 from rontgen.evidence.consistency import Violation
 from rontgen.evidence.descriptions import Description
-from rontgen.evidence.published import Cell, Papers, PublishedStudy
 from rontgen.evidence.published_counts import Published, headline, own_interval
-from rontgen.evidence.records import Record
+from rontgen.evidence.records import Record, reading_of
 
 
 @dataclass(frozen=True)
 class Claims:
     """What became of every published number.
 
-    endpoints: a row for each published row and reading, in the order of papers.yaml: study, run, trained (the run that
-    is trained for it), reading, paper (its digits), paper_low, paper_high (the paper's own 95% interval), seeds, mean,
+    endpoints: a row for each published row and treatment, one at least for each reading: study, run, trained (the run
+    that is trained for it), reading, treatment, label (the treatment in words), paper (its digits), paper_low, paper_high (the paper's own 95% interval), seeds, mean,
     spread, low, high (ours, and our 95% prediction interval), verdict, reason.
 
     cells: a row for each published number: study, run (or the study itself), metric, place, note, paper, paper_low,
-    paper_high, ours (the mean over the seeds as stated; of counts of the data, the public archive's), low, high,
-    difference (ours less the paper's), finding and reason. The finding of a test accuracy is the verdict as stated.
+    paper_high, ours (the mean over the seeds by the protocol; of counts of the data, the public archive's), low, high,
+    difference (ours less the paper's), finding and reason. The finding of a test accuracy is the verdict by the protocol.
     Numbers are float64 in the metric's own unit, durations in seconds, NaN if missing.
 
     violations: the relations that do not hold. headlines: by study, see published_counts.headline; none for one run.
-    records: by run and reading, those that were judged. demo: in the demo profile a row for each run: run, images,
+    records: by run and treatment, those that were judged, and random completions. demo: in the demo profile a row for each run: run, images,
     accuracy, majority_accuracy, learns.
     """
 
@@ -51,48 +52,54 @@ class Claims:
     records: dict[tuple[str, str], list[Record]]
     demo: pd.DataFrame
 
+    @property
+    def by_protocol(self) -> pd.DataFrame:
+        """Of endpoints, one row for each published row: by the protocol, with the most seeds."""
+        return self.endpoints[self.endpoints.reading == PROTOCOL].drop_duplicates("run")
+
 
 def compare(papers: Papers, values: Params, records: list[Record], own_runs: list[Record]) -> Claims:
-    """Judge every row of papers.yaml, and describe its other numbers, by the records and by params.yaml.
+    """Judge every published row, and describe the papers' other numbers, by the records.
 
     own_runs: those of `workspace`. In the profile `paper` each is one more seed, where that seed has no record; in
     the demo it is no evidence. Raises RontgenError for a number that a record lacks, a record of a run or reading that
-    papers.yaml lacks, and a study, run or setting that params.yaml lacks.
+    no paper.yaml has, and a study or run that no protocol.yaml has.
     """
     is_demo = values.profile == "demo"
-    found = _by_run_and_reading(papers, records if is_demo else _with_own(records, own_runs))
+    found = _by_run_and_treatment(papers, records if is_demo else _with_own(records, own_runs))
     rows, cells, violations, headlines = [], [], [], {}
     for name, study in papers.studies.items():
-        settings = _settings(name, study, values)
+        _check(name, study, values)
         dataset = values.datasets[values.studies[name].dataset]
         published = [Published.of(name, run, study, dataset.classes) for run in study.runs]
         broken = [violation for run in published for violation in consistency.violations(run)]
         # What concerns the whole study is found again in each of its runs
-        broken = list(dict.fromkeys([*broken, *archive_counts.violations(papers, name, dataset, values.studies[name])]))
+        broken += archive_counts.violations(papers, name, dataset, values.studies[name])
+        broken = [*dict.fromkeys(broken), *consistency.orderings(name, study)]
         settled = _settled(broken)
         archive = archive_counts.of_archives(dataset, papers.archives)
         for cell in study.cells:
-            if cell.metric.startswith("data."):
-                description = descriptions.of_the_archive(cell, archive, values.studies[name].split)
-            else:
-                description = descriptions.of_settings(cell, list(settings.values()))
+            description = descriptions.of_the_archive(cell, archive, values.studies[name].split)
             cells.append(_row(name, name, cell, None, description, settled))
         for run in published:
             trained = study.trained(run.run)
             judged = [
                 endpoints.endpoint(
-                    run, trained, reading, found.get((trained, reading), []), settled.get((run.run, endpoints.METRIC))
+                    run,
+                    trained,
+                    treatment,
+                    study.label(trained, treatment),
+                    found.get((trained, treatment), []),
+                    settled.get((run.run, endpoints.METRIC)),
                 )
-                for reading in study.readings_of(run.run)
+                for treatment in _treatments(study, run.run, found)
             ]
             rows += judged
             for cell in study.runs[run.run]:
                 if cell.metric == endpoints.METRIC:
                     description = _of_endpoint(judged[0])
-                elif cell.metric.startswith("setting."):
-                    description = descriptions.of_settings(cell, [settings[run.run]])
                 else:
-                    description = descriptions.of_records(cell, run, found.get((trained, AS_STATED), []))
+                    description = descriptions.of_records(cell, run, found.get((trained, judged[0]["treatment"]), []))
                 cells.append(_row(name, run.run, cell, own_interval(run, cell.metric), description, settled))
         violations += broken
         if tested := headline(published):
@@ -102,27 +109,38 @@ def compare(papers: Papers, values: Params, records: list[Record], own_runs: lis
 
 
 def workspace(values: Params) -> list[Record]:
-    """The reported runs as they are in the workspace, one record each, of the reading as stated and without a history.
+    """The reported runs as they are in the workspace, one record each, by the protocol and without a history.
 
     Raises RontgenError for a missing or damaged file, naming the command that makes it.
     """
     found = []
-    for name in values.reported:
+    for name in values.runs:
         if name.endswith(LEAKFREE):  # no paper has one
             continue
         run, command = runs.load_run(name, values), parts.stage_command("evaluate", name)
         metrics = {"test": read_json(run.metrics, command), "train": read_json(run.train_metrics, command)}
         predictions = read_predictions(require(run.predictions, command), str(run.predictions), command)
-        found.append(Record(name, AS_STATED, run.train.seed, metrics, predictions, pd.DataFrame(), {"deviations": []}))
+        found.append(Record(name, PROTOCOL, run.train.seed, metrics, predictions, pd.DataFrame(), {"deviations": []}))
     return found
 
 
 def _with_own(records: list[Record], own_runs: list[Record]) -> list[Record]:
-    recorded = {(record.run, record.reading, record.seed) for record in records}
-    return [*records, *(own for own in own_runs if (own.run, own.reading, own.seed) not in recorded)]
+    recorded = {(record.run, record.treatment, record.seed) for record in records}
+    return [*records, *(own for own in own_runs if (own.run, own.treatment, own.seed) not in recorded)]
 
 
-def _by_run_and_reading(papers: Papers, records: list[Record]) -> dict[tuple[str, str], list[Record]]:
+def _treatments(study: Paper, run: str, found: dict[tuple[str, str], list[Record]]) -> list[str]:
+    """Of each reading of a run those that are recorded, the one with the most seeds first; else the reading alone. Random
+    completions are no treatment: each has its own settings."""
+    trained, known = study.trained(run), list[str]()
+    for reading in study.readings_of(run):
+        some = [key[1] for key in found if key[0] == trained and reading_of(key[1]) == reading]
+        if reading != RANDOM_COMPLETION:
+            known += sorted(some, key=lambda name: (-len(found[trained, name]), name)) or [reading]
+    return known
+
+
+def _by_run_and_treatment(papers: Papers, records: list[Record]) -> dict[tuple[str, str], list[Record]]:
     known = {
         (study.trained(run), reading)
         for study in papers.studies.values()
@@ -131,11 +149,11 @@ def _by_run_and_reading(papers: Papers, records: list[Record]) -> dict[tuple[str
     }
     found: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        key = record.run, record.reading
+        key = record.run, record.treatment
         if (record.run.removesuffix(LEAKFREE), record.reading) not in known:
             raise RontgenError(
-                f"results/{record.run}/{record.reading}: expected a run and reading of papers.yaml, received neither: "
-                f"enter it there, or run `git rm -r results/{record.run}/{record.reading}`"
+                f"results/{record.run}/{record.treatment}: expected a run and reading of a paper.yaml, received neither: "
+                f"enter it there, or run `git rm -r results/{record.run}/{record.treatment}`"
             )
         if not record.run.endswith(LEAKFREE):  # no paper has one: for rontgen.evidence.leakage_gap
             found.setdefault(key, []).append(record)
@@ -191,21 +209,10 @@ def _demo(own_runs: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run", "images", "accuracy", "majority_accuracy", "learns"])
 
 
-def _settings(name: str, study: PublishedStudy, values: Params) -> dict[str, dict]:
-    """Model, augment, train and image set of each published row of a study, as params.yaml has them, unscaled."""
+def _check(name: str, study: Paper, values: Params) -> None:
+    """Raise RontgenError where a paper.yaml names a study or run that no protocol.yaml has."""
     if name not in values.studies:
-        raise RontgenError(f"papers.yaml: expected studies of {', '.join(values.studies)}, received {name!r}")
-    shared, found = values.studies[name], {}
-    reported = {run: row for run, row in values.reported.items() if row.study == name and not run.endswith(LEAKFREE)}
-    for run in study.runs:
-        trained = study.trained(run)
-        if trained not in reported:
-            raise RontgenError(f"papers.yaml: {name}: expected runs of {', '.join(reported)}, received {trained!r}")
-        row = reported[trained]
-        found[run] = {
-            "augment": shared.augment.model_dump() if shared.augment else {},
-            "model": values.models[row.model].model_dump(),
-            "train": shared.train.model_dump() | row.train.model_dump(exclude_none=True),
-            "image_set": values.image_sets[row.image_set].model_dump(),
-        }
-    return found
+        raise RontgenError(f"studies/{name}: expected a protocol.yaml with studies.{name}: see docs/add-a-study.md")
+    known = [run for run, row in values.runs.items() if row.study == name]
+    for run in {study.trained(run) for run in study.runs} - set(known):
+        raise RontgenError(f"studies/{name}/paper.yaml: expected runs of {', '.join(known)}, received {run!r}")

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rontgen.core.vocabulary import AS_STATED, CONTRADICTORY, NOT_RUN
+from rontgen.core.vocabulary import CONTRADICTORY, PROTOCOL, NOT_RUN
 from rontgen.reporting import plots
 from rontgen.reporting.plots import BLACK, BLUE, VERMILLION
 
@@ -19,9 +19,9 @@ GAP = 0.3  # lines between two published rows
 
 def draw(endpoints: pd.DataFrame, path: Path) -> None:
     """A PNG, 900 pixels wide: for each published row the paper's accuracy with its exact 95% interval, and below it,
-    for each reading that was run, the mean over our seeds with the 95% prediction interval.
+    for each treatment that was run, the mean over our seeds with the 95% prediction interval.
 
-    endpoints: of verdicts.Claims. As stated is filled, another reading hollow. A published accuracy that other numbers
+    endpoints: of verdicts.Claims. The protocol is filled, another reading hollow. A published accuracy that other numbers
     of the paper contradict has another colour and a cross. A row without records is marked as not run.
     """
     lines = []  # the published row or reading of each line, and where it lies
@@ -37,7 +37,7 @@ def draw(endpoints: pd.DataFrame, path: Path) -> None:
     edge = axes.get_yaxis_transform()
     for place, row, is_ours in lines:
         if is_ours:
-            fill = OUR_COLOR if row.reading == AS_STATED else "white"
+            fill = OUR_COLOR if row.reading == PROTOCOL else "white"
             axes.hlines(place, row.low, row.high, color=OUR_COLOR, linewidth=1.3)
             axes.plot(row["mean"], place, "D", markersize=4.5, markerfacecolor=fill, markeredgecolor=OUR_COLOR)
             said = f"{'narrowly ' if row.narrow else ''}{row.verdict}, {row.seeds} seed{'s' if row.seeds > 1 else ''}"
@@ -51,7 +51,7 @@ def draw(endpoints: pd.DataFrame, path: Path) -> None:
                 axes.plot(accuracy, place, "x", markersize=4.5, color=color)
             said, color = _beside_the_paper(row, endpoints), MUTED
         axes.text(1.02, place, said, transform=edge, fontsize=7.5, color=color, va="center", clip_on=False)
-    labels = [row.reading.replace("_", " ") if is_ours else row.run for _, row, is_ours in lines]
+    labels = [row.label.partition(",")[0] if is_ours else row.run for _, row, is_ours in lines]
     axes.set_yticks([place for place, *_ in lines], labels, fontsize=7.5)
     for tick, (_, _, is_ours) in zip(axes.get_yticklabels(), lines, strict=True):
         tick.set_color(OUR_COLOR if is_ours else PAPER_COLOR)
@@ -77,7 +77,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
     hollow: dict[str, Any] = {"markerfacecolor": "white", "linewidth": 1.3}
     axes.plot([], [], "o-", color=PAPER_COLOR, label="paper", markersize=6, **hollow)
     axes.plot([], [], "o-", color=CONTRADICTORY_COLOR, label="paper, contradicts itself (×)", markersize=6, **hollow)
-    axes.plot([], [], "D-", color=OUR_COLOR, label="ours, as stated", markersize=4.5, linewidth=1.3)
+    axes.plot([], [], "D-", color=OUR_COLOR, label="ours, by the protocol", markersize=4.5, linewidth=1.3)
     axes.plot([], [], "D-", color=OUR_COLOR, label="ours, another reading", markersize=4.5, **hollow)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7.5)
     figure.suptitle("Published accuracy, and what real runs gave: 95% intervals", fontsize=9.5)
