@@ -100,7 +100,7 @@ def head() -> Measured:
     from rontgen.training import determinism
 
     determinism.prepare(1, threads())
-    run = settings().reported["covid_hybrid_resnet50_lstm"]
+    run = settings().runs["covid_hybrid_resnet50_lstm"]
     train = settings().studies[run.study].train
     images, labels = chests(HEAD_TRAIN + HEAD_VALIDATION, HEAD_SIZE)
     train_set = whole(images[:HEAD_TRAIN], labels[:HEAD_TRAIN])

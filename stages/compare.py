@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from rontgen.core import errors, params
+from rontgen.core.papers import load_papers
 from rontgen.evidence import records, verdict_table, verdicts
 from rontgen.evidence.ledger import write
-from rontgen.core.papers import load_papers
 from rontgen.reporting import record_plot, verdict_plot
 
 

@@ -1,10 +1,10 @@
 import pytest
+from rontgen.evidence.published import Cell, Papers, PublishedStudy, load_papers
 
 from conftest import ROOT
 from rontgen.core import params
 from rontgen.core.vocabulary import CONTRADICTORY, UNAVAILABLE
 from rontgen.evidence import archive_counts
-from rontgen.evidence.published import Cell, Papers, PublishedStudy, load_papers
 
 VALUES = params.load(ROOT / "params.yaml")
 PAPERS = load_papers(ROOT / "papers.yaml")

@@ -1,10 +1,10 @@
 """What follows from records, in words, on made-up ones."""
 
 import numpy as np
+from rontgen.evidence.published import Cell, Unpublished
 
 from made_up_studies import study, training
 from rontgen.evidence.conclusions import conclusions
-from rontgen.evidence.published import Cell, Unpublished
 from rontgen.evidence.published_training import TrainingScores
 from rontgen.evidence.real_data import compare_runs
 

@@ -6,12 +6,12 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rontgen.evidence.published import Cell, load_papers
 
 from conftest import ROOT
 from rontgen.core import params
 from rontgen.evidence import consistency
 from rontgen.evidence.consistency import SCORES
-from rontgen.evidence.published import Cell, load_papers
 from rontgen.evidence.published_counts import Published
 
 CLASSES = ("NORMAL", "PNEUMONIA", "PNEUMOTHORAX", "TUBERCULOSIS")

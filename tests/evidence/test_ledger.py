@@ -4,13 +4,13 @@ import struct
 from dataclasses import replace
 
 import pytest
+from rontgen.evidence.published import Papers, load_papers
 
 from conftest import ROOT
 from finished_project import recorded
 from rontgen.core import params
 from rontgen.evidence import verdict_table
 from rontgen.evidence.ledger import write
-from rontgen.evidence.published import Papers, load_papers
 from rontgen.evidence.verdicts import compare
 from rontgen.reporting import verdict_plot
 

@@ -1,4 +1,5 @@
 import pytest
+from rontgen.evidence.published import load_papers
 from ruamel.yaml import YAML
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
@@ -7,7 +8,6 @@ from conftest import ROOT
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.core.sections import LEAKFREE
-from rontgen.evidence.published import load_papers
 from rontgen.evidence.published_counts import Published, headline, own_interval
 
 PAPERS = load_papers(ROOT / "papers.yaml")

@@ -1,10 +1,10 @@
 """What papers publish of training, beside made-up records."""
 
 import pytest
+from rontgen.evidence.published import Cell
 
 from made_up_studies import training
 from rontgen.evidence import published_training
-from rontgen.evidence.published import Cell
 from rontgen.evidence.published_counts import Published
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from rontgen.evidence.published import Reading
 from scipy import stats
 
 from made_up_studies import study, training
 from rontgen.evidence import real_data
-from rontgen.evidence.published import Reading
 
 
 def test_scores_are_those_of_each_seed():

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rontgen.evidence.published import Cell, Papers, PublishedStudy, Reading, load_papers
 from scipy import stats
 
 from conftest import ROOT
@@ -14,7 +15,6 @@ from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.evidence import records, replication, verdicts
 from rontgen.evidence.ledger import write
-from rontgen.evidence.published import Cell, Papers, PublishedStudy, Reading, load_papers
 from rontgen.evidence.published_counts import exact_interval
 
 PAPERS = load_papers(ROOT / "papers.yaml")

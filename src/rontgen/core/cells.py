@@ -118,5 +118,3 @@ class Cell(Entry):
             case _:
                 high = number + rounding
         return min(high, Fraction(1)) if RATE.fullmatch(self.metric) else high
-
-

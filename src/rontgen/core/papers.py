@@ -109,13 +109,14 @@ class Claim(Entry):
 
 
 class Ordering(Entry):
-    """A sentence of a paper that puts the numbers of its runs in order, from the first to the last."""
+    """A sentence of a paper that puts the numbers of its runs in order. pairs: of runs, the first above the second if
+    `falling`, below it if `rising`."""
 
     says: Text
     place: Text
     metric: Text
     order: Literal["falling", "rising"]
-    runs: Annotated[list[str], Field(min_length=2)]
+    pairs: Annotated[list[tuple[str, str]], Field(min_length=1)]
 
 
 class Excluded(Entry):
@@ -179,7 +180,7 @@ class Paper(Entry):
         if unknown := [run for run in self.origins_of if run not in self.runs]:
             raise ValueError(f"origins_of: expected runs of {', '.join(self.runs)}, received {unknown[0]!r}")
         for ordering in self.orderings:
-            for run in ordering.runs:
+            for run in (run for pair in ordering.pairs for run in pair):
                 if ordering.metric not in {cell.metric for cell in self.runs.get(run, ())}:
                     raise ValueError(f"orderings: expected runs with a cell {ordering.metric}, received {run!r}")
         return self

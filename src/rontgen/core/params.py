@@ -113,7 +113,9 @@ class Params(Section):
             image_set = self.image_sets[run.image_set]
             known(f"runs.{key}.study", run.study, [image_set.study])
             if key.endswith(LEAKFREE) != image_set.split.endswith(LEAKFREE):
-                raise ValueError(f"runs.{key}: expected {LEAKFREE} at the end of both its name and its split, or neither")
+                raise ValueError(
+                    f"runs.{key}: expected {LEAKFREE} at the end of both its name and its split, or neither"
+                )
             known(f"runs.{key}.model", run.model, self.models)
             model = self.models[run.model]
             known(f"runs.{key}.family", run.family, [model.family])

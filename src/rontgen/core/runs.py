@@ -140,7 +140,9 @@ def _image_set(values: Params, name: str) -> ImageSet:
     else:
         image_set = _entry(values.image_sets, name, "image-set")
         split, size, balance = image_set.split, image_set.size, values.studies[image_set.study].balance
-        if values.splits[split].list == "near_duplicates" and balance != "none":  # a parent in the test subset is a leak
+        if (
+            values.splits[split].list == "near_duplicates" and balance != "none"
+        ):  # a parent in the test subset is a leak
             balance = "smote"
     profile = values.profiles[values.profile].preprocess
     return ImageSet(

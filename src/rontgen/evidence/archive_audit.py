@@ -41,8 +41,8 @@ def record(extra: dict[str, str], measure: Callable[[list[str]], dict], probed: 
                 for name in values.datasets
             }
             described: dict[str, dict] = {}
-            for name in values.studies:
-                described |= provenance.describe_archives(runs.load_study(name))
+            for name in image_sets:
+                described |= provenance.describe_archives(runs.load_image_set(name).study)
             found = {
                 "leakage": read_json(Path("metrics/leakage.json"), "dvc repro leakage"),
                 "shortcuts": measured | probed,

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from itertools import combinations
 
+from rontgen.core.papers import Paper, Papers
 from rontgen.core.sections import Dataset, StudySettings
 from rontgen.core.vocabulary import UNAVAILABLE
 from rontgen.evidence.consistency import Violation, contradiction, listed, plus, printed
-from rontgen.core.papers import Paper, Papers
 from rontgen.evidence.published_counts import Published
 
 # Images of a class, or of all classes together (None), by part of the archive; "all" for an archive without parts

@@ -53,7 +53,10 @@ def _of_training(study: StudyEvidence) -> Iterator[str]:
     for run in dict.fromkeys(scores.run for scores in study.training_scores):
         apart = [one for one in study.training_scores if one.run == run and "train_accuracy" in one.differs]
         if apart:
-            ours = ", ".join(f"{one.ours['train_accuracy'].mean():.3f} ({_listed([study.paper.label(study.paper.trained(run), one.treatment)])})" for one in apart)
+            ours = ", ".join(
+                f"{one.ours['train_accuracy'].mean():.3f} ({_listed([study.paper.label(study.paper.trained(run), one.treatment)])})"
+                for one in apart
+            )
             yield (
                 f"The training accuracy of `{run}` differs from the paper's "
                 f"({apart[0].paper['train_accuracy'].text}): {ours}."
@@ -89,7 +92,7 @@ def _of_leaks(study: StudyEvidence) -> Iterator[str]:
     least = "at least " if study.leaks["test_unknown_patient"] else ""
     worth = "" if study.gaps else " What that is worth is open: no run is recorded on a split without leaks."
     yield (
-        "Split as stated, with the seed of `params.yaml`, the share of test images with a copy, a near copy or another "
+        "Split by the protocol, with its seed, the share of test images with a copy, a near copy or another "
         f"image of the same patient in training or validation is {least}{study.leaks['share']:.1%} "
         f"({study.leaks['test_any']} of {study.leaks['test_images']}).{worth}"
     )

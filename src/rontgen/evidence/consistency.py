@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from rontgen.core.vocabulary import CONTRADICTORY
 from rontgen.core.cells import COUNT, Cell
 from rontgen.core.papers import Paper
+from rontgen.core.vocabulary import CONTRADICTORY
 from rontgen.evidence.published_counts import Published
 
 SCORES = ("precision", "recall", "f1")
@@ -213,9 +213,9 @@ def orderings(study: str, paper: Paper) -> list[Violation]:
     """The sentences about the order of a paper's numbers that the numbers do not bear out, whatever their rounding."""
     found = []
     for ordering in paper.orderings:
-        cells = [next(cell for cell in paper.runs[run] if cell.metric == ordering.metric) for run in ordering.runs]
-        named = list(zip(ordering.runs, cells, strict=True))
-        for (one, first), (other, second) in zip(named, named[1:], strict=False):
+        cells = {run: cell for run in paper.runs for cell in paper.runs[run] if cell.metric == ordering.metric}
+        for one, other in ordering.pairs:
+            first, second = cells[one], cells[other]
             low, high = (first.low, second.high) if ordering.order == "rising" else (second.low, first.high)
             if high <= low:
                 what = _name(ordering.metric)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from rontgen.core.cells import RATE, Cell
 from rontgen.core.errors import RontgenError
 from rontgen.core.sections import Split
 from rontgen.core.vocabulary import CONTRADICTORY, NOT_RUN, UNAVAILABLE
 from rontgen.evidence import archive_counts
-from rontgen.core.cells import RATE, Cell
 from rontgen.evidence.published_counts import Published
 from rontgen.evidence.records import Record
 

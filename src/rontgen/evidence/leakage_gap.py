@@ -30,7 +30,9 @@ def pair(records: Sequence[Record], run: str) -> list[tuple[Record, Record]]:
             found += [
                 (one, other)
                 for one in records
-                if one.run == run and one.seed == other.seed and treated <= set(one.treatment.split("+"))
+                if one.run == run
+                and one.seed == other.seed
+                and treated <= set(one.treatment.split("+"))
                 and one.reading == other.reading
             ]
     return found

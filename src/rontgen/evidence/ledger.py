@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from rontgen.core.cells import COUNT
 from rontgen.core.io import replacing, write_json
 from rontgen.core.vocabulary import CONTRADICTORY, PROTOCOL, UNAVAILABLE, VERDICTS
 from rontgen.evidence.descriptions import FINDINGS
 from rontgen.evidence.endpoints import METRIC
-from rontgen.core.cells import COUNT
 from rontgen.evidence.verdicts import Claims
 
 COLUMNS = ["run", "metric", "place", "paper", "paper_low", "paper_high"]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rontgen.core import params, runs
+from rontgen.core import runs
 from rontgen.core.papers import Origin, Paper
 from rontgen.core.params import Params
 from rontgen.evidence import readings

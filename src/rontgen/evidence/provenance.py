@@ -16,11 +16,11 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from rontgen.core.io import read_json
+from rontgen.core.papers import Papers
 from rontgen.core.parts import Run, Study, stage_command
 from rontgen.data import by_hand, layouts
 from rontgen.data.archives import archive_name
 from rontgen.data.unpacked import open_archive
-from rontgen.core.papers import Papers
 
 LOCK = Path("dvc.lock")
 PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn", "imbalanced-learn", "pillow", "dvc")
@@ -157,7 +157,9 @@ def archive_deviations(archives: dict[str, dict]) -> list[str]:
 def _of_weights(run: Run, weights: dict) -> list[str]:
     if weights["source"] != "other file":
         return []
-    return [f"ImageNet weights of {run.start.name} are not Keras's own file but one put by hand, SHA-256 {weights['sha256']}"]
+    return [
+        f"ImageNet weights of {run.start.name} are not Keras's own file but one put by hand, SHA-256 {weights['sha256']}"
+    ]
 
 
 def _of_test_images(run: Run, papers: Papers) -> list[str]:

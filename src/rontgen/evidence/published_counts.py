@@ -8,9 +8,9 @@ from functools import cached_property
 
 from scipy.stats import fisher_exact
 
-from rontgen.evaluation.proportions import exact_interval
 from rontgen.core.cells import Cell
 from rontgen.core.papers import Paper
+from rontgen.evaluation.proportions import exact_interval
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rontgen.evidence import descriptions
 from rontgen.core.cells import Cell
+from rontgen.evidence import descriptions
 from rontgen.evidence.published_counts import Published
 from rontgen.evidence.records import Record
 

@@ -166,7 +166,9 @@ def check(record: Record, folder: Path = FOLDER) -> list[str]:
         epochs = record.metrics["train"]["epochs"]
         wrong.append(f"{record.name}: history.csv has {len(record.history)} epochs, the record says {epochs}")
     trained = record.metrics["train"]
-    measured = {key: value for key, value in history.summary(record.history, trained["kept_epoch"]).items() if key in trained}
+    measured = {
+        key: value for key, value in history.summary(record.history, trained["kept_epoch"]).items() if key in trained
+    }
     if _flat(measured) != {key: value for key, value in _flat(trained).items() if not key.endswith("_images")}:
         wrong.append(f"{record.name}: history.csv gives other training metrics than metrics.json")
     split = record.provenance["split"]

@@ -44,9 +44,7 @@ class Job:
     def treatment(self) -> str:
         """The reading, and those further settings that change what is computed."""
         changing = {
-            key: value
-            for key, value in self.extra.items()
-            if self.load().settings != self.load(without=key).settings
+            key: value for key, value in self.extra.items() if self.load().settings != self.load(without=key).settings
         }
         return records.treatment_of(self.reading, changing)
 

@@ -11,22 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import commit, read_json, replacing
+from rontgen.core.io import commit, read_json, replacing, require
 from rontgen.core.params import Params
 from rontgen.core.parts import ACTIVE, Run
-from rontgen.reporting import audit_plots, model_cards
+from rontgen.reporting import audit_plots, claims_tables
 from rontgen.reporting.rendering import environment
 
 COMMAND = "make repro"  # makes all that the page needs
 CLAIMS_JSON = Path("metrics/claims.json")
 
-RECORDED_CARDS = Path("docs/cards")
+STUDIES = Path("studies")
 AUDITS = Path("results/archives")
 
 
@@ -65,27 +64,29 @@ def write(output: Path) -> None:
 
 def gather(values: Params) -> dict:
     """The content of the page, by the names that its template uses."""
-    claims, endpoints = (model_cards.read_table(path, COMMAND) for path in (model_cards.CLAIMS, model_cards.ENDPOINTS))
+    claims, endpoints = (
+        claims_tables.read_table(path, COMMAND) for path in (claims_tables.CLAIMS, claims_tables.ENDPOINTS)
+    )
     counts = read_json(CLAIMS_JSON, COMMAND)
     leakage, shortcuts, archives = (
         read_json(AUDITS / f"{name}.json", f"git checkout {AUDITS}") for name in ("leakage", "shortcuts", "provenance")
     )
-    gaps = read_json(model_cards.LEAKAGE_GAP, COMMAND)["records"]
+    gaps = read_json(claims_tables.LEAKAGE_GAP, COMMAND)["records"]
     return {
         "profile": values.profile,
         "commit": commit(),
         "claims": claims,
-        "endpoints": model_cards.shown(endpoints),
+        "endpoints": claims_tables.shown(endpoints),
         "verdicts": counts["endpoints"],
         "findings": counts["numbers"],
         "headlines": counts["headlines"],
-        "contradictions": model_cards.contradictions(claims),
+        "contradictions": claims_tables.contradictions(claims),
         "leakage": leakage,
         "gaps": gaps,
         "shortcuts": shortcuts,
         "archives": archives["archives"],
-        "recorded": [_recorded(path, endpoints) for path in sorted(RECORDED_CARDS.glob("*.md"))],
-        "workspace": [_workspace(runs.load_run(name)) for name in [ACTIVE, *values.reported]],
+        "studies": [_study(name, values) for name in values.studies],
+        "workspace": [_workspace(runs.load_run(name)) for name in [ACTIVE, *values.runs]],
         "figure": {
             "claims": Figure.read(
                 Path("plots/claims.png"), "published accuracy of each row, and what real runs gave", "dvc repro compare"
@@ -104,15 +105,17 @@ def gather(values: Params) -> dict:
     }
 
 
-def _recorded(card: Path, endpoints: pd.DataFrame) -> dict:
-    name = card.stem
+def _study(name: str, values: Params) -> dict:
+    recorded = [run for run, row in values.runs.items() if row.study == name and Path("results", run).exists()]
     return {
         "name": name,
-        "published": endpoints[endpoints["trained"] == name].drop_duplicates("run").to_dict("records"),
-        "figure": Figure.read(
-            Path("plots/records", f"{name}.png"), f"{name}: ROC curve and training of each seed", "dvc repro compare"
-        ),
-        "card": _html(card.read_text(encoding="utf-8")),
+        "figures": [
+            Figure.read(
+                Path("plots/records", f"{run}.png"), f"{run}: ROC curve and training of each seed", "dvc repro compare"
+            )
+            for run in recorded
+        ],
+        "page": _html(require(STUDIES / name / "README.md", "rontgen docs").read_text(encoding="utf-8")),
     }
 
 
@@ -121,7 +124,7 @@ def _workspace(run: Run) -> dict:
 
 
 def _html(markdown: str) -> Markup:
-    """A card as HTML, with its headings three levels lower; HTML in it stays text."""
+    """A study's page as HTML, with its headings three levels lower; HTML in it stays text."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
     for token in tokens:

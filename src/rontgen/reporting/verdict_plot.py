@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rontgen.core.vocabulary import CONTRADICTORY, PROTOCOL, NOT_RUN
+from rontgen.core.vocabulary import CONTRADICTORY, NOT_RUN, PROTOCOL
 from rontgen.reporting import plots
 from rontgen.reporting.plots import BLACK, BLUE, VERMILLION
 

@@ -86,7 +86,7 @@ def export(run: Run) -> None:
             if kind != "litert_int8" and difference > TOLERANCE:
                 raise RontgenError(
                     f"{folder / name}: expected Keras's probabilities to within {TOLERANCE}, received some that are "
-                    f"{difference:.2g} away: report it with the run's model card, and use the Keras model"
+                    f"{difference:.2g} away: use the Keras model"
                 )
         metrics[kind] = {
             "megabytes": _megabytes(folder / name),

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from rontgen.core import params
 from rontgen.data import phantom
-from rontgen.reporting import model_cards, plots
+from rontgen.reporting import claims_tables, plots
 from rontgen.reporting.rendering import environment
 from rontgen.serving.predictor import MAX_BYTES, Predictor
 from rontgen.serving.web import overlays
@@ -47,9 +47,9 @@ class Pages:
         extra: dict[str, Any] = {}
         if name == "results":
             claims, endpoints = (
-                model_cards.read_table(path, "make repro") for path in (model_cards.CLAIMS, model_cards.ENDPOINTS)
+                claims_tables.read_table(path, "make repro") for path in (claims_tables.CLAIMS, claims_tables.ENDPOINTS)
             )
-            extra = {"claims": claims, "endpoints": model_cards.shown(endpoints)}
+            extra = {"claims": claims, "endpoints": claims_tables.shown(endpoints)}
         if name == "about":
             dataset = self._datasets[predictor.description["dataset"]]
             examples = {label: _example(label.lower()) for label in predictor.classes}
