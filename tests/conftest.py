@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from ruamel.yaml import YAML
 
+from rontgen.core import params
 from rontgen.core.imports import keep_freed_memory
 
 ROOT = Path(__file__).parents[1]
@@ -67,22 +68,28 @@ def write_zip(tmp_path):
 
 @pytest.fixture
 def change_params(tmp_path, monkeypatch):
-    """Work in a folder with a copy of params.yaml, and change keys in it: {"train.epochs": 3, …}."""
-    path = tmp_path / "params.yaml"
-    shutil.copy(ROOT / "params.yaml", path)
+    """Work in a folder with a copy of the settings, and change keys in them: {"train.epochs": 3, …}."""
+    copy_settings(tmp_path)
     monkeypatch.chdir(tmp_path)
 
     def change(changes):
-        values = YAML(typ="safe", pure=True).load(path)
         for key, value in changes.items():
+            path = params.file_of(key)
+            values = YAML(typ="safe", pure=True).load(path)
             *parents, last = key.split(".")
             section = values
             for parent in parents:
-                section = section[parent]
+                section = section.setdefault(parent, {})
             section[last] = value
-        path.write_text(json.dumps(values))  # which is YAML too
+            path.write_text(json.dumps(values))  # which is YAML too
 
     return change
+
+
+def copy_settings(folder):
+    """Copy params.yaml and the studies' files to a folder."""
+    shutil.copy(ROOT / "params.yaml", folder)
+    shutil.copytree(ROOT / "studies", folder / "studies", dirs_exist_ok=True)
 
 
 @pytest.fixture

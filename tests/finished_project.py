@@ -1,5 +1,5 @@
-"""A folder in which every stage seems to have run: params.yaml and the files that cards and the report read; and
-made-up records."""
+"""A folder in which every stage seems to have run: the settings and the files that the report reads; and made-up
+records."""
 
 import json
 from contextlib import chdir
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from conftest import copy_settings
 from rontgen.core import params, parts, runs, sections
 from rontgen.evaluation import intervals
 from rontgen.evaluation.metrics import compute_metrics, prediction_table
@@ -16,68 +17,56 @@ from rontgen.evidence.records import Record
 
 ROOT = Path(__file__).parents[1]
 
-REQUIREMENTS = """keras==3.15.1 \\
-    --hash=sha256:0
-tensorflow==2.21.0 \\
-    --hash=sha256:0
-numpy==2.4.6 ; python_full_version < '3.12' \\
-    --hash=sha256:0
-numpy==2.5.5 ; python_full_version >= '3.12' \\
-    --hash=sha256:0
-scikit-learn==1.9.1
-imbalanced-learn==0.14.2
-pillow==13.0.0
-dvc==3.67.1
-"""
 RUNS = ("smatika_resnet50v2", "smatika_vgg16", "lungcare_cnn4", "lungcare_b8_s480", "pirngadi_simple_rnn")
 INTERVAL = "the 95% prediction interval"
 A_SUM, ANOTHER = "precision | recall give 0.9703", "a sum; with 250 images the two are one"
 CLAIMS = f"""run,metric,place,paper,paper_low,paper_high,ours,low,high,difference,finding,reason
-smatika,setting.image_set.size,Section 3,224,,,224,,,0,as specified,our setting is the same
+pirngadi,data.train,Section 4.1,5216,,,5216,,,0,consistent,the number in the archive's own part fits
 smatika_vgg16,test.accuracy,Section 4,0.92,0.8484,0.9648,0.5,0.4,0.6,-0.42,not reproduced,outside {INTERVAL}
 smatika_resnet50v2,test.classes.PNEUMONIA.f1,Section 4,0.9705,,,0.9,0.8,1,-0.07,contradictory,{A_SUM}
 smatika_resnet50v2,test.accuracy,Section 4,0.97,0.9148,0.9938,0.9,,,-0.07,contradictory,{ANOTHER}; {A_SUM}
 """
-ENDPOINTS = f"""study,run,trained,reading,paper,paper_low,paper_high,seeds,mean,spread,low,high,verdict,narrow,reason
-smatika,smatika_resnet50v2,smatika_resnet50v2,as_stated,0.97,0.91,0.99,1,0.9,,,,contradictory,False,{ANOTHER}; {A_SUM}
-smatika,smatika_vgg16,smatika_vgg16,as_stated,0.92,0.85,0.96,5,0.5,0.02,0.4,0.6,not reproduced,False,outside {INTERVAL}
-smatika,smatika_vgg16,smatika_vgg16,own_preprocessing,0.92,0.85,0.96,3,0.91,0.01,0.82,0.99,reproduced,True,in {INTERVAL}
-lungcare,lungcare_cnn4,lungcare_cnn4,as_stated,0.87,0.84,0.89,0,,,,,not run,False,`rontgen reproduce lungcare_cnn4`
-lungcare,lungcare_cnn4,lungcare_cnn4,copies_on_both_sides,0.87,0.84,0.89,0,,,,,not run,False,`a command`
-lungcare,lungcare_b32_s240,lungcare_cnn4,as_stated,0.91,0.88,0.93,0,,,,,contradictory,False,a sum of b32
+ENDPOINTS = f"""study,run,trained,reading,treatment,label,paper,paper_low,paper_high,seeds,mean,spread,low,high,verdict,narrow,reason
+smatika,smatika_resnet50v2,smatika_resnet50v2,protocol,protocol,our completion,0.97,0.91,0.99,1,0.9,,,,contradictory,False,{ANOTHER}; {A_SUM}
+smatika,smatika_vgg16,smatika_vgg16,protocol,protocol,our completion,0.92,0.85,0.96,5,0.5,0.02,0.4,0.6,not reproduced,False,outside {INTERVAL}
+smatika,smatika_vgg16,smatika_vgg16,own_preprocessing,own_preprocessing,own preprocessing,0.92,0.85,0.96,3,0.91,0.01,0.82,0.99,reproduced,True,in {INTERVAL}
+lungcare,lungcare_cnn4,lungcare_cnn4,protocol,protocol,our completion,0.87,0.84,0.89,0,,,,,not run,False,`rontgen reproduce lungcare_cnn4`
+lungcare,lungcare_cnn4,lungcare_cnn4,copies_on_both_sides,copies_on_both_sides,copies on both sides,0.87,0.84,0.89,0,,,,,not run,False,`a command`
+lungcare,lungcare_b32_s240,lungcare_cnn4,protocol,protocol,our completion,0.91,0.88,0.93,0,,,,,contradictory,False,a sum of b32
 """
 VERDICTS = {"contradictory": 2, "data unavailable": 0, "reproduced": 0, "not reproduced": 1}
 VERDICTS |= {"inconclusive": 0, "not run": 1}
-FINDINGS = {"contradictory": 1, "as specified": 1, "consistent": 0}
+FINDINGS = {"contradictory": 1, "consistent": 1}
 AGAINST = {"smatika_vgg16": {"correct": 92, "fisher_p": 0.21341, "least_mcnemar_p": 0.0625}}
 HEADLINE = {"best": "smatika_resnet50v2", "test_images": 100, "correct": 97, "against": AGAINST}
 
 
 def make(folder: Path) -> Path:
     """Write a finished project with only RUNS into `folder`."""
-    values = params.load(ROOT / "params.yaml").model_dump(exclude_unset=True)
-    values["reported"] = {name: values["reported"][name] for name in RUNS}
-    (folder / "params.yaml").write_text(json.dumps(values))  # which is YAML too
+    copy_settings(folder)
+    for path in params.protocols(folder):
+        values = params.read_yaml(path)
+        values["runs"] = {name: run for name, run in values["runs"].items() if name in RUNS}
+        path.write_text(json.dumps(values))  # which is YAML too
     with chdir(folder):
         write_results()
-    (folder / "requirements.txt").write_text(REQUIREMENTS)
     return folder
 
 
 def write_results() -> None:
     """Write what the stages write, for the params.yaml of the working directory."""
     values = params.load()
-    for number, name in enumerate([parts.ACTIVE, *values.reported]):
+    for number, name in enumerate([parts.ACTIVE, *values.runs]):
         run = runs.load_run(name)
         metrics, bounds = measured(tuple(run.classes), number % 2)
         write_json(run.metrics, metrics | {"parameters": 14846273, "model_megabytes": 59.6})
         write_json(run.intervals, bounds)
-        write_json(run.train_metrics, {"epochs": 4, "best_epoch": 2, "train_images": 20, "validation_images": 4})
+        write_json(run.train_metrics, {"epochs": 4, "kept_epoch": 2, "train_images": 20, "validation_images": 4})
         write_json(run.time_metrics, {"seconds": 12.5, "images_per_second": 1.6, "device": "cpu"})
     for name in [parts.ACTIVE, *values.image_sets]:
         image_set = runs.load_image_set(name)
         write_json(image_set.preprocess_metrics, {"images": 30, "size": image_set.size, "unreadable": 1})
-    for name in [parts.ACTIVE, *values.studies, *(study + sections.LEAKFREE for study in values.leakfree)]:
+    for name in [parts.ACTIVE, *values.splits]:
         study = runs.load_study(name)
         write_json(study.audit, audit(study.dataset))
     for name in values.datasets:
@@ -90,7 +79,7 @@ def write_results() -> None:
 
 
 def write_evidence(values) -> None:
-    """Write what is recorded about the real archives, and the card of one recorded run."""
+    """Write what is recorded about the real archives."""
     folder = Path("results/archives")
     write_json(folder / "leakage.json", leakage(values) | {"folders": {}})
     probe = {"roc_auc": 0.85, "low": 0.8, "high": 0.9, "accuracy": 0.6, "majority_accuracy": 0.5}
@@ -98,8 +87,6 @@ def write_evidence(values) -> None:
     archive = {"images": {"NORMAL": 1575}, "expected_images": {"NORMAL": 1583}}
     archive |= {"median_width": 224, "expected_median_width": 1224}
     write_json(folder / "provenance.json", {"archives": {"chest_xray": archive}})
-    Path("docs/cards").mkdir(parents=True, exist_ok=True)
-    Path("docs/cards/smatika_vgg16.md").write_text("# Model card: smatika_vgg16, on real X-rays\n\n## Model details\n")
 
 
 def write_claims(folder: Path) -> None:
@@ -129,7 +116,7 @@ def measured(classes: tuple[str, ...], seed: int) -> tuple[dict, dict]:
     return compute_metrics(table, list(classes)), intervals.bootstrap_intervals(table, list(classes), resamples=50)
 
 
-def recorded(run: str, reading: str, seed: int, classes: tuple[str, ...], right: int, images: int) -> Record:
+def recorded(run: str, treatment: str, seed: int, classes: tuple[str, ...], right: int, images: int) -> Record:
     """A record with `right` of `images` test images correct; equal classes where possible; drawn from a thousand."""
     names = np.array([classes[number % len(classes)] for number in range(images)])
     ids = np.random.default_rng(seed).choice(1000, images, replace=False)
@@ -139,9 +126,9 @@ def recorded(run: str, reading: str, seed: int, classes: tuple[str, ...], right:
     table = prediction_table(
         np.array([f"{number:012x}" for number in ids]), np.full(images, ""), names, list(classes), probabilities
     )
-    train = {"epochs": 20, "best_epoch": 10 + seed, "train_images": 800, "validation_images": 100}
+    train = {"epochs": 20, "kept_epoch": 10 + seed, "best_accuracy_epoch": 10 + seed, "best_loss_epoch": 12, "train_images": 800, "validation_images": 100}
     rates = dict.fromkeys(["train_accuracy", "validation_accuracy"], 0.9)
-    train |= {epoch: rates | {"train_loss": 0.3, "validation_loss": 0.3} for epoch in ("kept", "best", "final")}
+    train |= {epoch: rates | {"train_loss": 0.3, "validation_loss": 0.3} for epoch in ("first", "kept", "best", "final")}
     test = compute_metrics(table, list(classes)) | {"parameters": 2_260_546, "model_megabytes": 9.042}
     metrics = {
         "test": test,
@@ -150,12 +137,16 @@ def recorded(run: str, reading: str, seed: int, classes: tuple[str, ...], right:
     }
     machine = {"processor": "Zilog Z80", "cores": 2, "keras_backend": "tensorflow"}
     provenance = {
+        "reading": treatment.partition("+")[0],
+        "seed": seed,
+        "set": {},
+        "extra": {},
         "deviations": ["2 images missing from the archive"],
         "time": metrics["time"],
         "machine": machine,
     }
     history = pd.DataFrame({"epoch": np.arange(1, 21), "train_loss": 0.3, "validation_accuracy": 0.9})
-    return Record(run, reading, seed, metrics, table, history, provenance)
+    return Record(run, treatment, seed, metrics, table, history, provenance)
 
 
 def audit(dataset) -> dict:
@@ -176,14 +167,14 @@ def leakage_gap(values) -> dict:
     mean = {"run": 0.9, "leakfree": 0.8, "gap": 0.1, "low": 0.02, "high": 0.18}
     one = {"seeds": 1, "note": "one seed each, made up", "metrics": {"accuracy": single}}
     several = {"seeds": 3, "note": "3 seeds each, made up", "metrics": {"accuracy": mean}}
-    return {"records": {"smatika_vgg16": several}, "workspace": dict.fromkeys(values.reported, one)}
+    return {"records": {"smatika_vgg16": several}, "workspace": dict.fromkeys(values.runs, one)}
 
 
 def leakage(values) -> dict:
     dataset = {"images": 5856, "exact_duplicates": 32, "near_duplicates": 9, "label_conflicts": 2}
     kinds = {"images": 24, "exact": 0, "near": 3, "patient": 5, "any": 7, "unknown_patient": 2}
     split = {f"{subset}_{kind}": count for subset in ("test", "validation") for kind, count in kinds.items()}
-    names = [parts.ACTIVE, *values.studies, *(name + sections.LEAKFREE for name in values.leakfree)]
+    names = [parts.ACTIVE, *values.splits]
     return {
         "datasets": dict.fromkeys(values.datasets, dataset),
         "splits": dict.fromkeys(names, split | {"share": 7 / 24}),

@@ -127,8 +127,8 @@ def diff(
     """Compare two runs on the same test images: `dvc metrics diff` with significance.
 
     Every metric's difference has its 95% interval, accuracy McNemar's test. RUN is a run in the workspace: active, or
-    a key of `runs` in a study's protocol.yaml. REVISION is a git revision or the name of a DVC experiment. A name that is both
-    is the run.
+    a key of `runs` in a study's protocol.yaml. REVISION is a git revision or the name of a DVC experiment. A name that
+    is both is the run.
     """
     from rontgen.evidence import run_diff
 

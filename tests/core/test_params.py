@@ -1,9 +1,10 @@
 import shutil
+from pathlib import Path
 
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from conftest import ROOT
+from conftest import ROOT, copy_settings
 from rontgen.core import params, sections
 from rontgen.core.errors import RontgenError
 
@@ -12,13 +13,15 @@ MODELS, DATASETS, STUDIES = (", ".join(getattr(SHIPPED, name)) for name in ("mod
 
 
 def test_a_run_without_leaks_belongs_to_a_reported_one():
-    leakfree = [name for name in SHIPPED.reported if name.endswith(sections.LEAKFREE)]
-    assert {name.removesuffix(sections.LEAKFREE) for name in leakfree} < set(SHIPPED.reported)
-    assert {SHIPPED.reported[name].study for name in leakfree} == set(SHIPPED.leakfree)
+    leakfree = [name for name in SHIPPED.runs if name.endswith(sections.LEAKFREE)]
+    assert {name.removesuffix(sections.LEAKFREE) for name in leakfree} < set(SHIPPED.runs)
+    assert {SHIPPED.image_sets[SHIPPED.runs[name].image_set].split for name in leakfree} == {
+        name for name in SHIPPED.splits if name.endswith(sections.LEAKFREE)
+    }
 
 
 def test_a_run_named_by_batch_and_size_has_them():
-    for name, row in SHIPPED.reported.items():
+    for name, row in SHIPPED.runs.items():
         if name.startswith("lungcare_b"):
             batch, size = name.removeprefix("lungcare_b").split("_s")
             assert (row.train.batch_size, SHIPPED.image_sets[row.image_set].size) == (int(batch), int(size))
@@ -34,8 +37,9 @@ def test_a_run_named_by_batch_and_size_has_them():
         ({"models.lstm.pooling": "average"}, "models.lstm: expected the options cell, recurrent_units of its family"),
         ({"models.vgg16.preprocessing": None}, "models.vgg16: expected the options pooling, preprocessing, unfrozen"),
         ({"models.vgg16.backbone": None}, "models.vgg16: family transfer needs a backbone"),
-        ({"models.lstm.weights": "imagenet"}, "models.lstm: weights imagenet needs a backbone, received none: set we"),
-        ({"reported.smatika_vgg16.family": "cnn"}, "reported.smatika_vgg16.family: expected one of transfer, received"),
+        ({"models.lstm.pool_to": 2}, "models.lstm: pool_to: expected a recurrent network behind a backbone"),
+        ({"runs.smatika_vgg16.family": "cnn"}, "runs.smatika_vgg16.family: expected one of transfer, received"),
+        ({"runs.smatika_vgg16.weights": "resnet50"}, "runs.smatika_vgg16.weights: expected one of vgg16, random, rec"),
     ],
 )
 def test_a_model_has_the_options_of_its_family(change_params, changes, message):
@@ -46,11 +50,12 @@ def test_a_model_has_the_options_of_its_family(change_params, changes, message):
 
 @pytest.mark.parametrize(("written", "expected"), [("1e-05", 1e-05), ("0.00002", 2e-05), ("1", 1.0)])
 def test_a_learning_rate_is_a_number_however_it_is_written(tmp_path, written, expected):
-    text = (ROOT / "params.yaml").read_text()
-    assert text.count("learning_rate: 0.00001\n") == 1
-    path = tmp_path / "params.yaml"
-    path.write_text(text.replace("learning_rate: 0.00001\n", f"learning_rate: {written}\n"))
-    assert params.load(path).studies["jitet"].train.fine_tune.learning_rate == expected
+    copy_settings(tmp_path)
+    path = tmp_path / "studies/jitet/protocol.yaml"
+    text = path.read_text()
+    assert text.count("learning_rate: 0.00001,") == 1
+    path.write_text(text.replace("learning_rate: 0.00001,", f"learning_rate: {written},"))
+    assert params.load(tmp_path / "params.yaml").studies["jitet"].train.fine_tune.learning_rate == expected
 
 
 @pytest.mark.parametrize(
@@ -69,10 +74,10 @@ def test_a_learning_rate_is_a_number_however_it_is_written(tmp_path, written, ex
         ("image.channels", 2, "image.channels: expected 1 or 3, received 2"),
         ("image.size", 4, "image.size: expected greater than or equal to 8, received 4"),
         ("augment.zoom", 1.0, "augment.zoom: expected less than 1, received 1.0"),
-        ("balance", "adasyn", "balance: expected 'none', 'smote' or 'smote_train_test', received"),
+        ("balance", "adasyn", "balance: expected 'none', 'smote', 'smote_train_test' or 'smote_all', received"),
         ("profile", "full", "profile: expected 'demo' or 'paper', received 'full'"),
         ("split.policy", "random", "split.policy: expected 'stratified', 'balanced' or 'official', received 'random'"),
-        ("split", {"policy": "official"}, "split.fractions: expected a value, received nothing"),
+        ("split", {"policy": "official"}, "split.group_by: expected a value, received nothing"),
         ("studies.smatika.split.counts", None, "studies.smatika.split: policy balanced needs counts"),
         ("split.fractions", None, "split: policy stratified needs fractions"),
         ("studies.pirngadi.split.fractions", None, "studies.pirngadi.split: policy official needs fractions"),
@@ -87,9 +92,9 @@ def test_a_learning_rate_is_a_number_however_it_is_written(tmp_path, written, ex
         ("model", "vgg19", f"model: expected one of {MODELS}, received 'vgg19'"),
         ("studies.jitet.dataset", "xray", f"studies.jitet.dataset: expected one of {DATASETS}, received 'xray'"),
         (
-            "image_sets.jitet_224.study",
+            "splits.jitet.study",
             "jite",
-            f"image_sets.jitet_224.study: expected one of {STUDIES}, received 'jite'",
+            f"splits.jitet.study: expected one of {STUDIES}, received 'jite'",
         ),
         (
             "image_sets.jitet_224.dataset",
@@ -97,19 +102,19 @@ def test_a_learning_rate_is_a_number_however_it_is_written(tmp_path, written, ex
             "image_sets.jitet_224.dataset: expected one of pneumonia, received 'covid'",
         ),
         (
-            "reported.smatika_vgg16.model",
+            "runs.smatika_vgg16.model",
             "vgg",
-            f"reported.smatika_vgg16.model: expected one of {MODELS}, received 'vgg'",
+            f"runs.smatika_vgg16.model: expected one of {MODELS}, received 'vgg'",
         ),
         (
-            "reported.smatika_vgg16.study",
+            "runs.smatika_vgg16.study",
             "jitet",
-            "reported.smatika_vgg16.study: expected one of smatika, received 'jitet'",
+            "runs.smatika_vgg16.study: expected one of smatika, received 'jitet'",
         ),
         (
-            "reported.smatika_vgg16.image_set",
+            "runs.smatika_vgg16.image_set",
             "smatika_225",
-            f"reported.smatika_vgg16.image_set: expected one of {', '.join(SHIPPED.image_sets)}, "
+            f"runs.smatika_vgg16.image_set: expected one of {', '.join(SHIPPED.image_sets)}, "
             "received 'smatika_225'",
         ),
         (
@@ -132,7 +137,7 @@ def test_a_learning_rate_is_a_number_however_it_is_written(tmp_path, written, ex
         (
             "models.vgg16.backbone",
             "vgg",
-            "models.vgg16.backbone: expected one of mobilenetv2, resnet50, resnet50v2, vgg16, received 'vgg'",
+            "models.vgg16.backbone: expected one of mobilenetv2, resnet50, resnet50v2, vgg16, random, received 'vgg'",
         ),
     ],
 )
@@ -140,7 +145,9 @@ def test_what_is_wrong_is_named_in_one_line(change_params, key, value, message):
     change_params({key: value})
     with pytest.raises(RontgenError) as caught:
         params.load()
-    assert str(caught.value).startswith(f"params.yaml: {message}")
+    study = key.split(".")[1].partition("_")[0] if key.split(".")[0] in params.PROTOCOL else None
+    file = f"studies/{study}/protocol.yaml" if study else "params.yaml"
+    assert str(caught.value).startswith(f"{file}: {message}")
     assert "\n" not in str(caught.value)
 
 
@@ -188,15 +195,53 @@ def test_a_change_that_is_not_yaml_is_one_line():
         params.changed({"train": {"epochs": 3}}, {"train.epochs": "[1"})
 
 
-@pytest.mark.parametrize("key", ["trian.epochs", "train.epoch", "train.epochs.first", "trian"])
-def test_a_change_of_what_is_not_there_is_refused(key):
-    with pytest.raises(RontgenError, match=f"expected a key of params.yaml, received '{key}'"):
-        params.changed({"train": {"epochs": 3}}, {key: "5"})
+def test_a_change_below_a_single_value_is_refused():
+    with pytest.raises(RontgenError, match="expected a key of params.yaml or a protocol.yaml, received 'train.epochs.f"):
+        params.changed({"train": {"epochs": 3}}, {"train.epochs.first": "5"})
 
 
-def test_the_file_is_as_dvc_writes_it(tmp_path):
-    """So that `dvc exp run -S` changes one line."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    apply_overrides(tmp_path / "params.yaml", ["model=vgg16"])
-    before, after = (path.read_text().splitlines() for path in (ROOT / "params.yaml", tmp_path / "params.yaml"))
-    assert [line for line in before if line not in after] == ["model: resnet50v2           # a key of `models`"]
+@pytest.mark.parametrize(("key", "hint"), [("trian.epochs", "did you mean train"), ("train.epoch", "did you mean epochs")])
+def test_a_change_of_what_is_not_there_is_refused_with_what_is(key, hint):
+    with pytest.raises(RontgenError, match=hint):
+        params.validate(params.changed(params.read(ROOT / "params.yaml"), {key: "5"}))
+
+
+def test_a_change_may_name_its_file():
+    changes = {"studies/jitet/protocol.yaml:studies.jitet.train.epochs": "9"}
+    values = params.validate(params.changed(params.read(ROOT / "params.yaml"), changes))
+    assert values.studies["jitet"].train.epochs == 9
+
+
+def test_a_key_is_found_in_its_file():
+    assert params.file_of("studies.jitet.train.epochs", ROOT) == Path("studies/jitet/protocol.yaml")
+    assert params.file_of("runs.smatika_vgg16.weights", ROOT) == Path("studies/smatika/protocol.yaml")
+    assert params.file_of("models.vgg16.dropout", ROOT) == Path("params.yaml")
+
+
+def test_two_studies_may_not_have_one_entry(tmp_path):
+    copy_settings(tmp_path)
+    shutil.copytree(tmp_path / "studies/jitet", tmp_path / "studies/twin")
+    with pytest.raises(RontgenError, match="twin/protocol.yaml: studies.jitet is in another study's protocol too"):
+        params.read(tmp_path / "params.yaml")
+
+
+def test_a_protocol_has_sections_of_its_own_alone(tmp_path):
+    copy_settings(tmp_path)
+    (tmp_path / "studies/jitet/protocol.yaml").write_text("models: {}\n")
+    with pytest.raises(RontgenError, match="expected the sections studies, splits, image_sets, runs, received 'models'"):
+        params.read(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "line"),
+    [
+        ("params.yaml", "model=vgg16", "model: resnet50v2           # a key of `models`"),
+        ("studies/jitet/protocol.yaml", "studies.jitet.train.epochs=9", "      epochs: 10"),
+    ],
+)
+def test_a_change_by_dvc_keeps_the_rest_of_the_file(tmp_path, name, change, line):
+    copy_settings(tmp_path)
+    apply_overrides(tmp_path / name, [change])
+    before, after = ((folder / name).read_text() for folder in (ROOT, tmp_path))
+    # ruamel.yaml breaks long lines anew: as words, nothing else changes
+    assert [word for word in before.split() if word not in after.split()] == [line.split()[1]]

@@ -46,7 +46,7 @@ def test_the_active_run_follows_the_top_level_keys(change_params):
     assert (run.model_name, run.model.layers, run.augment) == ("cnn4", 4, None)
     assert (run.image.channels, run.image.normalize) == (1, "symmetric")
     assert (run.train.batch_size, run.train.epochs) == (5, 9)
-    assert (run.start.pretrained, run.start.folder) == (False, Path("data/weights/cnn4"))  # cnn4 has no backbone
+    assert (run.start.pretrained, run.start.folder) == (False, Path("data/weights/random"))  # cnn4 has no backbone
 
 
 def test_a_reported_run_ignores_the_active_keys(change_params):
@@ -120,11 +120,12 @@ def test_counts_are_not_checked_where_the_dataset_says_so(change_params):
 @pytest.mark.parametrize("name", ["demo", "paper"])
 def test_every_reported_run_resolves(profile, shipped, name):
     profile(name)
-    for key, row in shipped.reported.items():
-        run = runs.load_run(key)
+    for key, row in shipped.runs.items():
+        run, image_set = runs.load_run(key), shipped.image_sets[row.image_set]
         assert run.image_set == runs.load_image_set(row.image_set)
-        assert run.image_set.study == runs.load_study(row.split)
-        assert run.classes == shipped.datasets[row.dataset].classes
+        assert run.image_set.study == runs.load_study(image_set.split)
+        assert run.classes == shipped.datasets[image_set.dataset].classes
+        assert run.start.name == row.weights
 
 
 def test_paths_of_the_active_run(profile):
@@ -194,7 +195,7 @@ def test_paths_and_commands_of_a_leakfree_run(profile):
     assert run.image_set.preprocessed == Path("data/preprocessed/lungcare_240_leakfree")
     assert run.image_set.study.manifest == Path("data/split/lungcare_leakfree.csv")
     assert run.image_set.study.fingerprints == Path("data/near_duplicates/lungs")
-    assert run.image_set.study.split_command == "dvc repro leakfree_split@lungcare"
+    assert run.image_set.study.split_command == "dvc repro reported_split@lungcare_leakfree"
     assert run.train_command == "dvc repro reported_train@lungcare_cnn4_leakfree"
 
 
@@ -228,13 +229,13 @@ def test_every_run_as_shipped_can_be_built(profile, name):
     ("load", "name", "message"),
     [
         (runs.load_dataset, "xray", "--dataset: expected one of pneumonia, covid, lungs, received 'xray'"),
-        (runs.load_study, "lungs", "--study: expected one of active, smatika, jitet, lungcare, covid_hybrid, "),
+        (runs.load_study, "lungs", "--split: expected one of active, covid_hybrid, jitet, jitet_leakfree, lungcare, "),
         (
             runs.load_image_set,
             "lungcare",
-            "--image-set: expected one of active, smatika_224, jitet_224, ",
+            "--image-set: expected one of active, covid_hybrid_224, jitet_224, ",
         ),
-        (runs.load_run, "cnn4", "--run: expected one of active, smatika_resnet50v2, smatika_vgg16, "),
+        (runs.load_run, "cnn4", "--run: expected one of active, covid_hybrid_resnet50, covid_hybrid_lstm, "),
     ],
 )
 def test_an_unknown_name_lists_the_known_ones(profile, load, name, message):
@@ -259,16 +260,25 @@ def test_require(tmp_path):
     assert require(path, "dvc repro split") == path
 
 
-def test_what_a_model_begins_with_follows_profile_and_model(change_params):
-    change_params({"profile": "paper", "models.vgg16.weights": "none", "backbones.resnet50.sha256": "0" * 64})
-    hybrid = runs.load_start("resnet50_lstm")
-    assert (hybrid.backbone, hybrid.pretrained, hybrid.sha256) == ("resnet50", True, "0" * 64)
-    assert hybrid.weights_command == "dvc repro weights@resnet50_lstm"
+def test_initial_weights_follow_the_profile_and_the_file(change_params):
+    change_params({"profile": "paper", "backbones.vgg16.file": None, "backbones.resnet50.sha256": "0" * 64})
+    start = runs.load_start("resnet50")
+    assert (start.pretrained, start.sha256, start.folder) == (True, "0" * 64, Path("data/weights/resnet50"))
+    assert start.weights_command == "dvc repro weights@resnet50"
     assert not runs.load_start("vgg16").pretrained
+    assert not runs.load_start("random").pretrained
     change_params({"profile": "demo"})
     assert not runs.load_start("resnet50").pretrained
-    with pytest.raises(RontgenError, match=r"--model: expected one of cnn1, .*, received 'resnet51'"):
+    with pytest.raises(RontgenError, match=r"--backbone: expected one of mobilenetv2, .*, received 'resnet51'"):
         runs.load_start("resnet51")
+
+
+def test_a_run_may_start_from_random_weights_and_normalise_its_own_way(change_params):
+    change_params({"profile": "paper", "runs.covid_hybrid_resnet50.weights": "random"})
+    change_params({"runs.covid_hybrid_resnet50.image": {"normalize": "backbone"}})
+    run, other = runs.load_run("covid_hybrid_resnet50"), runs.load_run("covid_hybrid_resnet50_lstm")
+    assert (run.start.name, run.settings["weights"], run.image.normalize) == ("random", "random", "backbone")
+    assert (other.start.name, other.settings["weights"], other.image.normalize) == ("resnet50", "resnet50", "unit")
 
 
 def test_a_leakfree_run_makes_no_synthetic_image_from_test_images(change_params):

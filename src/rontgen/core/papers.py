@@ -147,14 +147,14 @@ class Paper(Entry):
     citation: Citation
     about: Text
     origins: dict[str, Origin]
-    origins_of: dict[str, dict[str, Origin]] = {}
-    cells: list[Cell] = []
-    trained_as: dict[str, str] = {}
+    origins_of: dict[str, dict[str, Origin]] = Field(default_factory=dict)
+    cells: list[Cell] = Field(default_factory=list)
+    trained_as: dict[str, str] = Field(default_factory=dict)
     runs: Annotated[dict[str, list[Cell]], Field(min_length=1)]
-    claims: list[Claim] = []
-    orderings: list[Ordering] = []
-    excluded: list[Excluded] = []
-    readings: dict[str, Reading] = {}
+    claims: list[Claim] = Field(default_factory=list)
+    orderings: list[Ordering] = Field(default_factory=list)
+    excluded: list[Excluded] = Field(default_factory=list)
+    readings: dict[str, Reading] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _cells_are_where_they_belong(self):
@@ -224,7 +224,10 @@ class Paper(Entry):
 
 
 class Papers(Entry):
-    """All papers. archives: images by archive, label and part of the archive; sources: whose X-rays an archive holds."""
+    """All papers.
+
+    archives: images by archive, label and part of the archive. sources: whose X-rays an archive holds.
+    """
 
     archives: dict[str, dict[str, dict[str, int]]]
     sources: dict[str, str]

@@ -1,6 +1,7 @@
 """Read, change and validate the settings: params.yaml and the studies' protocol.yaml."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -206,10 +207,8 @@ def validate(values: dict, path: Path = PARAMS) -> Params:
         return Params.model_validate(values)
     except ValidationError as error:
         problem = one_line(error)
-        try:
+        with suppress(RontgenError):
             path = file_of(problem.partition(":")[0], path.parent)
-        except RontgenError:
-            pass
         raise RontgenError(f"{path}: {problem}") from None
 
 

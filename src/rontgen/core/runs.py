@@ -49,10 +49,8 @@ def load_run(name: str, values: Params | None = None) -> Run:
         row = _entry(values.runs, name, "run")
         study = values.studies[row.study]
         image_set, model_name, augment = _image_set(values, row.image_set), row.model, study.augment
-        image, train = (
-            part.model_copy(update=changes.model_dump(exclude_none=True))
-            for part, changes in ((study.image, row.image), (study.train, row.train))
-        )
+        image = study.image.model_copy(update=row.image.model_dump(exclude_none=True))
+        train = study.train.model_copy(update=row.train.model_dump(exclude_none=True))
     profile = values.profiles[values.profile].train
     if augment is not None:
         augment = augment.model_copy(update={"variants": _at_most(augment.variants, profile.max_variants)})
@@ -91,8 +89,8 @@ def check(values: Params) -> None:
         if run.model.backbone is None:
             if run.image.normalize == "backbone":
                 raise RontgenError(
-                    f"{study}image.normalize: expected unit, symmetric or none for {run.model_name}, which has no backbone, "
-                    "received backbone"
+                    f"{study}image.normalize: expected unit, symmetric or none for {run.model_name}, "
+                    "which has no backbone, received backbone"
                 )
             continue
         if run.image.channels != 3:

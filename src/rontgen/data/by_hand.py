@@ -17,9 +17,9 @@ COMMAND = "dvc repro inputs"
 
 
 def lists(values: Params, folder: Path = FOLDER) -> dict[Path, dict[str, str]]:
-    """The SHA-256 of each file in data/archives, by name: a list for each dataset's archives and each backbone's weights.
+    """The SHA-256 of each file in data/archives, by name.
 
-    Files that the profile does not use are not listed.
+    Each dataset's archives and each backbone's weights have a list. Files that the profile does not use are not listed.
     """
     profile = values.profiles[values.profile]
     sha256, found = cache(archives.sha256), {}

@@ -75,7 +75,10 @@ def _from_keras(start: Start, given: Path | None, target: Path) -> None:
     """Keras's own file, which it downloads unless it is `given`, and checks; in a Keras home of its own, so that no two
     processes write one file."""
     place = by_hand.FOLDER / target.name
-    remedy = f"put it at {place} and run `{start.weights_command}` again, or set backbones.{start.name}.file=null, for random ones"
+    remedy = (
+        f"put it at {place} and run `{start.weights_command}` again, "
+        f"or set backbones.{start.name}.file=null, for random ones"
+    )
     with tempfile.TemporaryDirectory(dir=target.parent) as home:
         os.environ["KERAS_HOME"] = home  # Keras reads it when it is imported
         import keras

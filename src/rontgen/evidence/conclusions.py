@@ -53,8 +53,9 @@ def _of_training(study: StudyEvidence) -> Iterator[str]:
     for run in dict.fromkeys(scores.run for scores in study.training_scores):
         apart = [one for one in study.training_scores if one.run == run and "train_accuracy" in one.differs]
         if apart:
+            trained = study.paper.trained(run)
             ours = ", ".join(
-                f"{one.ours['train_accuracy'].mean():.3f} ({_listed([study.paper.label(study.paper.trained(run), one.treatment)])})"
+                f"{one.ours['train_accuracy'].mean():.3f} ({_listed([study.paper.label(trained, one.treatment)])})"
                 for one in apart
             )
             yield (
@@ -69,8 +70,8 @@ def _of_completions(study: StudyEvidence) -> Iterator[str]:
         found = [record.metrics["test"]["accuracy"] for record in records]
         near = sum(abs(accuracy - paper) <= VISIBLE for accuracy in found)
         yield (
-            f"{near} of {len(found)} random completions of `{run}` come within 10 points of the paper's {paper:g}: they "
-            f"reach {min(found):.3f} to {max(found):.3f}."
+            f"{near} of {len(found)} random completions of `{run}` come within 10 points of the paper's {paper:g}: "
+            f"they reach {min(found):.3f} to {max(found):.3f}."
         )
 
 

@@ -218,8 +218,8 @@ def orderings(study: str, paper: Paper) -> list[Violation]:
             first, second = cells[one], cells[other]
             low, high = (first.low, second.high) if ordering.order == "rising" else (second.low, first.high)
             if high <= low:
-                what = _name(ordering.metric)
-                reason = f"“{ordering.says}” ({ordering.place}), and {what} is {first.text} in {one}, {second.text} in {other}"
+                printed_numbers = f"{first.text} in {one}, {second.text} in {other}"
+                reason = f"“{ordering.says}” ({ordering.place}), and {_name(ordering.metric)} is {printed_numbers}"
                 found.append(Violation(CONTRADICTORY, ((study, ordering.place),), reason))
     return found
 

@@ -107,8 +107,8 @@ def _number(record: Record, metric: str) -> float:
     value = _at(record.metrics, metric.split("."))
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RontgenError(
-            f"{record.name}: expected a number for {metric}, received {value!r}: correct the study's paper.yaml, or record "
-            f"it again with `rontgen reproduce {record.run} {record.options(str(record.seed))} --again`"
+            f"{record.name}: expected a number for {metric}, received {value!r}: correct the study's paper.yaml, "
+            f"or record it again with `rontgen reproduce {record.run} {record.options(str(record.seed))} --again`"
         )
     return float(value)
 

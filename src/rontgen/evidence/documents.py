@@ -1,6 +1,6 @@
 """Pages that quote the papers and the records: studies/<study>/README.md, docs/real-data.md and README's results.
 
-`rontgen docs` writes them. They follow from results/, the studies' files and params.yaml alone, so that every clone of a
+`rontgen docs` writes them. They follow from results/, the studies' files and params.yaml alone. So every clone of a
 commit writes the same bytes.
 """
 
@@ -37,7 +37,7 @@ class Headline:
 
 
 def write() -> list[Path]:
-    """Write every page; returns the paths written. Raises RontgenError where README.md lacks the marks BEGIN and END."""
+    """Write every page and return the paths. Raises RontgenError where README.md lacks the marks BEGIN and END."""
     pages = render()
     for path, text in pages.items():
         with replacing(path) as temporary:

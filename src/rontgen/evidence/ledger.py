@@ -142,7 +142,10 @@ def _other_numbers(cells: pd.DataFrame) -> list[str]:
     groups = [("all", cells), *cells.groupby("study", sort=False), *kinds]
     counted = [(name, *counts(some.finding, FINDINGS).values(), len(some)) for name, some in groups]
     return [
-        "Described, not judged. Ours are means over the seeds by the protocol, but of counts of the data those of the whole",
+        (
+            "Described, not judged. Ours are means over the seeds by the protocol, "
+            "but of counts of the data those of the whole"
+        ),
         "public archive. A result is consistent where it lies in what one more seed would give in 95 of 100 cases.",
         "",
         *_table(["", *FINDINGS, "numbers"], counted),

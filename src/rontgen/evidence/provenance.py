@@ -64,7 +64,9 @@ def locked(target: str) -> tuple[dict[str, str], dict[str, str]]:
     entry (command, dependencies, settings and outputs), by name."""
     entries = YAML(typ="safe").load(LOCK.read_text(encoding="utf-8"))["stages"]
     made = {Path(out["path"]): name for name, entry in entries.items() for out in entry.get("outs", ())}
-    outs, stages, waiting = {}, {}, [target]
+    outs: dict[str, str] = {}
+    stages: dict[str, str] = {}
+    waiting = [target]
     while waiting:
         name = waiting.pop()
         if name in stages:
@@ -158,7 +160,8 @@ def _of_weights(run: Run, weights: dict) -> list[str]:
     if weights["source"] != "other file":
         return []
     return [
-        f"ImageNet weights of {run.start.name} are not Keras's own file but one put by hand, SHA-256 {weights['sha256']}"
+        f"ImageNet weights of {run.start.name} are not Keras's own file but one put by hand, "
+        f"SHA-256 {weights['sha256']}"
     ]
 
 

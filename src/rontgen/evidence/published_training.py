@@ -19,8 +19,9 @@ METRIC = re.compile(rf"train\.(first|kept|best|final)\.({'|'.join(SCORES)})")
 class TrainingScores:
     """Those of SCORES that a paper gives for one of its rows, and those of the records by one treatment.
 
-    epoch: first, kept, best (of all epochs, each number for itself) or final. paper: by score. ours: float (seeds,), by score.
-    differs: the scores whose published value lies outside the range of one more seed, see descriptions.of_records.
+    epoch: first, kept, best (of all epochs, each number for itself) or final. paper: by score. ours: float (seeds,), by
+    score. differs: the scores whose published value lies outside the range of one more seed, see
+    descriptions.of_records.
     """
 
     run: str

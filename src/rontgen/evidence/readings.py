@@ -1,10 +1,12 @@
-"""A reading of a paper as changes of settings: those that paper.yaml sets, or, of a random completion, those it draws."""
+"""A reading of a paper as changes of settings.
+
+paper.yaml sets them. A random completion draws them.
+"""
 
 import hashlib
 from typing import Any
 
 import numpy as np
-from ruamel.yaml import YAML
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import Interval, Paper, Value
@@ -80,8 +82,3 @@ def text(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(text, value)) + "]"
     return "null" if value in ("", None) else str(value)
-
-
-def same(one: str, other: Any) -> bool:
-    """Whether a value of paper.yaml is a value of a setting."""
-    return YAML(typ="safe").load(one) == other

@@ -36,8 +36,8 @@ def run_of(record: Record) -> Run:
     for key in recorded | today:
         if recorded.get(key) != today.get(key):
             raise RontgenError(
-                f"{record.name}: recorded with {key} {recorded.get(key)}, today it is {today.get(key)}: check out a commit "
-                f"that has it, such as {record.provenance['commit'][:12]}"
+                f"{record.name}: recorded with {key} {recorded.get(key)}, today it is {today.get(key)}: "
+                f"check out a commit that has it, such as {record.provenance['commit'][:12]}"
             )
     return run
 

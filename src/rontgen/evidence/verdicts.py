@@ -32,17 +32,18 @@ class Claims:
     """What became of every published number.
 
     endpoints: a row for each published row and treatment, one at least for each reading: study, run, trained (the run
-    that is trained for it), reading, treatment, label (the treatment in words), paper (its digits), paper_low, paper_high (the paper's own 95% interval), seeds, mean,
-    spread, low, high (ours, and our 95% prediction interval), verdict, reason.
+    that is trained for it), reading, treatment, label (the treatment in words), paper (its digits), paper_low,
+    paper_high (the paper's own 95% interval), seeds, mean, spread, low, high (ours, and our 95% prediction interval),
+    verdict, reason.
 
     cells: a row for each published number: study, run (or the study itself), metric, place, note, paper, paper_low,
     paper_high, ours (the mean over the seeds by the protocol; of counts of the data, the public archive's), low, high,
-    difference (ours less the paper's), finding and reason. The finding of a test accuracy is the verdict by the protocol.
-    Numbers are float64 in the metric's own unit, durations in seconds, NaN if missing.
+    difference (ours less the paper's), finding and reason. The finding of a test accuracy is the verdict by the
+    protocol. Numbers are float64 in the metric's own unit, durations in seconds, NaN if missing.
 
     violations: the relations that do not hold. headlines: by study, see published_counts.headline; none for one run.
-    records: by run and treatment, those that were judged, and random completions. demo: in the demo profile a row for each run: run, images,
-    accuracy, majority_accuracy, learns.
+    records: by run and treatment, those that were judged, and random completions. demo: in the demo profile a row for
+    each run: run, images, accuracy, majority_accuracy, learns.
     """
 
     endpoints: pd.DataFrame
@@ -130,8 +131,10 @@ def _with_own(records: list[Record], own_runs: list[Record]) -> list[Record]:
 
 
 def _treatments(study: Paper, run: str, found: dict[tuple[str, str], list[Record]]) -> list[str]:
-    """Of each reading of a run those that are recorded, the one with the most seeds first; else the reading alone. Random
-    completions are no treatment: each has its own settings."""
+    """The recorded treatments of each reading of a run, the one with the most seeds first; else the reading alone.
+
+    Random completions are no treatment: each has its own settings.
+    """
     trained, known = study.trained(run), list[str]()
     for reading in study.readings_of(run):
         some = [key[1] for key in found if key[0] == trained and reading_of(key[1]) == reading]
@@ -152,8 +155,8 @@ def _by_run_and_treatment(papers: Papers, records: list[Record]) -> dict[tuple[s
         key = record.run, record.treatment
         if (record.run.removesuffix(LEAKFREE), record.reading) not in known:
             raise RontgenError(
-                f"results/{record.run}/{record.treatment}: expected a run and reading of a paper.yaml, received neither: "
-                f"enter it there, or run `git rm -r results/{record.run}/{record.treatment}`"
+                f"results/{record.run}/{record.treatment}: expected a run and reading of a paper.yaml, "
+                f"received neither: enter it there, or run `git rm -r results/{record.run}/{record.treatment}`"
             )
         if not record.run.endswith(LEAKFREE):  # no paper has one: for rontgen.evidence.leakage_gap
             found.setdefault(key, []).append(record)

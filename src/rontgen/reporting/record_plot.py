@@ -19,8 +19,9 @@ LINES = [(BLUE, "-"), (VERMILLION, "--"), (GREEN, "-."), (PURPLE, ":"), (BLACK, 
 def draw(run: str, readings: dict[str, list[tuple[pd.DataFrame, pd.DataFrame]]], path: Path) -> None:
     """Draw ROC curves on the test images, and the validation accuracy of each epoch, as a PNG.
 
-    readings: of each treatment, the protocol first, a table of evaluation.metrics.roc_table and the history of every seed.
-    Of more than two classes the curve drawn is the mean over the classes, each against the rest, and its title says so.
+    readings: of each treatment, the protocol first, a table of evaluation.metrics.roc_table and the history of every
+    seed. Of more than two classes the curve drawn is the mean over the classes, each against the rest. Its title says
+    so.
     """
     figure = Figure(figsize=(7.2, 3.9), **STYLE)
     roc, training = figure.subplots(1, 2)

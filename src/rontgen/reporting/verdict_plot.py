@@ -21,8 +21,8 @@ def draw(endpoints: pd.DataFrame, path: Path) -> None:
     """A PNG, 900 pixels wide: for each published row the paper's accuracy with its exact 95% interval, and below it,
     for each treatment that was run, the mean over our seeds with the 95% prediction interval.
 
-    endpoints: of verdicts.Claims. The protocol is filled, another reading hollow. A published accuracy that other numbers
-    of the paper contradict has another colour and a cross. A row without records is marked as not run.
+    endpoints: of verdicts.Claims. The protocol is filled, another reading hollow. A published accuracy that other
+    numbers of the paper contradict has another colour and a cross. A row without records is marked as not run.
     """
     lines = []  # the published row or reading of each line, and where it lies
     place = 0.0

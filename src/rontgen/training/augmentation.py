@@ -5,6 +5,7 @@ moved on the device. It is the transform of Keras's ImageDataGenerator, with a c
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -101,7 +102,7 @@ def _move(images: keras.KerasTensor, amounts: keras.KerasTensor) -> keras.KerasT
 class Augmentation(keras.layers.Layer):
     """Applies amounts (N, COLUMNS) to images uint8 (N, H, W, 1) in training, and, if asked to, in validation."""
 
-    def __init__(self, validation: bool = False, **options):
+    def __init__(self, validation: bool = False, **options: Any) -> None:
         self.validation = validation
         # float32 also in mixed precision: a shift in pixels needs more than bfloat16's eight bits
         super().__init__(dtype="float32", **options)

@@ -14,10 +14,11 @@ from rontgen.training.data_parallel import ALONE, Share
 class Batches(keras.utils.PyDataset):
     """Batches of a subset for `fit`: in a new order and with new augmentation each epoch, drawn from (seed, epoch).
 
-    seed: None keeps the subset's order and augments nothing. shuffle: False keeps the order alone. with_amounts: whether a batch also has the amounts of the augmentation, those
-    of the identity if `augmentation` is None. Yields images uint8 (B, H, W, 1), or features float32 (B, …) where the
-    subset holds them, and labels, float32 (B, 1) for one sigmoid unit, else int32 (B,). If several processes share a
-    batch, each yields its own part.
+    seed: None keeps the subset's order and augments nothing. shuffle: False keeps the order alone. with_amounts:
+    whether a batch also has the amounts of the augmentation, those of the identity if `augmentation` is None.
+
+    Yields images uint8 (B, H, W, 1), or features float32 (B, …) where the subset holds them, and labels, float32 (B, 1)
+    for one sigmoid unit, else int32 (B,). If several processes share a batch, each yields its own part.
     """
 
     def __init__(

@@ -39,7 +39,11 @@ class Phase:
 
 @dataclass(frozen=True)
 class Result:
-    """history: a row per epoch (epoch, one-based, and callbacks.HISTORY_COLUMNS' values). kept_epoch: whose weights are kept."""
+    """What a training gives.
+
+    history: a row per epoch (epoch, one-based, and callbacks.HISTORY_COLUMNS' values). kept_epoch: whose weights are
+    kept.
+    """
 
     history: pd.DataFrame
     kept_epoch: int
@@ -240,7 +244,7 @@ def _set_trainable(model: keras.Model, unfrozen_layers: int | Literal["all"] | N
     backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     # Layer by layer: `backbone.trainable = True` does nothing, with TensorFlow, where only its layers had been frozen
     for position, layer in enumerate(reversed(backbone.layers)):
-        layer.trainable = unfrozen_layers in (None, "all") or position < unfrozen_layers
+        layer.trainable = unfrozen_layers is None or unfrozen_layers == "all" or position < unfrozen_layers
         if unfrozen_layers is None and isinstance(layer, keras.layers.BatchNormalization):
             # Frozen, the layer takes its moving statistics, and its gamma and beta can be trained all the same. The
             # guide's `backbone(x, training=False)` does not hold: `fit` runs the whole model with training=True
