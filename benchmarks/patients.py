@@ -374,7 +374,7 @@ most is its nearest:
 ## Splits
 
 Test images whose patient has other images in training or validation. The split of `{study}` is stratified by image,
-with the seed of `params.yaml`.
+with the seed of its protocol.yaml.
 
 {leaks}
 """

@@ -225,7 +225,7 @@ def report(
 
 @verb
 def docs() -> None:
-    """Write what quotes the records: docs/real-data.md, docs/cards/ and the results in README.md."""
+    """Write the pages of the studies, docs/real-data.md and the results in README.md."""
     from rontgen.evidence import documents
 
     for path in documents.write():

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from rontgen.core import runs
 from rontgen.core.cells import NEEDED, OF_A_RUN, OF_A_STUDY, Cell, Entry
 from rontgen.core.errors import RontgenError
-from rontgen.core.params import one_line, read_yaml
+from rontgen.core.params import Params, one_line, read_yaml
 from rontgen.core.sections import LEAKFREE
 from rontgen.core.vocabulary import AS_STATED, OUR_COMPLETION, PROTOCOL, RANDOM_COMPLETION
 
@@ -250,6 +251,21 @@ def load_papers(folder: Path = FOLDER) -> Papers:
         except ValidationError as error:
             raise RontgenError(f"{path}: {one_line(error)}") from None
     return Papers(archives=common["archives"], sources=common["sources"], studies=studies)
+
+
+def check(papers: Papers, values: Params) -> None:
+    """Raise RontgenError for the first setting of a run, in the profile `paper`, whose origin its paper.yaml lacks."""
+    values = values.model_copy(update={"profile": "paper"})
+    for name, row in values.runs.items():
+        paper = papers.studies.get(row.study)
+        if paper is None:
+            raise RontgenError(f"{FOLDER / row.study}: expected a paper.yaml, received none: see docs/add-a-study.md")
+        for key, _ in leaves(runs.load_run(name, values).settings):
+            if paper.origin(name, key) is None:
+                raise RontgenError(
+                    f"{FOLDER / row.study}/paper.yaml: expected where {key} of {name} comes from, received no origin: "
+                    "enter it under origins, as stated, ours or departs"
+                )
 
 
 def leaves(settings: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:

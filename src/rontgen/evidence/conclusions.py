@@ -7,9 +7,13 @@ from rontgen.core.sections import LEAKFREE
 from rontgen.core.vocabulary import CONTRADICTORY, INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED, UNAVAILABLE
 from rontgen.evidence.real_data import StudyEvidence
 from rontgen.evidence.replication import VISIBLE
+from rontgen.reporting.rendering import ranges
 
 # Seeds of a record that is complete; with fewer, spreads are known badly
 STANDARD_SEEDS = 5
+
+# Random completions of a run, seeds 1 to 10, before their spread says something
+COMPLETIONS = 10
 
 
 def conclusions(study: StudyEvidence) -> list[str]:
@@ -69,10 +73,17 @@ def _of_completions(study: StudyEvidence) -> Iterator[str]:
         paper = next(float(row.paper) for row in study.rows.itertuples() if row.trained == run)
         found = [record.metrics["test"]["accuracy"] for record in records]
         near = sum(abs(accuracy - paper) <= VISIBLE for accuracy in found)
-        yield (
-            f"{near} of {len(found)} random completions of `{run}` come within 10 points of the paper's {paper:g}: "
-            f"they reach {min(found):.3f} to {max(found):.3f}."
+        said = (
+            f"{near} of {len(found)} random completions of `{run}` come within 10 points of the paper's {paper:g}: they "
+            f"reach {min(found):.3f} to {max(found):.3f}."
         )
+        if len(found) < COMPLETIONS:
+            seeds = ranges([record.seed for record in records])
+            said += (
+                f" These are seeds {seeds} of {COMPLETIONS} that are planned. What trains fastest was trained first, so they "
+                "are no fair sample of the ten."
+            )
+        yield said
 
 
 def _of_runs(tested: dict[str, Any]) -> str:

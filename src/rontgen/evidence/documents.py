@@ -58,7 +58,9 @@ def render() -> dict[Path, str]:
     )
     pages = {
         README: _with_results(README.read_text(encoding="utf-8"), results),
-        REAL_DATA: rendering.markdown("real_data.md.j2", sources=papers.sources, **real_data.read_audits()),
+        REAL_DATA: rendering.markdown(
+            "real_data.md.j2", sources=papers.sources, studies=list(papers.studies), **real_data.read_audits()
+        ),
     }
     return pages | {FOLDER / study.name / "README.md": _study(study, papers, values) for study in studies}
 
