@@ -74,14 +74,14 @@ def _of_completions(study: StudyEvidence) -> Iterator[str]:
         found = [record.metrics["test"]["accuracy"] for record in records]
         near = sum(abs(accuracy - paper) <= VISIBLE for accuracy in found)
         said = (
-            f"{near} of {len(found)} random completions of `{run}` come within 10 points of the paper's {paper:g}: they "
-            f"reach {min(found):.3f} to {max(found):.3f}."
+            f"{near} of {len(found)} random completions of `{run}` come within 10 points of the paper's {paper:g}: "
+            f"they reach {min(found):.3f} to {max(found):.3f}."
         )
         if len(found) < COMPLETIONS:
             seeds = ranges([record.seed for record in records])
             said += (
-                f" These are seeds {seeds} of {COMPLETIONS} that are planned. What trains fastest was trained first, so they "
-                "are no fair sample of the ten."
+                f" These are seeds {seeds} of {COMPLETIONS} that are planned. What trains fastest was trained first, "
+                "so they are no fair sample of the ten."
             )
         yield said
 

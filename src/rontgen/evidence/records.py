@@ -50,7 +50,12 @@ class Record:
     @property
     def deviations(self) -> list[str]:
         """How the record departs from the paper: what its archives are, then the deviations of its provenance."""
-        return [*self.sources, *self.provenance["deviations"]]
+        proved = [
+            f"early stopping watched {other} in these trainings, not what the paper says: by their histories neither ends a "
+            "phase early, so they are the same trainings (`rontgen record --check` computes it)"
+            for other in self.provenance.get("trained_with", {}).values()
+        ]
+        return [*self.sources, *self.provenance["deviations"], *proved]
 
     @property
     def name(self) -> str:
@@ -171,6 +176,11 @@ def check(record: Record, folder: Path = FOLDER) -> list[str]:
     }
     if _flat(measured) != {key: value for key, value in _flat(trained).items() if not key.endswith("_images")}:
         wrong.append(f"{record.name}: history.csv gives other training metrics than metrics.json")
+    train = record.provenance["settings"]["train"]
+    for other in ({}, record.provenance.get("trained_with", {})):
+        stopping = train["early_stopping"] and train["early_stopping"] | other
+        if sum(history.stops(record.history, train | {"early_stopping": stopping})) != len(record.history):
+            wrong.append(f"{record.name}: early stopping by {stopping} would have ended its history elsewhere")
     split = record.provenance["split"]
     subsets = recorded_splits.read(split["name"], split["column"], folder)
     if set(subsets.index[subsets == "test"]) != set(record.predictions["id"]):
