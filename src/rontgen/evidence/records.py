@@ -51,8 +51,8 @@ class Record:
     def deviations(self) -> list[str]:
         """How the record departs from the paper: what its archives are, then the deviations of its provenance."""
         proved = [
-            f"early stopping watched {other} in these trainings, not what the paper says: by their histories neither ends a "
-            "phase early, so they are the same trainings (`rontgen record --check` computes it)"
+            f"early stopping watched {other} in these trainings, not what the paper says: by their histories neither "
+            "ends a phase early, so they are the same trainings (`rontgen record --check` computes it)"
             for other in self.provenance.get("trained_with", {}).values()
         ]
         return [*self.sources, *self.provenance["deviations"], *proved]
