@@ -1,10 +1,9 @@
 """What follows from the records of a study, in words."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from rontgen.core.sections import LEAKFREE
-from rontgen.core.vocabulary import CONTRADICTORY, INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED, UNAVAILABLE
+from rontgen.core.vocabulary import CONTRADICTORY, INCONCLUSIVE, NOT_REPRODUCED, PROTOCOL, REPRODUCED, UNAVAILABLE
 from rontgen.evidence.real_data import StudyEvidence
 from rontgen.evidence.replication import VISIBLE
 from rontgen.reporting.rendering import ranges
@@ -20,7 +19,7 @@ def conclusions(study: StudyEvidence) -> list[str]:
     """A sentence or two for each finding, in Markdown."""
     lines = [*_of_readings(study), *_of_training(study), *_of_completions(study)]
     if study.between_runs:
-        lines.append(_of_runs(study.between_runs))
+        lines.append(_of_runs(study))
     lines += [*_of_leaks(study), *(_of_gap(run, study) for run in study.gaps)]
     return [*lines, *_of_shortcuts(study)]
 
@@ -33,11 +32,11 @@ def _of_readings(study: StudyEvidence) -> Iterator[str]:
         by_verdict = judged.groupby("verdict", sort=False)["label"].agg(_listed)
         each = "; ".join(f"{verdict} under {readings}" for verdict, readings in by_verdict.items())
         if {REPRODUCED, NOT_REPRODUCED} <= set(by_verdict.index):
-            yield f"The verdict on `{run}` depends on the reading: {each}."
+            yield f"The verdict on `{run}` depends on the treatment: {each}."
         elif len(by_verdict) > 1:
             yield f"`{run}` is {each}."
         elif len(judged) > 1 and by_verdict.index[0] not in (CONTRADICTORY, UNAVAILABLE):  # which no run can change
-            yield f"`{run}` is {by_verdict.index[0]} under every reading: {by_verdict.iloc[0]}."
+            yield f"`{run}` is {by_verdict.index[0]} under every treatment that is recorded: {by_verdict.iloc[0]}."
         for row in judged[judged["narrow"]].itertuples():
             yield f"`{run}` ({_listed([row.label])}) is {row.verdict} by a narrow margin. {row.reason}"
         for row in judged[judged["verdict"] == INCONCLUSIVE].itertuples():
@@ -86,14 +85,17 @@ def _of_completions(study: StudyEvidence) -> Iterator[str]:
         yield said
 
 
-def _of_runs(tested: dict[str, Any]) -> str:
+def _of_runs(study: StudyEvidence) -> str:
+    tested = study.between_runs
+    assert tested  # asked for only then
+    label = next(one.label for one in study.trainings if one.reading == PROTOCOL)
     ranked = sorted(tested["means"].items(), key=lambda item: -item[1])
     (best, high), (worst, low) = ranked[0], ranked[-1]
     shown = "A difference is shown" if tested["p"] < 0.05 else "No difference is shown"
     weak = "; so few seeds can show only large differences" if tested["seeds"] < STANDARD_SEEDS else ""
     return (
-        f"{shown} between the {len(ranked)} runs by the protocol, from `{best}` ({high:.3f}) to `{worst}` ({low:.3f}): "
-        f"repeated-measures analysis of variance over {tested['seeds']} seeds with the Greenhouse-Geisser correction, "
+        f"{shown} between the {len(ranked)} runs ({_listed([label])}), from `{best}` ({high:.3f}) to `{worst}` "
+        f"({low:.3f}): repeated-measures analysis of variance over {tested['seeds']} seeds with the Greenhouse-Geisser correction, "
         f"F = {tested['f']:.2f}, p = {tested['p']:.2g}{weak}."
     )
 
@@ -111,19 +113,15 @@ def _of_leaks(study: StudyEvidence) -> Iterator[str]:
 
 
 def _of_gap(run: str, study: StudyEvidence) -> str:
-    gap, note, leaks = study.gaps[run], study.gaps[run]["note"], study.leaks
+    gap, note = study.gaps[run], study.gaps[run]["note"]
     accuracy = gap["metrics"]["accuracy"]
     if gap["seeds"] == 1:
         return f"What leaks are worth to `{run}` is open: one seed with them and one without show nothing."
     measured = f"The leakage gap of `{run}` is {accuracy['gap']:+.3f} in accuracy"
     if "low" not in accuracy:
         return f"{measured} in every seed ({note})."
-    shown = "no gap is shown" if accuracy["low"] <= 0 <= accuracy["high"] else "more than the seeds explain"
-    known = ""
-    if leaks and accuracy["gap"] > leaks["share"]:
-        share = leaks["share"]
-        known = f" The known leaks, in {share:.1%} of the test images, can explain at most {share:.3f} of the gap."
-    return f"{measured}, 95% interval {accuracy['low']:+.3f} to {accuracy['high']:+.3f}: {shown} ({note}).{known}"
+    shown = "undecided" if accuracy["low"] <= 0 <= accuracy["high"] else "more than the seeds explain"
+    return f"{measured}, 95% interval {accuracy['low']:+.3f} to {accuracy['high']:+.3f}: {shown} ({note})."
 
 
 def _of_shortcuts(study: StudyEvidence) -> Iterator[str]:
@@ -131,10 +129,11 @@ def _of_shortcuts(study: StudyEvidence) -> Iterator[str]:
     if not study.shortcuts or not scored:
         return
     border, thumbnail = (study.shortcuts["probes"][name]["roc_auc"] for name in ("border", "thumbnail"))
-    best = max(scored, key=lambda training: training.scores("ROC-AUC").mean())
+    by_protocol = [one for one in scored if one.reading == PROTOCOL] or scored
+    best = max(by_protocol, key=lambda training: training.scores("ROC-AUC").mean())
     yield (
         f"The border alone, a tenth of the image wide, predicts the class with a ROC-AUC of {border:.3f}, and a "
         f"16 × 16 thumbnail, lungs included, with {thumbnail:.3f}, both cross-validated on all "
-        f"{study.shortcuts['images']:,} images of `{study.dataset}`. The highest of this study's runs, `{best.run}` "
-        f"({_listed([best.label])}), has {best.scores('ROC-AUC').mean():.3f} on its test images."
+        f"{study.shortcuts['images']:,} images of `{study.dataset}`. Of this study's runs `{best.run}` "
+        f"({_listed([best.label])}) has {best.scores('ROC-AUC').mean():.3f} on its test images."
     )
