@@ -95,8 +95,8 @@ def _of_runs(study: StudyEvidence) -> str:
     weak = "; so few seeds can show only large differences" if tested["seeds"] < STANDARD_SEEDS else ""
     return (
         f"{shown} between the {len(ranked)} runs ({_listed([label])}), from `{best}` ({high:.3f}) to `{worst}` "
-        f"({low:.3f}): repeated-measures analysis of variance over {tested['seeds']} seeds with the Greenhouse-Geisser correction, "
-        f"F = {tested['f']:.2f}, p = {tested['p']:.2g}{weak}."
+        f"({low:.3f}): repeated-measures analysis of variance over {tested['seeds']} seeds "
+        f"with the Greenhouse-Geisser correction, F = {tested['f']:.2f}, p = {tested['p']:.2g}{weak}."
     )
 
 
