@@ -42,8 +42,8 @@ class Interval(Entry):
 class Origin(Entry):
     """Where a setting comes from: `stated` by the paper (where), `ours` (why), or it `departs` from the paper (why).
 
-    says: the paper's words. place: where it says what we depart from. range: what a random completion may draw instead
-    of our value.
+    says: the paper's words. place: where it says what we depart from. range: what a random completion may draw; where
+    we depart, only if another careful reader could choose too.
     """
 
     stated: str = ""
@@ -63,8 +63,8 @@ class Origin(Entry):
             raise ValueError(f"expected a section and a line, such as 'Section 3.1, line 97', received {place!r}")
         if self.departs and not self.says:
             raise ValueError("expected what the paper says beside why we depart from it, as says")
-        if bool(self.ours) != bool(self.range):
-            raise ValueError("expected a range where, and only where, the setting is ours")
+        if (self.ours and not self.range) or (self.stated and self.range):
+            raise ValueError("expected a range where the setting is ours, and none where it is stated")
         return self
 
     @property
