@@ -1,4 +1,4 @@
-"""Run stages one after the other, and write a JSON list of what each opened, imported and read of params.yaml.
+"""Run stages one after the other, and write a JSON list of what each opened, imported and read of the settings.
 
 python tests/audit.py FINDINGS.json "stages/train.py --run active" "stages/evaluate.py --run active"
 
@@ -7,7 +7,8 @@ All run in one process, because Keras takes seconds to import; but every stage i
 - opened: files inside the working folder; fingerprinted: those that `protocol.fingerprint` opened. What native code
   (TensorFlow, HDF5) opens without Python is not seen.
 - modules: the files of the modules of `rontgen` that were imported.
-- params: the keys of params.yaml, down to single values, on which the script's work depends.
+- params: the keys of params.yaml and the studies' protocol.yaml, down to single values, on which the script's work
+  depends.
 
 Loading a run fills in every field of it, used or not. So a key counts where a field that depends on it is read after
 loading. Which fields depend on a key is found by changing one key after another and loading again.
@@ -48,7 +49,7 @@ WHOLE = ("__dict__", "model_dump", "model_dump_json", "model_copy")
 
 
 def has_fields(value):
-    """Whether it is a dataclass or a section of params.yaml; looks at its type, as the object records its reads."""
+    """Whether it is a dataclass or a section of the settings; looks at its type, as the object records its reads."""
     return hasattr(type(value), "__dataclass_fields__") or hasattr(type(value), "model_fields")
 
 
@@ -73,9 +74,10 @@ def leaves(value, path=()):
 
 
 def changes(values):
-    """For each key of params.yaml: its name, the dict that holds it, the last part, and other values to try."""
+    """For each key of the settings: its name, the dict that holds it, the last part, and other values to try."""
     pool = {"profile": list(values.profiles), "dataset": list(values.datasets), "model": list(values.models)}
-    pool |= {"study": list(values.studies), "image_set": list(values.image_sets)}
+    pool |= {"study": list(values.studies), "split": list(values.splits), "image_set": list(values.image_sets)}
+    pool |= {"weights": list(values.backbones)}
     tree = dict(walk(values))
     for path, value in tree.items():
         if path:

@@ -1,4 +1,4 @@
-"""Run stages, one after the other in one process: `python run_stages.py "split --study active" …`.
+"""Run stages, one after the other in one process: `python run_stages.py "split --split active" …`.
 
 In the working folder.
 """

@@ -7,25 +7,24 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
+from conftest import copy_settings
 from finished_project import write_claims
+from rontgen.core import params
 
 ROOT = Path(__file__).parents[1]
 REPORTED = "pirngadi_simple_rnn"
 STAGES = (
     "inputs",
     "download --dataset pneumonia",
-    "split --study active",
+    "split --split active",
     "preprocess --image-set active",
     "balance --image-set active",
-    "weights --model cnn2",
+    "weights --backbone random",
     "train --run active",
     "evaluate --run active",
-    "split --study pirngadi",
+    "split --split pirngadi",
     "preprocess --image-set pirngadi_150",
     "balance --image-set pirngadi_150",
-    "weights --model simple_rnn",
     f"train --run {REPORTED}",
     f"evaluate --run {REPORTED}",
 )
@@ -65,11 +64,14 @@ def served(folder: Path, *arguments: str, stderr=subprocess.PIPE, **variables: s
 
 
 def _write_params(folder: Path) -> None:
-    values = YAML(typ="safe").load(ROOT / "params.yaml")
-    values |= {"model": "cnn2"}
-    values["reported"] = {REPORTED: values["reported"][REPORTED]}
+    copy_settings(folder)
+    for path in params.protocols(folder):
+        values = params.read_yaml(path)
+        values["runs"] = {name: run for name, run in values["runs"].items() if name == REPORTED}
+        path.write_text(json.dumps(values))  # which is YAML too
+    values = params.read_yaml(folder / "params.yaml") | {"model": "cnn2"}
     demo = values["profiles"]["demo"]
     demo["download"]["image_size"] = 64
     demo["split"]["max_per_class"] = {"train": 40, "validation": 12, "test": 12}
     demo["train"]["max_epochs"] = 1
-    (folder / "params.yaml").write_text(json.dumps(values))  # which is YAML too
+    (folder / "params.yaml").write_text(json.dumps(values))

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, copy_settings
 from rontgen.core import errors
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing, write_json
@@ -181,8 +181,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
 
 @pytest.mark.slow
 def test_a_stage_on_a_full_disk_leaves_no_output(tmp_path):
-    for name in ("params.yaml", "papers.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
+    copy_settings(tmp_path)
 
     def run(script, *arguments, limit=resource.RLIM_INFINITY):
         command = [sys.executable, "-B", ROOT / f"stages/{script}.py", *arguments]
@@ -195,7 +194,7 @@ def test_a_stage_on_a_full_disk_leaves_no_output(tmp_path):
     assert run("inputs").returncode == 0  # a few bytes, less than the limit
     stages = [
         ("download", "--dataset", "pneumonia"),
-        ("split", "--study", "active"),
+        ("split", "--split", "active"),
         ("preprocess", "--image-set", "active"),
     ]
     for stage in stages:

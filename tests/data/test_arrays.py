@@ -100,6 +100,10 @@ def test_a_manifest_is_text_as_written(tmp_path, monkeypatch):
             r"data/split/jitet\.csv not found: run `dvc repro reported_split@jitet` fi",
         ),
         (
+            lambda: arrays.read_manifest(VIEW),
+            r"preprocessed/jitet_224/manifest\.csv not found: run `dvc repro reported_preprocess@jitet_224` fi",
+        ),
+        (
             lambda: arrays.read_images(VIEW),
             r"preprocessed/jitet_224/images\.npy not found: run `dvc repro reported_preprocess@jitet_224` fi",
         ),
@@ -115,14 +119,29 @@ def test_what_is_missing_names_the_command(tmp_path, monkeypatch, read, message)
         read()
 
 
-def test_unreadable_images_are_in_no_subset_and_the_others_keep_their_rows(tmp_path, monkeypatch, images):
-    monkeypatch.chdir(tmp_path)
-    STUDY.manifest.parent.mkdir(parents=True)
-    rows = pd.DataFrame({"id": list("abcdef"), "class": "SICK", "patient": "", "subset": "train"})
-    rows.to_csv(STUDY.manifest, index=False)
+def written_manifest(text):
     VIEW.preprocessed.mkdir(parents=True)
-    (VIEW.preprocessed / "unreadable.csv").write_text("id,archive,member,reason\nb,a.zip,b.png,no picture\n")
-    manifest = arrays.read_manifest(VIEW)
-    assert manifest["id"].tolist() == list("acdef")
+    (VIEW.preprocessed / "manifest.csv").write_text(text)
+    return arrays.read_manifest(VIEW)
+
+
+def test_the_images_of_a_manifest_are_those_of_its_rows(tmp_path, monkeypatch, images):
+    monkeypatch.chdir(tmp_path)
+    rows = pd.DataFrame({"row": [0, 2, 3, 5], "id": list("acdf"), "class": "SICK", "patient": "", "subset": "train"})
+    manifest = written_manifest(rows.to_csv(index=False))
+    assert manifest["id"].tolist() == list("acdf")
     train = arrays.subset("train", manifest, CLASSES, images)
-    assert train.read(np.arange(5))[:, 0, 0, 0].tolist() == [0, 2, 3, 4, 5]
+    assert train.read(np.arange(4))[:, 0, 0, 0].tolist() == [0, 2, 3, 5]
+
+
+def test_the_columns_of_a_manifest_but_its_rows_are_text_as_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    manifest = written_manifest("row,id,class,patient\n7,001234,NA,\n11,1e5,SICK,nan\n")
+    assert manifest.index.tolist() == [7, 11]
+    expected = {"id": ["001234", "1e5"], "class": ["NA", "SICK"], "patient": ["", "nan"]}
+    assert manifest.to_dict("list") == expected
+
+
+def test_classes_are_in_the_order_in_which_a_manifest_lists_them():
+    manifest = pd.DataFrame({"class": ["SICK", "SICK", "NORMAL", "SICK", "NORMAL", "WORSE"]})
+    assert arrays.classes(manifest) == ["SICK", "NORMAL", "WORSE"]

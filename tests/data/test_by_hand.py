@@ -39,12 +39,16 @@ def test_the_index_of_an_unpacked_archive_is_listed_as_the_archive_is(folder):
     assert lists(folder, "paper")["archives/pneumonia.json"] == {CHEST, index.name}
 
 
-def test_weights_are_listed_for_each_model_of_the_backbone(folder):
+def test_weights_are_listed_for_each_backbone(folder):
     found = lists(folder, "paper")
-    assert found["weights/resnet50.json"] == found["weights/resnet50_lstm.json"] == {RESNET50}
+    assert found["weights/resnet50.json"] == {RESNET50}
     assert found["weights/vgg16.json"] == {KERAS_FILES["vgg16"]}
-    assert found["weights/cnn4.json"] == found["weights/mobilenetv2.json"] == set()
-    assert lists(folder, "paper", **{"models.resnet50.weights": "none"})["weights/resnet50.json"] == set()
+    assert found["weights/mobilenetv2.json"] == found["weights/random.json"] == set()
+    assert {name for name in found if name.startswith("weights/")} == {f"weights/{name}.json" for name in KERAS_FILES}
+
+
+def test_of_a_backbone_that_starts_from_random_weights_nothing_is_listed(folder):
+    assert lists(folder, "paper", **{"backbones.resnet50.file": "null"})["weights/resnet50.json"] == set()
 
 
 def test_the_demo_uses_nothing_that_was_put_by_hand(folder):

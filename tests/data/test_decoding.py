@@ -226,13 +226,14 @@ def test_damaged_bytes_decode_or_are_one_error():
 
 @pytest.fixture
 def archives(write_zip):
-    """Two archives of ten flat pictures each, each with its own gray value; a manifest of them in random order."""
+    """Two archives of ten flat pictures each, each with its own gray value; a manifest of them in random order, indexed
+    as one that is read from a file."""
     rows = []
     for archive, first in (("a.zip", 0), ("b.zip", 100)):
         write_zip({f"{i}.png": encode(np.full((9, 7), first + i, np.uint8)) for i in range(10)}, archive)
         rows += [(archive, f"{i}.png", first + i) for i in range(10)]
     manifest = pd.DataFrame(rows, columns=["archive", "member", "gray"])
-    return manifest.assign(id=manifest["gray"].astype(str)).sample(frac=1, random_state=7)
+    return manifest.assign(id=manifest["gray"].astype(str)).sample(frac=1, random_state=7, ignore_index=True)
 
 
 @pytest.fixture
@@ -278,6 +279,15 @@ def test_a_stated_number_of_images_may_fail_and_is_listed(damaged, tmp_path):
     images = np.load(tmp_path / "image_set" / "images.npy")
     expected = damaged["gray"].where(damaged["gray"] != 106, 0)
     np.testing.assert_array_equal(images[:, 0, 0, 0], expected)
+
+
+def test_the_manifest_of_the_images_lists_all_but_the_unreadable_ones_with_their_rows(damaged, tmp_path):
+    decode_all(damaged, tmp_path, 5, tmp_path / "image_set", 1)
+    manifest = pd.read_csv(tmp_path / "image_set" / "manifest.csv")
+    assert list(manifest.columns) == ["row", *damaged.columns]
+    assert manifest["gray"].tolist() == [gray for gray in damaged["gray"] if gray != 106]
+    images = np.load(tmp_path / "image_set" / "images.npy")
+    np.testing.assert_array_equal(images[manifest["row"], 0, 0, 0], manifest["gray"])
 
 
 def test_a_missing_archive_is_named(archives, tmp_path):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import ROOT
+from conftest import ROOT, copy_settings
 
 PNEUMONIA = "paultimothymooney--chest-xray-pneumonia.zip"
 COVID = "tawsifurrahman--covid19-radiography-database.zip"
@@ -150,10 +150,10 @@ def enormous_header():
 
 @pytest.fixture
 def project(tmp_path):
-    """The repository's scripts and params, in a folder that has a parent to escape to."""
+    """The repository's scripts and settings, in a folder that has a parent to escape to."""
     project = tmp_path / "above" / "project"
     shutil.copytree(ROOT / "stages", project / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "params.yaml", project)
+    copy_settings(project)
     return project
 
 
@@ -230,7 +230,7 @@ def test_a_hostile_zip_is_refused(project, archive, fault):
     data = archive()
     assert len(data) < 50e6
     put(project, "data/raw/pneumonia", {PNEUMONIA: data})
-    line = refused(project, "split", "--study", "active")
+    line = refused(project, "split", "--split", "active")
     assert fault in line and PNEUMONIA in line
     assert "delete it and run `dvc repro download@pneumonia` again" in line
 
@@ -283,13 +283,13 @@ def test_a_table_that_contradicts_the_images_is_refused(project, members, fault)
     change(project, "dataset: pneumonia", "dataset: lungs")
     archives = {PNEUMONIA: LUNGS["chest_xray"], TUBERCULOSIS: LUNGS["tb"], PNEUMOTHORAX: members}
     put(project, "data/raw/lungs", {name: packed(archive) for name, archive in archives.items()})
-    assert fault in refused(project, "split", "--study", "active")
+    assert fault in refused(project, "split", "--split", "active")
 
 
 def test_a_missing_class_is_named(project):
     members = {name: data for name, data in chest_xray().items() if "NORMAL" not in name}
     put(project, "data/raw/pneumonia", {PNEUMONIA: packed(members)})
-    line = refused(project, "split", "--study", "active")
+    line = refused(project, "split", "--split", "active")
     assert f"{PNEUMONIA}: expected images of NORMAL, found {{'PNEUMONIA': 12}}" in line
 
 
@@ -300,7 +300,7 @@ def test_masks_are_never_taken_for_images(project):
     folders = ("COVID/masks", "masks/COVID", "Masks/Normal/images", "lungs/masks/COVID/images")
     masks = by_folder([f"{root}/{folder}/COVID-{{}}.png" for folder in folders])
     put(project, "data/raw/covid", {COVID: packed(images | masks)})
-    assert run(project, "split", "--study", "active") == ""
+    assert run(project, "split", "--split", "active") == ""
     audit = json.loads((project / "metrics/split/active.json").read_text())
     assert audit["left_out"]["covid_radiography"] == {"masks": len(masks)}
     assert "masks" not in (project / "data/split/active.csv").read_text().lower()
@@ -320,7 +320,7 @@ PICTURES = {
 def test_a_picture_that_does_not_decode_stops_the_run(project, fault):
     data, reason = PICTURES[fault]
     put(project, "data/raw/pneumonia", {PNEUMONIA: packed(chest_xray() | {FIRST: data})})
-    assert run(project, "split", "--study", "active") == ""
+    assert run(project, "split", "--split", "active") == ""
     line = refused(project, "preprocess", "--image-set", "active")
     assert re.search(rf"expected at most 0 unreadable images, received 1, the first {FIRST}: .*{reason}", line)
 
@@ -331,9 +331,11 @@ def test_pictures_that_do_not_decode_are_counted_where_they_are_allowed(project)
     bad = dict(zip(members, (data for data, _ in PICTURES.values()), strict=False))
     right = {"chest_xray/train/PNEUMONIA/person99_virus_1.jpeg": picture(200, "PNG")}  # a picture, despite its name
     put(project, "data/raw/pneumonia", {PNEUMONIA: packed(members | bad | right)})
-    assert run(project, "split", "--study", "active") == ""
+    assert run(project, "split", "--split", "active") == ""
     assert run(project, "preprocess", "--image-set", "active") == ""
     metrics = json.loads((project / "metrics/preprocess/active.json").read_text())
     assert (metrics["images"], metrics["unreadable"]) == (25, len(PICTURES))
     listed = (project / "data/preprocessed/active/unreadable.csv").read_text().splitlines()[1:]
     assert sorted(line.split(",")[2] for line in listed) == sorted(bad)
+    readable = (project / "data/preprocessed/active/manifest.csv").read_text().splitlines()[1:]
+    assert {line.split(",")[3] for line in readable} == (members | right).keys() - bad.keys()

@@ -1,12 +1,20 @@
 import dataclasses
 import hashlib
+import io
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+import run_stages
+from rontgen.audits import near_duplicates
+from rontgen.core import runs
 from rontgen.core.errors import RontgenError
+from rontgen.core.io import write_json
 from rontgen.core.parts import Study
 from rontgen.core.sections import SUBSETS, Dataset, Fractions, Split
 from rontgen.data import manifests, splits
@@ -130,25 +138,93 @@ def test_other_counts_than_expected_are_refused_with_copies_kept_too(raw, keep_c
         manifests.build(study)
 
 
-def test_a_leakfree_study_keeps_near_duplicates_together(raw):
-    images, _, _ = manifests.list_images(lungs())
-    # the images of four patients were found alike, and the last image did not decode
-    alike = images["patient"].isin(["IM-0000", "IM-0001", "person0_virus", "person1_virus"])
-    near = pd.Series(range(1, len(images) + 1)).mask(alike, 0)
+def listed(near=None, **changes):
+    """A study whose images near_duplicates listed: near copies have one number in `near`; the last did not decode."""
+    images, found, left_out = manifests.list_images(lungs())
     folder = Path("data/near_duplicates/lungs")
     folder.mkdir(parents=True)
-    images[["archive", "member"]].assign(near=near)[:-1].to_csv(folder / "images.csv", index=False)
-    study = dataclasses.replace(lungs(group_by="patient", deduplicate=True), name="lungcare_leakfree")
+    near = pd.Series(range(len(images))) if near is None else near(images)
+    images.assign(near=near)[:-1].to_csv(folder / "images.csv", index=False)
+    write_json({"found": found, "left_out": left_out}, folder / manifests.LISTING)
+    return images, dataclasses.replace(lungs(**changes), list="near_duplicates")
+
+
+def test_a_split_listed_by_near_duplicates_keeps_these_together(raw):
+    def near(images):  # the images of four patients were found alike
+        alike = images["patient"].isin(["IM-0000", "IM-0001", "person0_virus", "person1_virus"])
+        return pd.Series(range(1, len(images) + 1)).mask(alike, 0)
+
+    images, study = listed(near, group_by="patient", deduplicate=True)
     manifest = manifests.build(study)[0]
-    kept = manifest[manifest["patient"].isin(images.loc[alike, "patient"])]
+    kept = manifest[manifest["patient"].isin(images.loc[near(images) == 0, "patient"])]
     assert (len(kept), kept["subset"].nunique()) == (4, 1)
-    assert images["member"].iloc[-1] in manifest["member"].tolist()
 
 
-def test_a_leakfree_study_names_the_fingerprints_it_lacks(raw):
-    study = dataclasses.replace(lungs(), name="lungcare_leakfree")
-    with pytest.raises(RontgenError, match=r"images\.csv not found: run `dvc repro near_duplicates@lungs` first$"):
+def test_a_split_listed_by_near_duplicates_lacks_the_images_that_did_not_decode(raw):
+    images, study = listed()
+    assert set(manifests.build(study)[0]["member"]) == set(images["member"][:-1])
+
+
+def test_a_split_listed_by_near_duplicates_needs_no_archive(raw, tmp_path):
+    _, study = listed()
+    with_archives = manifests.build(study)
+    shutil.rmtree(tmp_path / "data/raw")
+    manifest, audit = manifests.build(study)
+    pd.testing.assert_frame_equal(manifest, with_archives[0])
+    assert audit["found"]["tb_radiography"] == {"Normal": 3, "Tuberculosis": 10}
+    assert audit["left_out"]["chest_xray"]["nested copies"] == 17
+
+
+def test_patients_unknown_to_near_duplicates_are_not_one_patient(raw, monkeypatch):
+    list_images = manifests.list_images
+
+    def without_patients(*arguments):
+        images, *counts = list_images(*arguments)
+        return images.assign(patient=""), *counts
+
+    monkeypatch.setattr(manifests, "list_images", without_patients)
+    _, study = listed(group_by="patient")
+    manifest = manifests.build(study)[0]
+    assert manifest["patient"].tolist() == [""] * 26
+    assert manifest["subset"].value_counts().to_dict() == {"train": 14, "validation": 6, "test": 6}
+
+
+@pytest.mark.parametrize("name", ["images.csv", manifests.LISTING])
+def test_a_split_listed_by_near_duplicates_names_what_it_lacks(raw, name):
+    _, study = listed()
+    (study.fingerprints / name).unlink()
+    with pytest.raises(RontgenError, match=rf"{name} not found: run `dvc repro near_duplicates@lungs` first$"):
         manifests.build(study)
+
+
+def pictures():
+    """An archive of 40 images of each class, with an exact and a near copy of one under other patients' names."""
+    names = {"NORMAL": "IM-{0:04}-0001", "PNEUMONIA": "person{0}_virus_{0}"}
+    members = {}
+    for place, (label, name) in enumerate(names.items()):
+        for index in range(40):
+            original = {20: 3, 30: 4}.get(index, index)
+            pixels = np.random.default_rng([place, original]).integers(0, 256, (32, 32), dtype=np.uint8)
+            file = io.BytesIO()
+            Image.fromarray(pixels).save(file, "PNG", compress_level=0 if index == 30 else 9)
+            members[f"chest_xray/train/{label}/{name.format(index)}.jpeg"] = file.getvalue()
+    return members | {name.replace("chest_xray/", "chest_xray/chest_xray/"): members[name] for name in [*members][:5]}
+
+
+def test_a_split_listed_by_near_duplicates_is_that_of_the_archives_and_their_copies(change_params, write_zip):
+    write_zip(pictures(), "data/raw/pneumonia/paultimothymooney--chest-xray-pneumonia.zip")
+    run_stages.run("near_duplicates --dataset pneumonia")
+    study = runs.load_study("jitet_leakfree")
+    manifest, audit = manifests.build(study)
+
+    images, found, left_out = manifests.list_images(study)
+    near = near_duplicates.read("pneumonia").images[["archive", "member", "near"]]
+    images = images.merge(near, on=["archive", "member"])
+    assert (len(images), images["sha256"].nunique(), images["near"].nunique()) == (80, 78, 76)
+    expected = splits.assign(images, study.dataset.classes, study.split)
+    pd.testing.assert_frame_equal(manifest, expected.manifest)
+    assert (audit["dropped"], audit["found"], audit["left_out"]) == (expected.dropped, found, left_out)
+    assert left_out["chest_xray"] == {"nested copies": 5}
 
 
 def test_other_counts_than_expected_are_refused(raw):

@@ -7,14 +7,15 @@ from pathlib import Path
 import keras
 import pytest
 
+import run_stages
 from conftest import ROOT
-from rontgen.core import params
+from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.parts import Start
 from rontgen.data import archives, arrays, by_hand, pretrained
 
 KERAS_FILES = {name: entry.file for name, entry in params.load(ROOT / "params.yaml").backbones.items()}
-START = Start("vgg16", "vgg16", True, KERAS_FILES["vgg16"], None)
+START = Start("vgg16", True, KERAS_FILES["vgg16"], None)
 RANDOM = replace(START, pretrained=False)
 
 
@@ -75,16 +76,15 @@ def test_a_file_that_keras_replaces_by_a_download_is_refused(monkeypatch):
 def test_a_file_of_a_backbone_without_a_published_hash_must_be_pinned():
     with pytest.raises(RontgenError, match=r"set backbones.mobilenetv2.sha256="):
         listed = put(KERAS_FILES["mobilenetv2"])
-        pretrained.write(Start("mobilenetv2", "mobilenetv2", True, KERAS_FILES["mobilenetv2"], None), listed)
+        pretrained.write(Start("mobilenetv2", True, KERAS_FILES["mobilenetv2"], None), listed)
 
 
 def test_without_a_network_the_remedies_are_named(no_network):
-    start = replace(START, model="vgg16_wide")
     with pytest.raises(RontgenError) as caught:
-        pretrained.write(start, {})
+        pretrained.write(START, {})
     message = str(caught.value)
-    assert "no network" in message and "run `dvc repro weights@vgg16_wide` again" in message
-    assert "set models.vgg16_wide.weights=none" in message
+    assert "no network" in message and "run `dvc repro weights@vgg16` again" in message
+    assert "set backbones.vgg16.file=null" in message
     assert str(by_hand.FOLDER / KERAS_FILES["vgg16"]) in message and "\n" not in message
     assert list(START.folder.parent.iterdir()) == []
 
@@ -104,9 +104,22 @@ def test_kerass_own_file_is_downloaded_into_a_home_of_its_own(monkeypatch):
     assert not homes[0].exists()
 
 
-def test_a_model_that_begins_at_random_has_a_folder_without_a_file():
+def test_random_weights_have_a_folder_without_a_file():
     pretrained.write(RANDOM, {})
     assert arrays.read_weights(START) is None
+    assert [path.name for path in START.folder.iterdir()] == [pretrained.FACTS]
+
+
+def test_all_runs_of_a_backbone_begin_with_its_one_file(change_params):
+    listed = put("resnet50.weights.h5")
+    put("vgg16.weights.h5", b"of another backbone")
+    change_params({"profile": "paper", "backbones.resnet50.sha256": listed["resnet50.weights.h5"]})
+    for stage in ("inputs", "weights --backbone resnet50", "weights --backbone random"):
+        run_stages.run(stage)
+    names = ("covid_hybrid_resnet50", "covid_hybrid_resnet50_lstm", "covid_hybrid_lstm")
+    alone, before_lstm, lstm = (arrays.read_weights(runs.load_run(name).start) for name in names)
+    assert alone == before_lstm and alone.read_bytes() == b"weights"
+    assert lstm is None
 
 
 def test_weights_that_were_not_brought_are_named_with_the_command():

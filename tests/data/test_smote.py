@@ -142,12 +142,11 @@ def balanced(change_params, capsys, monkeypatch):
         rows = [(name, key) for name, counts in SPLIT.items() for key, count in counts.items() for _ in range(count)]
         manifest = pd.DataFrame(rows, columns=["subset", "class"])
         manifest["id"] = [f"id{index}" for index in range(len(manifest))]
-        image_set.study.manifest.parent.mkdir(parents=True)
-        manifest.to_csv(image_set.study.manifest, index=False)
+        manifest.index += 1  # the first image failed to decode
         image_set.preprocessed.mkdir(parents=True)
-        pixels = np.random.default_rng(7).integers(0, 256, (len(manifest), 6, 5, 1), dtype=np.uint8)
+        manifest.to_csv(image_set.preprocessed / "manifest.csv", index_label="row")
+        pixels = np.random.default_rng(7).integers(0, 256, (len(manifest) + 1, 6, 5, 1), dtype=np.uint8)
         np.save(image_set.preprocessed / "images.npy", pixels)
-        pd.DataFrame(columns=["id"]).to_csv(image_set.preprocessed / "unreadable.csv", index=False)
         run_stages.run("balance --image-set active")
         return manifest, *arrays.read_synthetic(image_set), pixels, capsys.readouterr().out, figures
 
@@ -156,7 +155,12 @@ def balanced(change_params, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     ("value", "subsets", "made"),
-    [("smote", {"train"}, {"NORMAL": 11}), ("smote_train_test", {"train", "test"}, {"NORMAL": 6}), ("none", set(), {})],
+    [
+        ("smote", {"train"}, {"NORMAL": 11}),
+        ("smote_train_test", {"train", "test"}, {"NORMAL": 6}),
+        ("smote_all", {"train", "validation", "test"}, {"NORMAL": 28}),
+        ("none", set(), {}),
+    ],
 )
 def test_the_stage_evens_the_classes_of_the_subsets_that_parents_are_from(balanced, value, subsets, made):
     manifest, images, rows, pixels, printed, figures = balanced(value)
@@ -172,7 +176,7 @@ def test_the_stage_evens_the_classes_of_the_subsets_that_parents_are_from(balanc
     assert counts["real"].unstack("class").to_dict("index") == SPLIT
     assert counts.query("synthetic > 0")["synthetic"].to_dict() == {("train", name): n for name, n in made.items()}
 
-    position = {name: index for index, name in enumerate(manifest["id"])}
+    position = dict(zip(manifest["id"], manifest.index, strict=True))
     for first, image, second, step, _ in figures.get("smote_examples", []):
         (place,) = np.flatnonzero((images[..., 0] == image).all(axis=(1, 2)))
         row = rows.iloc[place]

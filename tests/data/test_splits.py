@@ -195,6 +195,21 @@ def test_ids_differ_where_only_the_end_of_the_hashes_does():
     assert splits.assign(frame, CLASSES[:2], split()).manifest["id"].is_unique
 
 
+@pytest.mark.parametrize(
+    ("policy", "names"),
+    [
+        ({"policy": "balanced", "counts": {"train": 3, "validation": 2, "test": 1}}, {"counts", "on_shortage"}),
+        ({"policy": "stratified", "fractions": {"train": 0.8, "validation": 0.1, "test": 0.1}}, {"fractions"}),
+        ({"policy": "official", "fractions": {"train": 0.9, "validation": 0.1}}, {"fractions"}),
+    ],
+)
+def test_the_options_of_a_split_are_those_of_its_policy(policy, names):
+    of_all = {"policy", "group_by", "deduplicate", "keep_copies", "seed"}
+    options = Split.model_validate(policy | {"group_by": "none", "deduplicate": True, "seed": 7}).options
+    assert options.keys() == of_all | names
+    assert {name: options[name] for name in policy} == policy
+
+
 # ---------------------------------------------------------------- groups
 
 

@@ -1,13 +1,12 @@
 """What `rontgen audit` records, with a clone whose stages are stand-ins."""
 
 import json
-import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, copy_settings
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.evidence import archive_audit, clone, provenance
@@ -18,9 +17,9 @@ ARCHIVE |= {"expected_median_width": 1224}
 
 @pytest.fixture
 def calls(tmp_path, monkeypatch):
-    """What the clone was asked to run, in a project with only params.yaml."""
+    """What the clone was asked to run, in a project with only the settings."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    copy_settings(tmp_path)
     folder, asked = tmp_path / "clone", []
 
     def run(where, commit, name, changes, targets):
@@ -28,7 +27,7 @@ def calls(tmp_path, monkeypatch):
         for path in ("metrics/leakage.json", *(f"metrics/shortcuts/{key}.json" for key in params.load().datasets)):
             (where / path).parent.mkdir(parents=True, exist_ok=True)
             (where / path).write_text(json.dumps({"from": path}))
-        shutil.copy(ROOT / "params.yaml", where)
+        copy_settings(where)
 
     monkeypatch.setattr(clone, "alone", nullcontext)
     monkeypatch.setattr(clone, "commit", lambda: "0123456789abcdef")
@@ -93,6 +92,8 @@ def test_an_earlier_audit_is_replaced_whole_or_stays_whole(calls):
 
 
 def test_an_unknown_setting_is_refused_before_anything_runs(calls):
-    with pytest.raises(RontgenError, match=r"expected a key of params.yaml, received 'datasets.x'"):
-        archive_audit.record({"datasets.x": "1"}, lambda names: {}, {})
+    with pytest.raises(RontgenError, match=r"^params.yaml: train: unknown key 'x'"):
+        archive_audit.record({"train.x": "1"}, lambda names: {}, {})
+    with pytest.raises(RontgenError, match=r"^studies/jitet/protocol.yaml: studies.jitet: unknown key 'size'"):
+        archive_audit.record({"studies.jitet.size": "1"}, lambda names: {}, {})
     assert calls == []

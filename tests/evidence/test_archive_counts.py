@@ -1,26 +1,22 @@
 import pytest
-from rontgen.evidence.published import Cell, Papers, PublishedStudy, load_papers
 
 from conftest import ROOT
+from made_up_studies import cell, paper
 from rontgen.core import params
+from rontgen.core.papers import Papers, load_papers
 from rontgen.core.vocabulary import CONTRADICTORY, UNAVAILABLE
 from rontgen.evidence import archive_counts
 
 VALUES = params.load(ROOT / "params.yaml")
-PAPERS = load_papers(ROOT / "papers.yaml")
+PAPERS = load_papers(ROOT / "studies")
 PNEUMONIA, SMATIKA = VALUES.datasets["pneumonia"], VALUES.studies["smatika"]
-
-
-def cell(metric, value):
-    return Cell(metric=metric, value=str(value), place="x")
 
 
 def found(settings=SMATIKA, tested=100, **numbers):
     """Violations of a study of the pneumonia archive; numbers are named without `data.`, and with `_` for `.`."""
     cells = [cell("data." + name.replace("_", "."), value) for name, value in numbers.items()]
     run = [cell("test.accuracy", "0.9"), cell("test.test_images", tested)]
-    study = PublishedStudy(title="A paper", cells=cells, runs={"a_run": run})
-    papers = Papers(archives=PAPERS.archives, studies={"a_study": study})
+    papers = Papers(archives=PAPERS.archives, sources={}, studies={"a_study": paper({"a_run": run}, cells=cells)})
     return archive_counts.violations(papers, "a_study", PNEUMONIA, settings)
 
 
@@ -124,12 +120,7 @@ def test_every_result_of_lungcare_needs_images_that_are_not_to_be_had():
     (shortage,) = [violation for violation in of_study("lungcare") if "distinct" in violation.reason]
     assert shortage.verdict == UNAVAILABLE
     assert "700 of TUBERCULOSIS" in shortage.reason
-    results = {
-        (run, cell.metric)
-        for run, cells in PAPERS.studies["lungcare"].runs.items()
-        for cell in cells
-        if not cell.metric.startswith("setting.")
-    }
+    results = {(run, one.metric) for run, cells in PAPERS.studies["lungcare"].runs.items() for one in cells}
     assert results < set(shortage.cells)
 
 

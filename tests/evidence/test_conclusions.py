@@ -1,16 +1,19 @@
 """What follows from records, in words, on made-up ones."""
 
-import numpy as np
-from rontgen.evidence.published import Cell, Unpublished
+from dataclasses import replace
 
-from made_up_studies import study, training
+import numpy as np
+import pytest
+
+from made_up_studies import OPEN, paper, study, training
+from rontgen.core.cells import Cell
 from rontgen.evidence.conclusions import conclusions
 from rontgen.evidence.published_training import TrainingScores
 from rontgen.evidence.real_data import compare_runs
 
 
 def test_a_verdict_depends_on_the_reading_where_two_contradict_each_other():
-    rows = [("run", "as_stated", 5, "not reproduced"), ("run", "own_preprocessing", 5, "reproduced")]
+    rows = [("run", "protocol", 5, "not reproduced"), ("run", "own_preprocessing", 5, "reproduced")]
     assert conclusions(study(rows)) == [
         "The verdict on `run` depends on the reading: not reproduced under *as stated*; reproduced under "
         "*own preprocessing*."
@@ -18,7 +21,7 @@ def test_a_verdict_depends_on_the_reading_where_two_contradict_each_other():
 
 
 def test_an_undecided_reading_contradicts_none():
-    rows = [("run", "as_stated", 3, "inconclusive"), ("run", "own_preprocessing", 3, "reproduced")]
+    rows = [("run", "protocol", 3, "inconclusive"), ("run", "own_preprocessing", 3, "reproduced")]
     first, second = conclusions(study(rows))
     assert first == "`run` is inconclusive under *as stated*; reproduced under *own preprocessing*."
     assert second.startswith("The 3 seeds of `run` (*as stated*)")
@@ -26,10 +29,10 @@ def test_an_undecided_reading_contradicts_none():
 
 def test_readings_with_one_verdict_and_a_single_seed_are_told():
     rows = [
-        ("run", "as_stated", 5, "reproduced"),
+        ("run", "protocol", 5, "reproduced"),
         ("run", "smote", 5, "reproduced"),
-        ("x", "as_stated", 1, "?"),
-        ("y", "as_stated", 2, "?"),
+        ("x", "protocol", 1, "?"),
+        ("y", "protocol", 2, "?"),
     ]
     agree, single = conclusions(study(rows))
     assert agree == "`run` is reproduced under every reading: *as stated*, *smote*."
@@ -37,26 +40,26 @@ def test_readings_with_one_verdict_and_a_single_seed_are_told():
 
 
 def test_a_verdict_that_no_run_can_change_is_not_one_of_readings():
-    rows = [("run", "as_stated", 3, "data unavailable"), ("run", "copies", 3, "data unavailable")]
+    rows = [("run", "protocol", 3, "data unavailable"), ("run", "copies", 3, "data unavailable")]
     assert conclusions(study(rows)) == []
 
 
 def test_a_reading_with_few_seeds_is_not_judged_beside_others():
-    rows = [("run", "as_stated", 5, "reproduced"), ("run", "smote", 1, "inconclusive")]
+    rows = [("run", "protocol", 5, "reproduced"), ("run", "smote", 1, "inconclusive")]
     assert conclusions(study(rows)) == [
         "One seed decides nothing, and two are too few; five are the standard. So far: `run` (*smote*)."
     ]
 
 
 def test_a_narrow_verdict_is_said_to_be_one():
-    rows = [("run", "as_stated", 3, "reproduced"), ("run", "smote", 3, "reproduced")]
+    rows = [("run", "protocol", 3, "reproduced"), ("run", "smote", 3, "reproduced")]
     narrow = study(rows)
     narrow.rows.loc[1, "narrow"] = True
     assert conclusions(narrow)[1:] == ["`run` (*smote*) is reproduced by a narrow margin. It lies in."]
 
 
 def test_seeds_that_are_too_far_apart_are_told():
-    assert conclusions(study([("run", "as_stated", 3, "inconclusive")])) == [
+    assert conclusions(study([("run", "protocol", 3, "inconclusive")])) == [
         "The 3 seeds of `run` (*as stated*) are too few, or too far apart, to decide: the interval for one more "
         "run is 0.59 to 1.00."
     ]
@@ -69,10 +72,10 @@ def test_another_accuracy_in_training_than_the_paper_s_is_said_of_each_reading()
         return TrainingScores(run, reading, "kept", {"train_accuracy": cell}, {"train_accuracy": REACHED}, differs)
 
     rows = [
-        scores("a", "as_stated", ["train_accuracy"]),
+        scores("a", "protocol", ["train_accuracy"]),
         scores("a", "own_preprocessing", ["train_accuracy", "train_loss"]),
         scores("a", "flattened_head", []),
-        scores("b", "as_stated", ["train_loss"]),
+        scores("b", "protocol", ["train_loss"]),
     ]
     assert conclusions(study(training_scores=rows)) == [
         "The training accuracy of `a` differs from the paper's (0.7800): 0.530 (*as stated*), 0.530 (*own "
@@ -86,9 +89,7 @@ LEAKS = {"share": 0.42, "test_any": 42, "test_images": 100, "test_unknown_patien
 
 def test_the_share_of_leaks_says_of_which_split_and_whether_more_may_be():
     (line,) = conclusions(study(leaks=LEAKS))
-    assert line.startswith(
-        "Split as stated, with the seed of `params.yaml`, the share of test images with a copy, a near"
-    )
+    assert line.startswith("Split by the protocol, with its seed, the share of test images with a copy, a near")
     assert "is 42.0% (42 of 100). " in line
     assert line.endswith("What that is worth is open: no run is recorded on a split without leaks.")
     (line,) = conclusions(study(leaks=LEAKS | {"test_unknown_patient": 3}))
@@ -113,17 +114,6 @@ def test_a_gap_larger_than_the_share_of_leaks_is_not_explained_by_them():
     assert "explain" not in conclusions(study(gaps={"run": gap}, leaks=many))[1]
 
 
-def test_a_gap_between_machines_says_so():
-    gap = {"seeds": 3, "metrics": {"accuracy": {"gap": 0.01, "low": -0.01, "high": 0.03}}, "note": "3 seeds each"}
-    trainings = [training("run"), training("run_leakfree")]
-    (line,) = conclusions(study(gaps={"run": gap}, trainings=trainings))
-    assert "machines" not in line
-    for record in trainings[1].records:
-        record.provenance["machine"] = record.provenance["machine"] | {"processor": "AMD EPYC"}
-    (line,) = conclusions(study(gaps={"run": gap}, trainings=trainings))
-    assert line.endswith("no gap is shown (3 seeds each; trained on different machines).")
-
-
 def test_a_gap_of_one_seed_is_not_quoted():
     gap = {"seeds": 1, "metrics": {"accuracy": {"gap": -0.078}}, "note": "one seed each"}
     (line,) = conclusions(study(gaps={"run": gap}, leaks={}))
@@ -143,7 +133,7 @@ def test_few_seeds_are_weak_evidence_of_a_difference():
         tested = compare_runs([training(name, rights=part[:seeds]) for name, part in zip("ab", rights, strict=True)])
         return conclusions(study(between_runs=tested))[0]
 
-    assert said(5).startswith("A difference is shown between the 2 runs as stated, ") and "few" not in said(5)
+    assert said(5).startswith("A difference is shown between the 2 runs by the protocol, ") and "few" not in said(5)
     assert said(3).endswith("; so few seeds can show only large differences.")
 
 
@@ -151,7 +141,7 @@ def test_a_difference_that_chance_explains_is_not_shown():
     rights = {"a": (90, 80, 85), "b": (81, 90, 85)}
     tested = compare_runs([training(name, rights=right) for name, right in rights.items()])
     assert conclusions(study(between_runs=tested))[0].startswith(
-        "No difference is shown between the 2 runs as stated, "
+        "No difference is shown between the 2 runs by the protocol, "
     )
 
 
@@ -165,10 +155,34 @@ def test_the_best_model_of_any_reading_is_compared_with_the_border_and_the_thumb
     assert line.endswith(f"{highest} {auc:.3f} on its test images.")
 
 
-def test_what_a_paper_does_not_say_of_a_recorded_run_is_said():
-    unpublished = [Unpublished(what="which layers follow", runs=["jitet_mobilenetv2", "other"])]
-    assert conclusions(study(trainings=[training()], unpublished=unpublished)) == [
-        "Of `jitet_mobilenetv2`, the paper does not say which layers follow. What came out rests on "
-        "[our choice](choices.md); no other was tried."
+def test_the_protocol_is_called_our_completion_where_the_paper_leaves_something_open():
+    published = paper(["run", "other"], origins_of={"run": {"train.batch_size": OPEN}})
+    rows = [("run", "protocol+scale=0.4", 5, "reproduced"), ("run", "smote", 5, "not reproduced")]
+    rows += [("other", "protocol", 1, "?")]
+    assert conclusions(study(rows, published)) == [
+        "The verdict on `run` depends on the reading: reproduced under *our completion, scale 0.4*; not reproduced "
+        "under *smote*.",
+        "One seed decides nothing, and two are too few; five are the standard. So far: `other`.",
     ]
-    assert conclusions(study(unpublished=unpublished)) == []
+
+
+def completed(accuracies, published="0.90", seeds=None):
+    """What is said of random completions of a run with these accuracies."""
+    records = training("run", "random_completion", [round(100 * accuracy) for accuracy in accuracies]).records
+    records = [replace(record, seed=seed) for record, seed in zip(records, seeds or range(1, 99), strict=False)]
+    found = study([("run", "protocol", 0, "not run")], completions={"run": records})
+    return conclusions(replace(found, rows=found.rows.assign(paper=published)))
+
+
+def test_random_completions_are_counted_that_come_near_the_paper():
+    assert completed([0.80, 0.79, 1.0, 0.5, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9]) == [
+        "8 of 10 random completions of `run` come within 10 points of the paper's 0.9: they reach 0.500 to 1.000."
+    ]
+
+
+@pytest.mark.parametrize(("seeds", "said"), [([1, 2, 3], "1-3"), ([1, 2, 7], "1-2,7")])
+def test_few_random_completions_are_no_fair_sample(seeds, said):
+    (line,) = completed([0.9, 0.9, 0.6], seeds=seeds)
+    assert line.startswith("2 of 3 random completions of `run` come within")
+    assert f"seeds {said} of 10 that are planned" in line and "no fair sample" in line
+    assert "fair sample" not in completed([0.9] * 10)[0]

@@ -6,10 +6,13 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rontgen.evidence.published import Cell, load_papers
 
 from conftest import ROOT
+from made_up_studies import cell
+from made_up_studies import paper as paper_of
 from rontgen.core import params
+from rontgen.core.cells import Cell
+from rontgen.core.papers import load_papers
 from rontgen.evidence import consistency
 from rontgen.evidence.consistency import SCORES
 from rontgen.evidence.published_counts import Published
@@ -256,16 +259,34 @@ def test_every_image_is_predicted_once():
         assert "and there are 100 images" in reason
 
 
-def test_the_best_epoch_is_one_of_the_epochs():
-    assert reasons({"train.best_epoch": 20, "train.epochs": 20}) == []
-    assert reasons({"train.best_epoch": 21, "train.epochs": 20}) == ["best epoch 21 of epochs 20"]
+@pytest.mark.parametrize("epoch", ["kept_epoch", "best_accuracy_epoch", "best_loss_epoch"])
+def test_the_best_epoch_is_one_of_the_epochs(epoch):
+    metric = f"train.{epoch}"
+    assert reasons({metric: 20, "train.epochs": 20}) == []
+    assert reasons({metric: 21, "train.epochs": 20}) == [f"{epoch.replace('_', ' ')} 21 of epochs 20"]
+    assert blamed({metric: 21, "train.epochs": 20}) == {("a_run", metric), ("a_run", "train.epochs")}
 
 
 def test_a_limit_is_called_one():
-    cells = {"train.best_epoch": Cell(metric="train.best_epoch", value="16", place="x")}
+    cells = {"train.kept_epoch": Cell(metric="train.kept_epoch", value="16", place="x")}
     cells["train.epochs"] = Cell(metric="train.epochs", value="15", relation="at_most", place="x")
     (violation,) = consistency.violations(Published("a_study", "a_run", CLASSES[:2], cells))
-    assert violation.reason == "best epoch 16 of epochs at most 15"
+    assert violation.reason == "kept epoch 16 of epochs at most 15"
+
+
+@pytest.mark.parametrize(("made", "relation", "expected"), [
+    (2690, "equal", 0), (2689, "equal", 1), (2690, "at_least", 0), (1, "at_least", 0), (2691, "at_least", 1),
+])  # fmt: skip
+def test_synthetic_images_are_what_a_class_has_more_after_smote(made, relation, expected):
+    run = paper({"data.images.NORMAL": 1575, "data.smote.NORMAL": 4265, "data.images.PNEUMONIA": 4265})
+    metric = "data.synthetic.NORMAL"
+    run.cells[metric] = Cell(metric=metric, value=str(made), relation=relation, place="x")
+    found = consistency.violations(run)
+    assert len(found) == expected
+    for violation in found:
+        assert ": SMOTE made 2690, and NORMAL synthetic images" in violation.reason
+        metrics = ("data.images.NORMAL", "data.smote.NORMAL", metric)
+        assert violation.cells == tuple(("a_study", one) for one in metrics)
 
 
 def test_what_is_about_a_number_leaves_it_more_room():
@@ -314,6 +335,42 @@ def test_the_subsets_are_no_more_than_the_whole():
     assert "make 8 + 1 + 1, more than NORMAL images 9" in reasons(numbers | {"data.images.NORMAL": 9})[0]
 
 
+# ---- sentences that put numbers in order
+
+
+def ordered(order, first, second, metric="test.accuracy"):
+    """The reasons why a sentence about two runs is not borne out; the first of them is said to come first."""
+    ordering = {"says": "x is better.", "place": "Section 2", "metric": metric, "order": order, "pairs": [["a", "b"]]}
+    cells = {"a": [cell(metric, first)], "b": [cell(metric, second)]}
+    return consistency.orderings("a_study", paper_of(cells, orderings=[ordering]))
+
+
+@pytest.mark.parametrize(
+    ("order", "first", "second", "is_borne_out"),
+    [
+        ("falling", "0.92", "0.90", True),
+        ("falling", "0.90", "0.92", False),
+        ("rising", "0.90", "0.92", True),
+        ("rising", "0.92", "0.90", False),
+        ("falling", "0.90", "0.90", True),  # 0.904 and 0.896
+        ("falling", "0.90", "0.91", False),  # 0.905 and 0.905 at best, which is no order
+        ("falling", "0.9", "0.94", True),  # 0.95 and 0.935
+    ],
+)
+def test_an_order_is_not_borne_out_where_no_rounding_gives_it(order, first, second, is_borne_out):
+    found = ordered(order, first, second)
+    assert bool(found) is not is_borne_out
+    for violation in found:
+        assert violation.verdict == "contradictory"
+        assert violation.cells == (("a_study", "Section 2"),)
+        assert violation.reason == f"“x is better.” (Section 2), and accuracy is {first} in a, {second} in b"
+
+
+def test_durations_are_put_in_order_by_their_seconds():
+    assert ordered("rising", "9:59:59", "10:00:00", "time.seconds") == []
+    assert len(ordered("rising", "10:27:03", "9:21:38", "time.seconds")) == 1
+
+
 # ---- the five papers
 
 IMPOSSIBLE = {  # values in lungcare's Table 3 that cannot be true given the rest of their row
@@ -325,7 +382,7 @@ IMPOSSIBLE = {  # values in lungcare's Table 3 that cannot be true given the res
 
 
 def test_these_runs_contradict_themselves_and_no_others():
-    values, papers = params.load(ROOT / "params.yaml"), load_papers(ROOT / "papers.yaml")
+    values, papers = params.load(ROOT / "params.yaml"), load_papers(ROOT / "studies")
     found = {}
     for name, study in papers.studies.items():
         for run in study.runs:
@@ -333,4 +390,16 @@ def test_these_runs_contradict_themselves_and_no_others():
             for violation in consistency.violations(Published.of(name, run, study, classes)):
                 for owner, metric in violation.cells:
                     found.setdefault(owner, set()).add(metric)
-    assert found == IMPOSSIBLE | {"smatika_resnet50v2": {"test.classes.PNEUMONIA.f1"}}
+    # which is as large after SMOTE as before, and has synthetic images
+    pneumonia = {f"data.{part}.PNEUMONIA" for part in ("images", "smote", "synthetic")}
+    assert found == IMPOSSIBLE | {"pirngadi": pneumonia}
+
+
+def test_larger_batches_are_neither_always_faster_nor_always_less_accurate():
+    papers = load_papers(ROOT / "studies").studies
+    reasons = [violation.reason for name in papers for violation in consistency.orderings(name, papers[name])]
+    printed = [reason.partition("), and ")[2] for reason in reasons]
+    assert printed == [
+        "accuracy is 0.90 in lungcare_b8_s240, 0.91 in lungcare_b32_s240",
+        "seconds is 10:27:03 in lungcare_b8_s480, 11:21:38 in lungcare_b32_s480",
+    ]

@@ -98,29 +98,67 @@ def test_too_few_shared_images_of_a_class_are_not_scored_alone(right, paired):
 
 def test_other_classes_are_refused():
     leakfree = predictions(20, 5).rename(columns={"COVID": "TUBERCULOSIS"})
-    with pytest.raises(RontgenError, match="received NORMAL, COVID and NORMAL, TUBERCULOSIS: make both by one params"):
+    with pytest.raises(
+        RontgenError, match="received NORMAL, COVID and NORMAL, TUBERCULOSIS: make both by the same settings"
+    ):
         leakage_gap.measure([(predictions(20, 5), leakfree)])
 
 
-def test_records_are_paired_by_run_and_seed_as_stated():
-    def record(run, seed, reading="as_stated"):
-        return Record(run, reading, seed, {}, f"{run} {reading} {seed}", None, {})
+def record(run, seed, treatment="protocol", processor="Zilog Z80"):
+    table = predictions(20, 5) if run.endswith("_leakfree") else predictions(22, 3)
+    return Record(run, treatment, seed, {}, table, None, {"machine": {"processor": processor}})
 
+
+def paired(run, *records):
+    return [(one.name, other.name) for one, other in leakage_gap.pair(records, run)]
+
+
+def test_records_are_paired_by_run_and_seed():
     records = [
         record("a_leakfree", 2),
         record("a", 10),
         record("a", 2),
         record("a", 3),  # its leak-free run is not recorded
-        record("a", 4, "smote_over_all"),
-        record("a_leakfree", 4, "smote_over_all"),
         record("a_leakfree", 10),
-        record("a_leakfree", 10, "smote_over_all"),
         record("b", 2),
         record("c_leakfree", 2),
     ]
-    expected = [(f"a as_stated {seed}", f"a_leakfree as_stated {seed}") for seed in (2, 10)]
-    assert leakage_gap.pair(records, "a") == expected
-    assert leakage_gap.pair(records, "b") == leakage_gap.pair(records, "c") == []
+    assert paired("a", *records) == [
+        (f"a/protocol/seed-{seed}", f"a_leakfree/protocol/seed-{seed}") for seed in (2, 10)
+    ]
+    assert paired("b", *records) == paired("c", *records) == []
+
+
+@pytest.mark.parametrize(
+    ("run", "leakfree", "is_a_pair"),
+    [
+        ("smote", "smote", True),
+        ("protocol", "smote", False),
+        ("smote", "protocol", False),
+        ("protocol+x=1", "protocol", True),  # a split without leaks needs less
+        ("protocol+x=1+y=2", "protocol+y=2", True),
+        ("protocol", "protocol+x=1", False),
+        ("protocol+x=1", "protocol+x=2", False),
+        ("smote+x=1", "protocol+x=1", False),
+    ],
+)
+def test_both_runs_of_a_pair_have_one_reading_and_what_was_set_without_leaks(run, leakfree, is_a_pair):
+    assert bool(paired("a", record("a", 1, run), record("a_leakfree", 1, leakfree))) is is_a_pair
+
+
+def test_a_gap_between_machines_says_so():
+    def note(*processors):
+        pairs = [(record("a", 1), record("a_leakfree", 1, processor=one)) for one in processors]
+        return leakage_gap.measure_records(pairs)["note"]
+
+    alike = "2 seeds each; scored on the same 100 test images in all"
+    assert note("Zilog Z80", "Zilog Z80") == alike
+    assert note("Zilog Z80", "AMD EPYC") == f"{alike}; trained on different machines"
+
+
+def test_the_gap_of_records_is_that_of_their_predictions():
+    pairs = [(record("a", 1), record("a_leakfree", 1))]
+    assert leakage_gap.measure_records(pairs) == leakage_gap.measure([(predictions(22, 3), predictions(20, 5))])
 
 
 @pytest.fixture

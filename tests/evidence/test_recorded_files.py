@@ -2,17 +2,20 @@
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from conftest import copy_settings
 from finished_project import recorded
+from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
 from rontgen.evidence import clone, recorded_files, records
 
-NAME = "pirngadi_simple_rnn/as_stated/seed-3"
+RUN = "pirngadi_simple_rnn"
+NAME = f"{RUN}/protocol/seed-3"
+SET = {"profile": "paper", "studies.pirngadi.train.seed": "3"}
+EXTRA = {"datasets.pneumonia.check_counts": "false"}
 FILES = {
     "models/pirngadi_simple_rnn.keras": b"model",
     "data/split/pirngadi.csv": b"split",
@@ -25,8 +28,7 @@ FILES = {
 def cache(tmp_path, monkeypatch):
     """The cache of a project with one record."""
     monkeypatch.chdir(tmp_path)
-    for name in ("params.yaml", "papers.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
+    copy_settings(tmp_path)
     folder = tmp_path / "cache"
     monkeypatch.setattr(clone, "dvc", lambda *arguments, cwd: str(folder))
     outs = {path: put(folder, content) for path, content in FILES.items()}
@@ -34,14 +36,14 @@ def cache(tmp_path, monkeypatch):
         {"md5": outs.pop(path), "relpath": Path(path).name} for path in FILES if path.startswith("data/preprocessed")
     ]
     outs["data/preprocessed/pirngadi_150"] = put(folder, json.dumps(images).encode(), ".dir")
-    record = recorded("pirngadi_simple_rnn", "as_stated", 3, ("NORMAL", "PNEUMONIA"), 70, 100)
+    record = recorded(RUN, "protocol", 3, ("NORMAL", "PNEUMONIA"), 70, 100)
     record.provenance.update(
         commit="0123456789abcdef",
-        set={"profile": "paper", "studies.pirngadi.train.seed": "3", "datasets.pneumonia.check_counts": "false"},
-        settings={"dataset": "pneumonia", "size": 150},
-        stages={"train": {"outs": outs}},
+        set=SET,
+        extra=EXTRA,
+        settings=runs.load_run(RUN, params.validate(params.changed(params.read(), SET | EXTRA))).settings,
+        outs=outs,
     )
-    record.metrics["train"]["epochs"] = len(record.history)
     records.write(record)
     return folder
 
@@ -68,7 +70,7 @@ def test_a_record_is_named_as_its_folder_is(cache, name):
     assert recorded_files.find(name).name == NAME
 
 
-@pytest.mark.parametrize("name", ["pirngadi_simple_rnn", "../results", "pirngadi_simple_rnn/as_stated/seed-4"])
+@pytest.mark.parametrize("name", ["pirngadi_simple_rnn", "../results", "pirngadi_simple_rnn/protocol/seed-4"])
 def test_an_unknown_record_is_refused(cache, name):
     with pytest.raises(RontgenError, match=r"--record: expected one such as .*, received '.*': `rontgen record` lists"):
         recorded_files.find(name)
@@ -78,7 +80,7 @@ def test_an_unknown_record_is_refused(cache, name):
 def test_a_file_that_the_cache_lacks_is_named_with_the_command_that_makes_it(cache, path):
     md5 = hashlib.md5(FILES[path]).hexdigest()
     (cache / "files/md5" / md5[:2] / md5[2:]).unlink()
-    command = "rontgen reproduce pirngadi_simple_rnn --seeds 3 -S datasets.pneumonia.check_counts=false"
+    command = "rontgen reproduce pirngadi_simple_rnn --seeds 3 -S datasets.pneumonia.check_counts=false --again"
     with pytest.raises(RontgenError, match=f"its {path} in DVC's cache, .* `{command}`"):
         checkout()
 
@@ -90,13 +92,38 @@ def test_another_model_in_the_cache_is_refused(cache):
         checkout()
 
 
-def test_a_params_yaml_that_describes_another_run_is_refused(cache):
-    path = Path("params.yaml")
-    text = path.read_text()
-    assert "    size: 150\n" in text
-    path.write_text(text.replace("    size: 150\n", "    size: 160\n"))
-    with pytest.raises(RontgenError, match=r"expected size 150, params.yaml has 160: check out a commit that has it"):
+def changed(path, old, new):
+    text = Path(path).read_text()
+    assert text.count(old) == 1
+    Path(path).write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("split: pirngadi, size: 150", "split: pirngadi, size: 160", "image.size 150, today it is 160"),
+        ("balance: smote", "balance: none", "balance smote, today it is none"),
+        ("epochs: 50", "epochs: 51", "train.epochs 50, today it is 51"),
+        ("fine_tune:", "fine_tune: {epochs: 1, learning_rate: 0.1}", "train.fine_tune.epochs None, today it is 1"),
+        ("train: 0.9, validation: 0.1", "train: 0.8, validation: 0.2", "split.fractions.train 0.9, today it is 0.8"),
+    ],
+)
+def test_settings_that_describe_another_run_are_refused(cache, old, new, said):
+    changed("studies/pirngadi/protocol.yaml", old, new)
+    with pytest.raises(RontgenError, match=rf"^{NAME}: recorded with {said}: check out a commit .* 0123456789ab$"):
         checkout()
+
+
+def test_a_model_that_is_another_one_is_refused(cache):
+    changed("params.yaml", "recurrent_units: [128]", "recurrent_units: [64]")
+    with pytest.raises(RontgenError, match=r"recorded with model.recurrent_units \[128\], today it is \[64\]"):
+        checkout()
+
+
+def test_another_seed_or_another_study_in_the_files_is_no_other_run(cache):
+    changed("params.yaml", "profile: demo", "profile: paper")
+    changed("studies/jitet/protocol.yaml", "batch_size: 32", "batch_size: 8")
+    assert {path: (checkout() / path).read_bytes() for path in FILES} == FILES
 
 
 def test_classes_in_another_order_are_refused(cache):
@@ -105,7 +132,5 @@ def test_classes_in_another_order_are_refused(cache):
     first, other = "    - NORMAL\n    - PNEUMONIA\n", "    - PNEUMONIA\n    - NORMAL\n"
     assert text.index(first) > text.index("\n  pneumonia:\n")
     path.write_text(text.replace(first, other, 1))
-    with pytest.raises(
-        RontgenError, match=r"expected classes \['NORMAL', 'PNEUMONIA'\], params.yaml has \['PNEUMONIA'"
-    ):
+    with pytest.raises(RontgenError, match=r"recorded with classes \['NORMAL', 'PNEUMONIA'\], today it is \['PNE"):
         checkout()

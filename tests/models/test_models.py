@@ -5,13 +5,15 @@ import sys
 import keras
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from rontgen.core.errors import RontgenError
+from rontgen.core.sections import Model
 from rontgen.models import blocks
 from rontgen.training import protocol
 from shipped_models import MODELS, build_model
 
-# name, total parameters for 224-pixel grayscale images and two classes (papers.yaml), units of the output
+# name, total parameters for 224-pixel grayscale images and two classes (studies/*/paper.yaml), units of the output
 PUBLISHED = [
     ("resnet50v2", 24_089_601, 1),
     ("vgg16", 14_846_273, 1),
@@ -41,7 +43,7 @@ def test_every_architecture_gives_probabilities_of_raw_pixels(name):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("normalize", "low", "high"), [("unit", 0, 1), ("symmetric", -1, 1)])
+@pytest.mark.parametrize(("normalize", "low", "high"), [("unit", 0, 1), ("symmetric", -1, 1), ("none", 0, 255)])
 def test_normalisation_is_the_models_own(normalize, low, high):
     model = build_model("cnn1", image_shape=(32, 32, 1), normalize=normalize)
     pixels = keras.Model(model.input, model.get_layer("gray_to_channels").output)
@@ -60,6 +62,43 @@ def test_lungcare_widths_double():
 def test_hybrid_reads_49_steps_of_2048():
     model = build_model("resnet50_lstm", image_shape=(224, 224, 1))
     assert model.get_layer("positions_as_steps").output.shape == (None, 49, 2048)
+
+
+@pytest.mark.parametrize("side", [64, 96, 224])
+def test_a_feature_map_pooled_to_two_by_two_is_read_in_four_steps(side):
+    model = build_model("resnet50_lstm", image_shape=(side, side, 1), pool_to=2)
+    assert model.get_layer("positions_as_steps").output.shape == (None, 4, 2048)
+
+
+def test_a_step_of_a_pooled_map_is_the_mean_of_its_quarter():
+    model = build_model("resnet50_lstm", image_shape=(128, 128, 1), pool_to=2)  # a map of 4 × 4
+    parts = keras.Model(model.input, [model.get_layer("resnet50").output, model.get_layer("positions_as_steps").output])
+    images = np.random.default_rng(0).integers(0, 256, (1, 128, 128, 1), dtype=np.uint8)
+    feature_map, steps = (np.asarray(part)[0] for part in parts.predict_on_batch(images))
+    quarters = [feature_map[rows, columns] for rows in (slice(2), slice(2, 4)) for columns in (slice(2), slice(2, 4))]
+    np.testing.assert_allclose(steps, [quarter.mean(axis=(0, 1)) for quarter in quarters], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "lstm", "cnn4"])
+def test_only_a_sequence_behind_a_backbone_is_pooled(name):
+    with pytest.raises(ValidationError, match="pool_to: expected a recurrent network behind a backbone"):
+        build_model(name, image_shape=(64, 64, 1), pool_to=2)
+
+
+BACKBONE = {"backbone", "preprocessing", "unfrozen_layers"}
+OPTIONS = {
+    "cnn4": {"layers", "filters"},
+    "vgg16": BACKBONE | {"pooling"},
+    "lstm": {"cell", "recurrent_units"},
+    "resnet50_lstm": BACKBONE | {"cell", "recurrent_units", "pool_to"},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_options_of_a_model_are_those_of_its_family(name):
+    options = MODELS[name].options
+    assert options.keys() == OPTIONS[name] | {"family", "dense_units", "dropout", "head"}
+    assert Model.model_validate(options) == MODELS[name]
 
 
 def test_options_change_the_architecture():
@@ -130,10 +169,11 @@ def test_a_feature_map_may_be_flattened():
     assert model.get_layer("flatten").output.shape == (None, 2 * 2 * 2048)
 
 
-@pytest.mark.parametrize("name", ["cnn4", "mobilenetv2", "lstm"])
+@pytest.mark.parametrize("name", ["cnn4", "mobilenetv2", "lstm", "resnet50_lstm"])
 def test_a_saved_model_loads_in_safe_mode_and_predicts_the_same(name, tmp_path):
-    model = build_model(name, image_shape=(32, 32, 1))
+    changes = {"pool_to": 2} if name == "resnet50_lstm" else {}
+    model = build_model(name, image_shape=(64, 64, 1), **changes)
     protocol.save(model, tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 1), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 1), dtype=np.uint8)
     np.testing.assert_array_equal(loaded.predict_on_batch(images), model.predict_on_batch(images))

@@ -1,17 +1,23 @@
 """The command line: what it accepts, and the one line that it prints when it fails."""
 
-import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from conftest import ROOT
+from conftest import copy_settings
 from finished_project import recorded
 from rontgen import __main__ as cli
 from rontgen.core.errors import RontgenError
-from rontgen.evidence import records
+from rontgen.evaluation import history
+from rontgen.evidence import recorded_splits, records
+
+EPOCHS = pd.DataFrame({"epoch": [1, 2], "learning_rate": 0.001}).assign(
+    train_loss=[0.7, 0.5], train_accuracy=[0.5, 0.75], validation_loss=[0.6, 0.4], validation_accuracy=[0.6, 0.8]
+)
 
 
 @pytest.mark.parametrize(
@@ -29,8 +35,15 @@ def test_other_seeds_are_refused(text):
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
+    """The folder of a record without contradictions."""
     monkeypatch.chdir(tmp_path)
-    return records.write(recorded("covid_hybrid_lstm", "as_stated", 1, ("NORMAL", "COVID"), 80, 100))
+    record = recorded("covid_hybrid_lstm", "protocol", 1, ("NORMAL", "COVID"), 80, 100)
+    train = history.summary(EPOCHS, kept_epoch=2) | {"train_images": 800, "validation_images": 100}
+    tested = record.predictions[["id"]].assign(subset="test")
+    column = recorded_splits.write("covid_hybrid", tested, records.FOLDER)
+    record.provenance["split"] = {"name": "covid_hybrid", "column": column}
+    record.provenance["settings"] = {"train": {"epochs": 2, "fine_tune": None, "early_stopping": None}}
+    return records.write(replace(record, metrics=record.metrics | {"train": train}, history=EPOCHS))
 
 
 def test_records_are_checked(results):
@@ -43,22 +56,23 @@ def test_a_record_that_does_not_check_is_named(results):
     (results / "metrics.json").write_text(text.replace('"accuracy": 0.8,', '"accuracy": 0.9,'))
     done = CliRunner().invoke(cli.app, ["record", "--check"])
     assert done.exit_code == 2
-    assert "covid_hybrid_lstm/as_stated/seed-1: accuracy: the predictions give 0.8, the record has 0.9" in done.output
+    assert "covid_hybrid_lstm/protocol/seed-1: accuracy: the predictions give 0.8, the record has 0.9" in done.output
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no_such_run"], "expected runs of smatika_resnet50v2, "),
+        (["no_such_run"], "expected runs of covid_hybrid_resnet50, "),
         (["pirngadi_simple_rnn", "--seeds", "x"], "--seeds: expected numbers"),
-        (["pirngadi_simple_rnn", "--reading", "x"], "--reading: expected one of as_stated, smote_train_test for "),
+        (["pirngadi_simple_rnn", "--reading", "x"], "--reading: expected one of protocol, smote_"),
         (["pirngadi_simple_rnn", "-S", "x"], "--set: expected KEY=VALUE, received 'x'"),
-        (["pirngadi_simple_rnn", "-S", "x.y=1"], "expected a key of params.yaml, received 'x.y'"),
+        (["pirngadi_simple_rnn", "-S", "train=1", "-S", "train.seed=2"], "expected a key of params.yaml or a pr"),
+        (["pirngadi_simple_rnn", "-S", "studies.pirngadi.train.seed=2"], "-S studies.pirngadi.train.seed: expected a"),
+        (["pirngadi_simple_rnn", "-S", "x.y=1"], "params.yaml: unknown key 'x', expected one of profile, "),
     ],
 )
 def test_what_cannot_be_reproduced_is_one_line(tmp_path, monkeypatch, arguments, message):
-    for name in ("params.yaml", "papers.yaml"):
-        shutil.copy(ROOT / name, tmp_path / name)
+    copy_settings(tmp_path)
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(cli.app, ["reproduce", *arguments])
     assert done.exit_code == 2

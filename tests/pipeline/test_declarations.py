@@ -7,7 +7,7 @@ resolves the templates. Exceptions are listed in UNDECLARED, UNUSED and SELDOM_R
   uses `counts`, only SMOTE its seed. So a declared key must be read by some stage of its kind, active or reported.
 - The active train declares the whole folder of models, since `-S model=` may name any family; no file in it counts as
   unused.
-- The stages of WHOLE_SECTIONS, a second or two each, read part of every entry and declare whole sections.
+- The stages of WHOLE_SECTIONS, a second or two each, read part of every entry and declare whole sections, or files.
 - The stages of TWICE run once with the demo's archives and once with files put by hand; both runs count together.
 """
 
@@ -22,11 +22,11 @@ from contextlib import chdir
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
 
-from conftest import ROOT
+from conftest import ROOT, copy_settings
 from finished_project import recorded, write_results
-from rontgen.core.vocabulary import AS_STATED
+from rontgen.core import params
+from rontgen.core.vocabulary import PROTOCOL
 from rontgen.data import archives
 from rontgen.evaluation import metrics
 from rontgen.evidence import records
@@ -34,10 +34,8 @@ from rontgen.evidence import records
 AUDITED = [
     "check",
     "inputs",
-    "weights@cnn1",
-    "weights@cnn4",
     "weights@vgg16",
-    "weights@simple_rnn",
+    "weights@random",
     "download@pneumonia",
     "download@lungs",
     "split",
@@ -60,34 +58,35 @@ AUDITED = [
     "reported_evaluate@pirngadi_simple_rnn",
     "near_duplicates@pneumonia",
     "shortcuts@pneumonia",
-    "leakfree_split@smatika",
+    "reported_split@smatika_leakfree",
     "leakage",
     "leakage_gap",  # from here on predictions and metrics are made up
     "compare",
-    "cards",
 ]
 # Files that a stage may open although they are neither dependencies nor outputs
 UNDECLARED = [
-    (".*", r"params\.yaml"),  # its keys are declared instead
+    (".*", r"params\.yaml|studies/[^/]+/protocol\.yaml"),  # their keys are declared instead
+    ("check", r"dvc\.yaml"),  # it looks there for the studies of that folder, on which it depends
     (".*", r".*\.(py|pyc)"),  # imported modules are declared; sys.modules lists them
     ("(download|weights)@.*", r"data/archives/.*"),  # what a person put there: `inputs` lists it with its SHA-256
     (".*train.*", r"\.git/.*|\.gitignore|\.dvc/.*|\.dvcignore|dvc\.yaml"),  # DVCLive looks where it runs
     (".*train.*", r"models/resume/.*"),  # of a killed training; gone when the stage ends
 ]
 TWICE = {"inputs", "weights", "download"}
-# Not read, but it must exist first, as proof that params.yaml is valid
+# Not read, but it must exist first, as proof that the settings are valid
 UNUSED = {stage: {"data/checked"} for stage in ("inputs", "split")}
-# Declared for the profile paper: it alone checks counts, downloads Keras's own weights, and freezes layers of a model
-# with ImageNet weights. `weights` of a model is declared with its other options
+# Declared for the profile paper: it alone checks counts, and freezes layers of a model with ImageNet weights. And for
+# studies that make images from test images, which no split without leaks allows
 SELDOM_READ = {
     "split": {"datasets.*.check_counts"},
-    "weights": {"backbones.*.file"},
-    "train": {"models.*.weights", "models.*.unfrozen_layers"},
+    "near_duplicates": {"datasets.*.check_counts"},
+    "balance": {"splits.*.list"},
+    "train": {"models.*.unfrozen_layers"},
 }
 # Folders that hold the outputs of all stages of a kind; and of the active training, whose files DVC plots one by one
-GATHERED = {"data/near_duplicates", "data/predictions", "data/split", "metrics/runs"}
-GATHERED |= {f"metrics/{name}" for name in ("preprocess", "runs/active/train", "shortcuts", "split")}
-WHOLE_SECTIONS = {"check", "inputs", "leakage", "leakage_gap", "compare", "cards"}
+GATHERED = {"data/near_duplicates", "data/predictions", "data/split", "data/weights", "metrics/runs"}
+GATHERED |= {"metrics/runs/active/train"}
+WHOLE_SECTIONS = {"check", "inputs", "leakage", "leakage_gap", "compare"}
 
 # No stage declares a package's module that holds only a docstring
 ROOMS = {
@@ -103,16 +102,7 @@ pytestmark = pytest.mark.slow
 def project(tmp_path_factory):
     """A copy of the repository with the smallest possible demo and an active run that uses everything it can."""
     folder = tmp_path_factory.mktemp("declarations") / "rontgen"
-    files = (
-        ".dvc/config",
-        ".dvcignore",
-        "dvc.yaml",
-        "params.yaml",
-        "papers.yaml",
-        "requirements.txt",
-        "data/archives/.gitignore",
-        "results/README.md",
-    )
+    files = (".dvc/config", ".dvcignore", "dvc.yaml", "data/archives/.gitignore", "results/README.md")
     for name in ("src", "stages", *files):
         source, target = ROOT / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -120,14 +110,15 @@ def project(tmp_path_factory):
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "dvc.lock"))
         else:
             shutil.copy(source, target)
+    copy_settings(folder)
     # DVCLive asks git for the last commit
     for command in (["init", "-q"], ["commit", "-qm", "start", "--allow-empty"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
-    values = read_params(folder)
+    values = params.read_yaml(folder / "params.yaml")
     values |= {"model": "cnn1", "balance": "smote"}
     values["train"] |= {
         "fine_tune": {"epochs": 1, "learning_rate": 0.001},
-        "early_stopping": {"patience": 1},
+        "early_stopping": {"monitor": "val_loss", "patience": 1},
         "reduce_lr_on_plateau": {"factor": 0.5, "patience": 1},
     }
     demo = values["profiles"]["demo"]
@@ -140,7 +131,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def declared(project):
-    """For each stage: its cmd, deps, outs and params, resolved, and the keys that its templates hold as `${…}`."""
+    """For each stage: its cmd, deps, outs, params by file, resolved; and the keys that its template has as `${…}`."""
     code = """
 import json
 from dvc.repo import Repo
@@ -149,7 +140,7 @@ for stage in Repo(".").index.stages:
     stages[stage.addressing] = {
         "cmd": stage.cmd,
         "deps": [dep.def_path for dep in stage.deps if not hasattr(dep, "params")],
-        "params": [key for dep in stage.deps if hasattr(dep, "params") for key in dep.params],
+        "params": {dep.def_path: list(dep.params) for dep in stage.deps if hasattr(dep, "params")},
         "outs": [out.def_path for out in stage.outs],
         "interpolated": [key for keys in stage.tracked_vars.values() for key in keys],
     }
@@ -166,7 +157,7 @@ def findings(project, declared):
     for stage in AUDITED[last:]:
         prepare(stage, project, declared)
         found |= audit(project, declared, [stage])
-    values = read_params(project)
+    values = params.read_yaml(project / "params.yaml")
     put_by_hand(project)
     again = [stage for stage in AUDITED if kind(stage) in TWICE]
     for out in [out for stage in again for out in declared[stage]["outs"]]:  # as DVC does before it runs a stage
@@ -184,15 +175,11 @@ def put_by_hand(project):
         shutil.copy(archive, folder)
     weights = folder / "vgg16.weights.h5"
     weights.write_text("stands for weights")
-    values = read_params(project)
+    values = params.read_yaml(project / "params.yaml")
     values["profiles"]["demo"]["download"]["source"] = "kaggle"
     values["profiles"]["demo"]["train"]["pretrained"] = True
     values["backbones"]["vgg16"]["sha256"] = archives.sha256(weights)
     write_params(project, values)
-
-
-def read_params(folder):
-    return YAML(typ="safe").load(folder / "params.yaml")
 
 
 def write_params(folder, values):
@@ -203,13 +190,13 @@ def prepare(stage, project, declared):
     """Provide the input of a stage at the end of the pipeline: from the quick stages before it, or made up."""
     if stage == "leakage":
         for other in declared:
-            if re.match(r"download|near_duplicates|(reported_|leakfree_)?split", other) and other not in AUDITED:
+            if re.match(r"download|near_duplicates|(reported_)?split", other) and other not in AUDITED:
                 run(project, declared[other]["cmd"].split()[1:])
     if stage == "leakage_gap":
         for name in ("smatika_vgg16", "smatika_vgg16_leakfree"):
-            record = recorded(name, AS_STATED, 7, ("NORMAL", "PNEUMONIA"), 90, 100)
+            record = recorded(name, PROTOCOL, 7, ("NORMAL", "PNEUMONIA"), 90, 100)
             records.write(record, project / records.FOLDER)
-        for name in read_params(project)["reported"]:
+        for name in params.read(project / "params.yaml")["runs"]:
             write_predictions(project / f"data/predictions/{name}.csv")
     if stage == "compare":
         with chdir(project):
@@ -239,7 +226,7 @@ def run(folder, arguments):
 
 def kind(stage):
     """`train` for train, reported_train@smatika_vgg16, …"""
-    return re.sub(r"^(reported|leakfree)_", "", stage).partition("@")[0]
+    return stage.removeprefix("reported_").partition("@")[0]
 
 
 def covers(declared, path):
@@ -252,7 +239,7 @@ def below(key, of):
 
 def anywhere(key):
     """A key without the name of its entry, and a study's key as the active run has it: `split.seed`."""
-    key = re.sub(r"^(profiles|datasets|backbones|models|studies|image_sets|reported)\.[^.]+", r"\1.*", key)
+    key = re.sub(r"^(profiles|datasets|backbones|models|studies|splits|image_sets|runs)\.[^.]+", r"\1.*", key)
     return key.removeprefix("studies.*.")
 
 
@@ -298,17 +285,22 @@ def test_a_folder_that_a_stage_depends_on_is_one_output(project, declared, findi
     folders = {item for stage in AUDITED for item in declared[stage]["deps"] if (project / item).is_dir()}
     folders -= {out for stage in declared.values() for out in stage["outs"]}
     packages = {folder for folder in folders if folder.startswith("src/rontgen/")}
-    assert folders - packages == {"data/archives", "results"} | GATHERED
+    assert folders - packages == {"data/archives", "results", "studies"} | GATHERED
     trained = {dep for stage in declared if kind(stage) == "train" for dep in declared[stage]["deps"]}
     assert trained & packages == {"src/rontgen/core", "src/rontgen/models", "src/rontgen/training"}
     assert [stage for stage in declared if "src/rontgen/models" in declared[stage]["deps"]] == ["train"]
 
 
 @pytest.mark.parametrize("stage", AUDITED)
-def test_the_params_that_a_stage_reads_are_declared(stage, declared, findings):
+def test_the_params_that_a_stage_reads_are_declared(stage, project, declared, findings):
     assert findings[stage]["params"] or stage in WHOLE_SECTIONS, "the audit saw nothing"
-    undeclared = {key for key in findings[stage]["params"] if not any(below(key, d) for d in declared[stage]["params"])}
-    assert undeclared == set() or "params.yaml" in declared[stage]["deps"]  # which declares all of them
+    undeclared = set()
+    for key in findings[stage]["params"]:
+        file = params.file_of(key, project).as_posix()
+        whole = any(covers(item, file) for item in declared[stage]["deps"])  # which declares all of its keys
+        if not whole and not any(below(key, d) for d in declared[stage]["params"].get(file, ())):
+            undeclared.add(f"{file}:{key}")
+    assert undeclared == set()
 
 
 @pytest.mark.parametrize("stage", [stage for stage in AUDITED if stage not in WHOLE_SECTIONS])
@@ -316,9 +308,13 @@ def test_the_params_that_a_stage_declares_are_read(stage, project, declared, fin
     alike = [other for other in AUDITED if kind(other) == kind(stage)]
     read = {anywhere(key) for other in alike for key in findings[other]["params"]}
     interpolated = {anywhere(key) for key in declared[stage]["interpolated"]}
-    keys = [leaf for leaf in leaves(read_params(project)) if any(below(leaf, d) for d in declared[stage]["params"])]
-    for declaration in declared[stage]["params"]:
-        assert any(below(key, declaration) for key in keys), f"params.yaml has no {declaration}"
+    keys = []
+    for file, declarations in declared[stage]["params"].items():
+        of_file = leaves(params.read_yaml(project / file))
+        for declaration in declarations:
+            found = [key for key in of_file if below(key, declaration)]
+            assert found, f"{file} has no {declaration}"
+            keys += found
     # a null or empty section counts as everything that it could contain
     unread = {key for key in map(anywhere, keys) if not any(below(key, r) or below(r, key) for r in read)}
     assert unread - interpolated <= SELDOM_READ.get(kind(stage), set())

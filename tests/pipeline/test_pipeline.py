@@ -26,7 +26,7 @@ TARGETS = (
     "reported_evaluate@pirngadi_simple_rnn",
     "reported_evaluate@lungcare_cnn4_leakfree",
     "reported_split@jitet",
-    "leakfree_split@jitet",
+    "reported_split@jitet_leakfree",
 )
 
 pytestmark = pytest.mark.slow

@@ -8,33 +8,33 @@ import zipfile
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, copy_settings
 
 # script, arguments, and the command that its error names when the input is missing (None: it needs none)
 STAGES = [
     ("check", [], None),
     ("inputs", [], None),
-    ("weights", ["--model", "vgg16"], "dvc repro inputs"),
+    ("weights", ["--backbone", "vgg16"], "dvc repro inputs"),
     ("download", ["--dataset", "pneumonia"], "dvc repro inputs"),
-    ("split", ["--study", "active"], "dvc repro download@pneumonia"),
+    ("split", ["--split", "active"], "dvc repro download@pneumonia"),
+    ("split", ["--split", "jitet_leakfree"], "dvc repro near_duplicates@pneumonia"),
     ("preprocess", ["--image-set", "smatika_224"], "dvc repro reported_split@smatika"),
-    ("balance", ["--image-set", "active"], "dvc repro split"),
-    ("train", ["--run", "lungcare_b8_s240"], "dvc repro reported_split@lungcare"),
+    ("balance", ["--image-set", "active"], "dvc repro preprocess"),
+    ("train", ["--run", "lungcare_b8_s240"], "dvc repro reported_preprocess@lungcare_240"),
     ("evaluate", ["--run", "smatika_vgg16"], "dvc repro reported_train@smatika_vgg16"),
-    ("compare", [], "dvc repro reported_evaluate@smatika_resnet50v2"),
+    ("compare", [], "dvc repro reported_evaluate@covid_hybrid_resnet50"),
     ("near_duplicates", ["--dataset", "covid"], "dvc repro download@covid"),
     ("shortcuts", ["--dataset", "covid"], "dvc repro near_duplicates@covid"),
     ("leakage", [], "dvc repro near_duplicates@pneumonia"),
-    ("leakage_gap", [], "dvc repro reported_evaluate@smatika_vgg16"),
-    ("cards", [], "dvc repro leakage"),
+    ("leakage_gap", [], "dvc repro reported_evaluate@jitet_mobilenetv2"),
 ]
 
 
 @pytest.fixture
 def project(tmp_path):
-    """The repository's scripts and params, and nothing that a stage wrote."""
-    for name in ("params.yaml", "papers.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
+    """The repository's scripts and settings, and nothing that a stage wrote."""
+    copy_settings(tmp_path)
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
     shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
@@ -54,7 +54,7 @@ def assert_one_line(result, text):
     assert text in result.stderr
 
 
-@pytest.mark.parametrize("script", [script for script, _, _ in STAGES])
+@pytest.mark.parametrize("script", sorted({script for script, _, _ in STAGES}))
 def test_help(project, script):
     result = run(project, script, "--help")
     assert result.returncode == 0
@@ -77,8 +77,52 @@ def test_a_misspelt_key_is_named(project, script, arguments, command):
     assert files(project) == before
 
 
+def test_a_misspelt_key_of_a_study_is_named_with_its_file(project):
+    protocol = project / "studies/jitet/protocol.yaml"
+    protocol.write_text(protocol.read_text().replace("      epochs: 10\n", "      epocs: 10\n", 1))
+    before = files(project)
+    text = "studies/jitet/protocol.yaml: studies.jitet.train: unknown key 'epocs', expected one of epochs,"
+    assert_one_line(run(project, "check"), text)
+    assert files(project) == before
+
+
+def test_a_study_that_dvc_does_not_read_is_named(project):
+    """Its runs would be known to the scripts, and no stage would train them."""
+    assert run(project, "check").returncode == 0
+    shutil.rmtree(project / "data")
+    pipeline = project / "dvc.yaml"
+    line = "  - studies/jitet/protocol.yaml\n"
+    assert line in pipeline.read_text()
+    pipeline.write_text(pipeline.read_text().replace(line, ""))
+    before = files(project)
+    assert_one_line(run(project, "check"), "studies/jitet/protocol.yaml is not in dvc.yaml: add it under vars")
+    assert files(project) == before
+
+
+def test_a_setting_without_an_origin_is_named(project):
+    paper = project / "studies/jitet/paper.yaml"
+    text = paper.read_text()
+    assert text.count("\n  split.fractions: ") == 1
+    paper.write_text(text.replace("\n  split.fractions: ", "\n  split.other: "))
+    before = files(project)
+    message = "studies/jitet/paper.yaml: expected where split.fractions.train of jitet_mobilenetv2 comes from"
+    assert_one_line(run(project, "check"), message)
+    assert files(project) == before
+
+
+def test_the_check_writes_the_same_for_other_settings(project):
+    """All stages come after it: what it writes must not make them run again."""
+    written = []
+    for old, new in (("", ""), ("  epochs: 20\n", "  epochs: 21\n")):
+        params = project / "params.yaml"
+        params.write_text(params.read_text().replace(old, new, 1))
+        assert run(project, "check").returncode == 0
+        written.append((project / "data/checked").read_bytes())
+    assert written[0] == written[1]
+
+
 def test_an_unknown_run_is_named(project):
-    assert_one_line(run(project, "train", "--run", "smatika_vgg19"), "expected one of active, smatika_resnet50v2")
+    assert_one_line(run(project, "train", "--run", "smatika_vgg19"), "expected one of active, covid_hybrid_resnet50, ")
 
 
 def test_an_archive_put_there_by_hand_is_used(project):

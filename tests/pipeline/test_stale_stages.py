@@ -10,27 +10,30 @@ import shutil
 import subprocess
 import warnings
 from contextlib import chdir, contextmanager
+from functools import cache
 from pathlib import Path
 
 import networkx
 import pytest
 from dvc.repo import Repo
-from ruamel.yaml import YAML
 
-from conftest import ROOT
+from conftest import ROOT, copy_settings
+from rontgen.core import params
 
-PARAMS = YAML(typ="safe").load(ROOT / "params.yaml")
-MODELS, STUDIES, VIEWS, REPORTED = (PARAMS[name] for name in ("models", "studies", "image_sets", "reported"))
+PARAMS = params.read(ROOT / "params.yaml")
+MODELS, BACKBONES, STUDIES, RUNS = (PARAMS[name] for name in ("models", "backbones", "studies", "runs"))
 
-# They read all of params.yaml, or whole sections of it; each takes a second or two
-GATHER = {"check", "inputs", "leakage", "leakage_gap", "compare", "cards"}
+# They read all of the settings, or whole sections of them; each takes a second or two
+GATHER = {"check", "inputs", "leakage", "leakage_gap", "compare"}
+# They depend on the folder of the studies
+OF_ALL_STUDIES = {"check", "leakage_gap", "compare"}
 ACTIVE = {"split", "preprocess", "balance", "train", "evaluate"}
-TRAINS = {"train", *(f"reported_train@{run}" for run in REPORTED)}
+TRAINS = {"train", *(f"reported_train@{run}" for run in RUNS)}
 
 
 def runs_of(key, value):
     """The reported runs with this entry."""
-    return [run for run, row in REPORTED.items() if row[key] == value]
+    return [run for run, row in RUNS.items() if row[key] == value]
 
 
 def trains(runs):
@@ -39,12 +42,14 @@ def trains(runs):
 
 def of_study(study):
     """The stages that belong to one study only."""
-    image_sets = [image_set for image_set in VIEWS if VIEWS[image_set]["study"] == study]
-    return (
-        {f"reported_split@{study}", f"leakfree_split@{study}"}
-        | {f"reported_{kind}@{image_set}" for kind in ("preprocess", "balance") for image_set in image_sets}
-        | {f"reported_{kind}@{run}" for kind in ("train", "evaluate") for run in runs_of("study", study)}
-    )
+    kinds = {"splits": ["split"], "image_sets": ["preprocess", "balance"], "runs": ["train", "evaluate"]}
+    return {
+        f"reported_{kind}@{name}"
+        for section in kinds
+        for name, entry in PARAMS[section].items()
+        if entry["study"] == study
+        for kind in kinds[section]
+    }
 
 
 def leaves(value, key=""):
@@ -56,6 +61,20 @@ def leaves(value, key=""):
 KEYS = leaves(PARAMS)
 
 
+def file_of(key):
+    """The path of the file that has a key, as dvc.yaml names it."""
+    return _file_of_entry(".".join(key.split(".")[:2]))
+
+
+@cache
+def _file_of_entry(entry):
+    return params.file_of(entry, ROOT).as_posix()
+
+
+def keys_of(study):
+    return [key for key in KEYS if file_of(key) == f"studies/{study}/protocol.yaml"]
+
+
 class Index:
     """How DVC reads dvc.yaml: the stages with what they declare, and their graph."""
 
@@ -65,24 +84,31 @@ class Index:
         self.graph = repo.index.graph.subgraph(self.stages)  # from a stage to those that it reads from
 
     def stale_by_key(self, key):
-        """The stages that declare the key, or one above or below it, or that have it as `${…}` in a declaration."""
-        return {
+        """The stages that declare the key, or one above or below it, or that have it as `${…}` in a declaration; and
+        those that depend on its whole file."""
+        file = file_of(key)
+        return self.stale_by_file(file) | {
             stage.addressing
             for stage in self.stages
-            if any(key in keys for keys in stage.tracked_vars.values())
+            if key in stage.tracked_vars.get(file, ())
             or any(
                 f"{key}.".startswith(f"{declared}.") or f"{declared}.".startswith(f"{key}.")
                 for dep in stage.deps
-                if dep.def_path == "params.yaml"
-                for declared in getattr(dep, "params", None) or [key]  # without a list it is the whole file
+                if dep.def_path == file
+                for declared in getattr(dep, "params", None) or ()
             )
         }
 
     def stale_by_file(self, path):
+        """The stages that depend on a whole file, or on a folder above it."""
         return {
             stage.addressing
             for stage in self.stages
-            if any(path == dep.def_path or path.startswith(f"{dep.def_path}/") for dep in stage.deps)
+            if any(
+                path == dep.def_path or path.startswith(f"{dep.def_path}/")
+                for dep in stage.deps
+                if not getattr(dep, "params", None)
+            )
         }
 
     def with_all_below(self, names):
@@ -109,20 +135,23 @@ def opened(folder):
 
 
 def test_every_key_of_the_profile_is_acted_on(index):
-    unused = {key for key in KEYS if not index.stale_by_key(key) - {"check", "cards"}}
-    assert {key for key in unused if not key.startswith("profiles.paper.")} == set()
+    unused = {key for key in KEYS if not index.stale_by_key(key) - index.stale_by_file(file_of(key))}
+    # a study's dataset is there to be compared, by the check, with that of its splits
+    assert {key for key in unused if not key.startswith("profiles.paper.")} == {f"studies.{s}.dataset" for s in STUDIES}
 
 
 @pytest.mark.parametrize("key", ["dataset", "split", "image", "balance", "model", "augment", "train"])
 def test_a_key_of_the_active_run_touches_no_reported_run(index, key):
     stale = index.stale_by_key(key)
     assert stale <= ACTIVE | GATHER
-    assert index.with_all_below(stale - GATHER) <= ACTIVE | {"leakage", "compare", "leakage_gap", "cards"}
+    assert index.with_all_below(stale - GATHER) <= ACTIVE | {"leakage", "compare", "leakage_gap"}
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_a_key_of_a_study_touches_no_other(index, study):
-    assert index.stale_by_key(f"studies.{study}") - GATHER <= of_study(study)
+def test_a_study_s_protocol_makes_its_own_stages_stale_and_those_that_gather(index, study):
+    stale = set().union(*map(index.stale_by_key, keys_of(study)))
+    assert stale == of_study(study) | OF_ALL_STUDIES
+    assert index.with_all_below(stale - GATHER) <= of_study(study) | {"leakage", "compare", "leakage_gap"}
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -134,12 +163,20 @@ def test_a_key_of_training_trains_the_runs_of_its_study_and_makes_no_data(index,
 @pytest.mark.parametrize("model", MODELS)
 def test_a_model_s_entry_trains_the_runs_that_use_it(index, model):
     users = trains(runs_of("model", model)) | ({"train"} if PARAMS["model"] == model else set())
-    assert index.stale_by_key(f"models.{model}") - GATHER == users | {f"weights@{model}"}
+    assert index.stale_by_key(f"models.{model}") - GATHER == users
 
 
-@pytest.mark.parametrize("run", REPORTED)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_backbone_s_entry_trains_the_runs_that_begin_with_its_weights(index, backbone):
+    stale = index.stale_by_key(f"backbones.{backbone}") - GATHER
+    assert stale == {f"weights@{backbone}"}
+    # and the active run, because `-S model=` may name any model
+    assert index.with_all_below(stale) & TRAINS == trains(runs_of("weights", backbone)) | {"train"}
+
+
+@pytest.mark.parametrize("run", RUNS)
 def test_a_row_s_entry_touches_no_other(index, run):
-    assert index.stale_by_key(f"reported.{run}") - GATHER == {f"reported_train@{run}", f"reported_evaluate@{run}"}
+    assert index.stale_by_key(f"runs.{run}") - GATHER == {f"reported_train@{run}", f"reported_evaluate@{run}"}
 
 
 def test_a_size_makes_images_and_no_split(index):
@@ -148,7 +185,7 @@ def test_a_size_makes_images_and_no_split(index):
 
 def test_what_the_paper_profile_alone_uses_makes_nothing_stale_in_the_demo(index):
     stale = set().union(*(index.stale_by_key(key) for key in KEYS if key.startswith("profiles.paper.")))
-    assert stale == {"check", "cards"}
+    assert stale == {"check"}
 
 
 def test_only_the_code_of_training_trains_again(index):
@@ -156,7 +193,8 @@ def test_only_the_code_of_training_trains_again(index):
     code = [path.relative_to(ROOT).as_posix() for folder in ("src", "stages") for path in (ROOT / folder).rglob("*.py")]
     trained = {path: index.stale_by_file(path) & TRAINS for path in code}
     families = {family: trains(runs_of("family", family)) for family in ("cnn", "recurrent", "transfer")}
-    everything = ("core/", "training/", "data/arrays.py", "models/build.py", "models/blocks.py", "stages/train.py")
+    everything = ("core/", "training/", "data/arrays.py", "evaluation/history.py", "stages/train.py")
+    everything += ("models/build.py", "models/blocks.py")
     for path, found in trained.items():
         place = path.removeprefix("src/rontgen/")
         if place.startswith(everything):
@@ -168,7 +206,10 @@ def test_only_the_code_of_training_trains_again(index):
 
 
 def test_a_corrected_published_number_trains_nothing(index):
-    assert index.with_all_below(index.stale_by_file("papers.yaml")) == {"compare", "cards"}
+    """The check too runs again, and writes what it wrote: see test_stages.py."""
+    stale = index.stale_by_file("studies/jitet/paper.yaml")
+    assert stale == OF_ALL_STUDIES
+    assert index.with_all_below(stale - {"check"}) == {"compare", "leakage_gap"}
 
 
 @pytest.mark.parametrize("stage", sorted(ACTIVE | {"reported_split@jitet", "reported_evaluate@lungcare_cnn4"}))
@@ -185,8 +226,9 @@ CHANGES = [
     {"train.fine_tune": {"epochs": 1, "learning_rate": 0.1}},
     {"model": "cnn1", "profiles.demo.preprocess.scale": 0.2},
     {"datasets.covid.classes": ["COVID", "NORMAL"], "studies.pirngadi.split.seed": 8},
-    {"image_sets.lungcare_480.split": "jitet", "reported.smatika_vgg16.family": "recurrent"},
-    {"reported.lungcare_b8_s640.image_set": "lungcare_480", "leakfree.jitet.dataset": "covid"},
+    {"image_sets.lungcare_480.split": "lungcare_leakfree", "runs.smatika_vgg16.family": "recurrent"},
+    {"runs.lungcare_b8_s640.image_set": "lungcare_480", "splits.jitet_leakfree.dataset": "covid"},
+    {"splits.smatika.list": "near_duplicates", "runs.jitet_mobilenetv2.weights": "random"},
 ]
 
 
@@ -196,8 +238,8 @@ def project(tmp_path_factory, index):
     folder = tmp_path_factory.mktemp("stale") / "rontgen"
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    settings = (".dvc/config", ".dvcignore", "dvc.yaml", "params.yaml", "papers.yaml", "requirements.txt")
-    for name in (*settings, "data/archives/.gitignore", "results/README.md"):
+    copy_settings(folder)
+    for name in (".dvc/config", ".dvcignore", "dvc.yaml", "data/archives/.gitignore", "results/README.md"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     for stage in index.stages:
@@ -237,22 +279,33 @@ def changed(project):
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", CHANGES, ids=" ".join)
 def test_dvc_runs_what_the_index_says_for_keys(project, changed, index, changes):
-    values = YAML(typ="safe").load(ROOT / "params.yaml")
+    files = {file_of(key): params.read_yaml(ROOT / file_of(key)) for key in changes}
     for key, value in changes.items():
         *parents, last = key.split(".")
-        section = values
+        section = files[file_of(key)]
         for parent in parents:
             section = section[parent]
         assert section.get(last) != value
         section[last] = value
-    changed("params.yaml", json.dumps(values))  # which is YAML too
+    for file, values in files.items():
+        changed(file, json.dumps(values))  # which is YAML too
     assert would_run(project) == set.union(*map(index.stale_by_key, changes))
 
 
 @pytest.mark.slow
-def test_dvc_runs_what_the_index_says_for_published_numbers(project, changed, index):
-    changed("papers.yaml", (project / "papers.yaml").read_text() + "\n# changed\n")
-    assert would_run(project) == index.stale_by_file("papers.yaml") == {"compare", "cards"}
+@pytest.mark.parametrize("name", ["paper.yaml", "protocol.yaml"])
+def test_dvc_runs_what_the_index_says_for_a_comment_in_a_study_s_file(project, changed, index, name):
+    path = f"studies/jitet/{name}"
+    changed(path, (project / path).read_text() + "\n# changed\n")
+    assert would_run(project) == index.stale_by_file(path) == OF_ALL_STUDIES
+
+
+@pytest.mark.slow
+def test_dvc_runs_nothing_for_the_page_of_a_study(project, changed):
+    """`rontgen docs` writes it from what the stages made."""
+    path = "studies/jitet/README.md"
+    changed(path, (project / path).read_text() + "\nChanged.\n")
+    assert would_run(project) == set()
 
 
 @pytest.mark.slow

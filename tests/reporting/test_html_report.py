@@ -12,7 +12,7 @@ import finished_project
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import commit
-from rontgen.reporting import html_report, model_cards
+from rontgen.reporting import claims_tables, html_report
 
 VOID = {"meta", "img", "br", "hr"}
 # The smallest PNG there is: one gray pixel
@@ -93,22 +93,35 @@ def test_headings_skip_no_level(project):
     assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
-def test_every_recorded_run_is_listed_and_folded_with_its_card(project):
+def test_every_study_is_listed_and_folded_with_its_page(project):
     text = written()
-    page = Page(text)
-    assert 'id="run-smatika_vgg16"' in text and 'id="run-active"' not in text
-    assert "<h4>Model card: smatika_vgg16, on real X-rays</h4>" in text
+    page, studies = Page(text), params.load().studies
+    assert [f'id="study-{study}"' in text for study in studies] == [True] * 5
+    for study in studies:
+        title = Path("studies", study, "README.md").read_text().partition("\n")[0].removeprefix("# ")
+        assert title.startswith(f"{study}: ") and f"<h4>{title}</h4>" in text
     folded = sum(tag == "details" for tag, _ in page.tags)
-    assert folded == sum(tag == "summary" for tag, _ in page.tags) == 4  # ledger, gap, the run, this workspace
+    assert folded == sum(tag == "summary" for tag, _ in page.tags) == 3 + 5  # ledger, gap, this workspace; the studies
     assert not page.attributes("details", "open")
+
+
+def test_a_study_has_a_figure_of_each_recorded_run(project):
+    for run in ("smatika_vgg16", "lungcare_cnn4"):
+        Path("results", run).mkdir()
+        draw(f"plots/records/{run}.png")
+    of_study = dict(re.findall(r'id="study-(\w+)">(.*?)<article>', written(), re.DOTALL))
+    figures = {study: re.findall(r"<figcaption>(\w+):", text) for study, text in of_study.items()}
+    nothing = {study: [] for study in params.load().studies}
+    assert figures == nothing | {"smatika": ["smatika_vgg16"], "lungcare": ["lungcare_cnn4"]}
 
 
 def test_the_runs_of_the_workspace_are_a_table(project):
     workspace = Page(written()).text.partition("Show 6 runs")[2]
-    assert all(name in workspace for name in ["active", *params.load().reported])
+    assert all(name in workspace for name in ["active", *params.load().runs])
 
 
 def test_a_figure_is_inlined_with_its_text(project):
+    Path("results/smatika_vgg16").mkdir()
     draw("plots/records/smatika_vgg16.png")
     pictures = [attributes for tag, attributes in Page(written()).tags if tag == "img"]
     assert all(attributes["src"].startswith("data:image/png;base64,iVBORw0KGgo") for attributes in pictures)
@@ -116,6 +129,8 @@ def test_a_figure_is_inlined_with_its_text(project):
 
 
 def test_a_missing_figure_is_named_with_its_command(project):
+    Path("results/smatika_vgg16").mkdir()
+
     def missing(path):
         return re.search(rf"Not there: [^<]*\({re.escape(path)}\)\. Run <code>([^<]*)</code>", written())
 
@@ -146,7 +161,7 @@ def test_a_narrow_verdict_and_the_command_of_a_missing_run_are_shown(project):
 
 def test_the_ledger_has_every_claim(project):
     ledger = Page(written()).text.partition("Show all 4 numbers")[2].partition("Leakage")[0]
-    for claim in model_cards.read_table(model_cards.CLAIMS, "").to_dict("records"):
+    for claim in claims_tables.read_table(claims_tables.CLAIMS, "").to_dict("records"):
         assert all(claim[column] in ledger for column in ("run", "metric", "paper", "ours", "finding", "reason"))
     assert "0.92 (0.8484–0.9648)0.5 (0.4–0.6)-0.42not reproduced" in ledger
 
@@ -155,17 +170,13 @@ def test_the_page_opens_on_the_verdicts(project):
     page = Page(written()).text
     verdicts, _, rest = page.partition("Contents")
     assert "4 published rows: 2 contradictory · 1 not reproduced · 1 not run" in " ".join(verdicts.split())
-    assert "smatika_vgg16as stated0.92 (0.85–0.96)50.500 (0.40–0.60)not reproducedoutside the 95%" in verdicts
+    assert "smatika_vgg16our completion0.92 (0.85–0.96)50.500 (0.40–0.60)not reproducedoutside the 95%" in verdicts
     assert "smatika_vgg16own preprocessing0.92 (0.85–0.96)30.910 (0.82–0.99)narrowly reproduced" in verdicts
-    assert "smatika_resnet50v2as stated0.97 (0.91–0.99)10.900contradictorythese sums" in verdicts
-    assert "lungcare_cnn4as stated0.87 (0.84–0.89)0not run" in verdicts
+    assert "smatika_resnet50v2our completion0.97 (0.91–0.99)10.900contradictorythese sums" in verdicts
+    assert "lungcare_cnn4our completion0.87 (0.84–0.89)0not run" in verdicts
+    assert "lungcare_b32_s240our completion0.91 (0.88–0.93)0contradictorythese sums" in verdicts
     assert "copies on both sides" not in verdicts
-    assert "1 contradictory, 1 as specified." in " ".join(rest.split())
-
-
-def test_a_run_has_each_row_that_it_is_published_as(project):
-    page = " ".join(Page(written()).text.split())
-    assert "smatika_vgg16 published 0.92, ours 0.5, not reproduced" in page
+    assert "1 contradictory, 1 consistent." in " ".join(rest.split())
 
 
 def test_leaks_their_gap_and_shortcuts_are_those_of_real_xrays(project):
@@ -184,8 +195,8 @@ def test_a_label_stays_text(project):
     assert "<script>N&" in page.text
 
 
-def test_html_in_a_card_stays_text(project):
-    path = Path("docs/cards/smatika_vgg16.md")
+def test_html_in_a_study_s_page_stays_text(project):
+    path = Path("studies/smatika/README.md")
     path.write_text(path.read_text() + '\n<img src="https://example.org/">\n\n[a](javascript:alert)\n')
     page = Page(written())
     assert all(src.startswith("data:") for src in page.attributes("img", "src"))
@@ -195,8 +206,7 @@ def test_html_in_a_card_stays_text(project):
 def test_the_demo_is_called_a_demo(project, change_params):
     warning = "this workspace’s images are drawn phantoms, and its runs say nothing"
     assert warning in written()
-    path = Path("params.yaml")
-    path.write_text(path.read_text().replace('"profile": "demo"', '"profile": "paper"'))
+    change_params({"profile": "paper"})
     assert warning not in written()
 
 
@@ -224,6 +234,12 @@ def test_a_missing_file_is_named(project, path):
 def test_a_missing_audit_of_the_archives_is_named(project):
     Path("results/archives/leakage.json").unlink()
     with pytest.raises(RontgenError, match=r"archives/leakage.json not found: run `git checkout results/archives`"):
+        html_report.write(Path("report.html"))
+
+
+def test_a_missing_page_of_a_study_is_named(project):
+    Path("studies/jitet/README.md").unlink()
+    with pytest.raises(RontgenError, match=r"studies/jitet/README.md not found: run `rontgen docs` first"):
         html_report.write(Path("report.html"))
 
 

@@ -28,15 +28,15 @@ def test_the_same_records_make_the_same_bytes(tmp_path, count):
 
 
 def test_another_seed_is_another_figure(tmp_path):
-    record_plot.draw("run", {"as_stated": [(curve(), HISTORY)]}, tmp_path / "one.png")
-    record_plot.draw("run", {"as_stated": [(curve(rate=0.5), HISTORY)]}, tmp_path / "two.png")
+    record_plot.draw("run", {"protocol": [(curve(), HISTORY)]}, tmp_path / "one.png")
+    record_plot.draw("run", {"protocol": [(curve(rate=0.5), HISTORY)]}, tmp_path / "two.png")
     assert (tmp_path / "one.png").read_bytes() != (tmp_path / "two.png").read_bytes()
 
 
 def test_several_classes_are_one_mean_curve(tmp_path):
     both = pd.concat([curve("COVID", 0.4), curve("NORMAL", 0.8)])
-    record_plot.draw("run", {"as_stated": [(both, HISTORY)]}, tmp_path / "mean.png")
-    record_plot.draw("run", {"as_stated": [(curve(rate=0.6), HISTORY)]}, tmp_path / "one.png")
+    record_plot.draw("run", {"protocol": [(both, HISTORY)]}, tmp_path / "mean.png")
+    record_plot.draw("run", {"protocol": [(curve(rate=0.6), HISTORY)]}, tmp_path / "one.png")
     mean, one = (np.asarray(Image.open(tmp_path / f"{name}.png"), dtype=int) for name in ("mean", "one"))
     assert np.abs(mean[80:] - one[80:]).max() <= 2  # of 255: the mean is rounded
     assert (mean[:80] != one[:80]).any()  # its title says that it is a mean

@@ -20,7 +20,7 @@ from rontgen.evidence import records
 from rontgen.evidence.records import Record
 
 RUN = served_project.REPORTED
-NAME = f"{RUN}/as_stated/seed-7"
+NAME = f"{RUN}/protocol/seed-7"
 
 pytestmark = [pytest.mark.slow]
 
@@ -42,19 +42,16 @@ def project(project_to_serve, tmp_path_factory):
         provenance = {
             "commit": "0123456789abcdef",
             "set": {},
-            "settings": {
-                "dataset": run.image_set.study.dataset_name,
-                "size": run.image_set.size,
-                "balance": run.image_set.balance,
-            },
-            "stages": {"train": {"outs": outs}},
+            "extra": {},
+            "settings": run.settings,
+            "outs": outs,
             "archives": {"chest_xray": {"images": {"NORMAL": 1575, "PNEUMONIA": 4265}}},
             "deviations": ["chest_xray has 1,575 of the 1,583 images of NORMAL"],
             "time": {"seconds": 1.0},
         }
         predictions = read_predictions(run.predictions, str(run.predictions), "")
         history = pd.read_csv(run.history)
-        records.write(Record(RUN, "as_stated", 7, metrics, predictions, history, provenance))
+        records.write(Record(RUN, "protocol", 7, metrics, predictions, history, provenance))
         run.model_file.unlink()
         shutil.rmtree(run.image_set.preprocessed)
         shutil.rmtree("exports")

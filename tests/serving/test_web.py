@@ -158,6 +158,12 @@ def test_a_request_without_files_is_told_what_is_missing(client):
     assert response.status_code == 422 and response.json()["error"].startswith("files: expected 1 to 16")
 
 
+def test_the_results_are_those_of_the_protocol_and_of_each_treatment_that_was_run(client):
+    page = client.get("/en/results").text
+    assert page.count("<td>our completion</td>") == 4 and "<td>own preprocessing</td>" in page
+    assert "copies on both sides" not in page
+
+
 def test_health_and_version(client):
     assert client.get("/api/health").json() == {"status": "ok"}
     version = client.get("/api/version").json()

@@ -109,8 +109,11 @@ def test_batches_of_any_length_go_through_one_model(image):
         np.testing.assert_allclose(model.predict_on_batch([images, drawn]), np.asarray(expected), atol=1e-3)
 
 
-def test_augmentation_acts_in_training_only(image):
-    layer = augmentation.Augmentation()
+@pytest.mark.parametrize("validation", [False, True])
+def test_augmentation_acts_in_training_and_in_validation_only_where_asked(image, validation):
+    layer = augmentation.Augmentation(validation=validation)
     amounts = augmentation.draw(np.random.default_rng(0), 1, SMATIKA, 48, 48)
-    np.testing.assert_array_equal(np.asarray(layer([image[None], amounts], training=False))[0], image)
-    assert np.abs(np.asarray(layer([image[None], amounts], training=True))[0] - image).max() > 1
+    moved = augmentation.apply(image[None], amounts)
+    assert np.abs(np.asarray(moved)[0] - image).max() > 1
+    np.testing.assert_array_equal(layer([image[None], amounts], training=True), moved)
+    np.testing.assert_array_equal(layer([image[None], amounts], training=False), moved if validation else image[None])

@@ -40,6 +40,38 @@ def test_each_epoch_has_its_own_order_and_a_seed_repeats_it(subset):
     assert list(seen(first)) == list(seen(again)) != before
 
 
+@pytest.fixture
+def validation(subset):
+    """Batches of images that keep their places, each augmented its own way."""
+    augmentation = AUGMENT.model_copy(update={"variants": 1})
+    return Batches(subset, 4, sigmoid=True, seed=1, augmentation=augmentation, with_amounts=True, shuffle=False)
+
+
+def amounts_of(batches, epoch):
+    """The rotations of each image, as the batches give them."""
+    batches.start_epoch(epoch)
+    return np.concatenate([batches[index][0][1][:, 1] for index in range(len(batches))])
+
+
+def test_without_a_shuffle_every_epoch_has_the_order_of_the_subset(validation):
+    for epoch in range(2):
+        validation.start_epoch(epoch)
+        images = [batch[0][0][:, 0, 0, 0] for batch in map(validation.__getitem__, range(3))]
+        assert np.concatenate(images).tolist() == list(range(2, 12))
+        assert np.concatenate([validation[index][1][:, 0] for index in range(3)]).tolist() == [0, 1] * 5
+
+
+def test_without_a_shuffle_each_epoch_has_its_own_augmentation_and_a_seed_repeats_it(validation):
+    first, again, second = (amounts_of(validation, epoch) for epoch in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.isin(first, second).any()
+
+
+def test_the_augmentation_without_a_shuffle_is_not_that_of_the_training_images(subset, validation):
+    train = Batches(subset, 4, sigmoid=True, seed=1, augmentation=validation.augmentation, with_amounts=True)
+    assert not np.isin(amounts_of(validation, 0), amounts_of(train, 0)).any()
+
+
 def test_labels_belong_to_their_images(subset):
     images, labels = Batches(subset, 10, sigmoid=False, seed=3)[0]
     np.testing.assert_array_equal(labels, images[:, 0, 0, 0] % 2)

@@ -90,7 +90,7 @@ def test_both_heads_learn_with_and_without_augmentation(head, augmentation, fit)
     model = small(head=head)
     train = TRAIN.model_copy(update={"epochs": 6, "learning_rate": 0.01})
     result = fit(model, train, augmentation)
-    assert result.history["validation_accuracy"].iloc[result.best_epoch - 1] == 1.0
+    assert result.history["validation_accuracy"].iloc[result.kept_epoch - 1] == 1.0
 
 
 @pytest.fixture
@@ -135,23 +135,33 @@ def test_fine_tuning_follows_at_its_own_learning_rate(fit):
 @pytest.mark.parametrize(("unfrozen_layers", "trained"), [(0, []), (1, ["conv2"]), (3, ["conv1", "bn", "conv2"])])
 def test_a_pretrained_backbone_is_frozen_but_for_its_last_layers(backbone_model, unfrozen_layers, trained):
     model, inner = backbone_model
-    protocol._set_trainable(model, unfrozen_layers, pretrained=True)
+    protocol._set_trainable(model, unfrozen_layers)
     names = ["conv1", "bn", "conv2"]
     assert [name for name, layer in zip(names, inner.layers, strict=True) if layer.trainable] == trained
 
 
 def test_fine_tuning_unfreezes_what_was_frozen_but_batch_statistics(backbone_model):
     model, inner = backbone_model
-    protocol._set_trainable(model, 0, pretrained=True)
-    protocol._set_trainable(model, None, pretrained=True)
+    protocol._set_trainable(model, 0)
+    protocol._set_trainable(model, None)
     assert [layer.trainable for layer in inner.layers] == [True, False, True]
 
 
-def test_a_backbone_without_pretrained_weights_is_trained_whole(backbone_model, fit):
+@pytest.mark.parametrize("unfrozen_layers", [None, "all"], ids=["random weights", "all unfrozen"])
+def test_a_backbone_of_random_weights_or_all_unfrozen_is_trained_with_its_batch_statistics(
+    backbone_model, fit, unfrozen_layers
+):
     model, inner = backbone_model
     before = [weight.copy() for weight in inner.get_weights()]
-    fit(model, unfrozen_layers=None)
+    fit(model, unfrozen_layers=unfrozen_layers)
     assert all((old != new).any() for old, new in zip(before, inner.get_weights(), strict=True))
+
+
+def test_all_layers_are_unfrozen_even_those_that_were_frozen(backbone_model):
+    model, inner = backbone_model
+    protocol._set_trainable(model, 0)
+    protocol._set_trainable(model, "all")
+    assert [layer.trainable for layer in inner.layers] == [True, True, True]
 
 
 def test_a_frozen_backbone_keeps_its_weights(backbone_model, fit):
@@ -176,7 +186,7 @@ def with_backbone(rate=0.0):
 
 def through_the_backbone(model):
     """Train for two epochs with Keras alone; returns the history."""
-    protocol._set_trainable(model, 0, pretrained=True)
+    protocol._set_trainable(model, 0)
     trainer = keras.Model(model.inputs, model.outputs)
     protocol._compile(trainer, keras.optimizers.Adam(TRAIN.learning_rate), sigmoid=True)
     batches = Batches(bright_or_dark(40), TRAIN.batch_size, sigmoid=True, seed=TRAIN.seed)
@@ -215,7 +225,7 @@ def test_a_frozen_backbone_sees_each_image_once(fit, images_read):
     assert images_read["features"] >= 2 * (40 + 16)  # Keras looks at the first batch before it begins
 
 
-@pytest.mark.parametrize(("augmentation", "unfrozen_layers"), [(AUGMENT, 0), (None, 1), (None, None)])
+@pytest.mark.parametrize(("augmentation", "unfrozen_layers"), [(AUGMENT, 0), (None, 1), (None, "all"), (None, None)])
 def test_what_differs_between_epochs_is_computed_in_each(augmentation, unfrozen_layers, fit, images_read):
     fit(with_backbone(), augmentation=augmentation, unfrozen_layers=unfrozen_layers)
     assert set(images_read) == {"images"}
@@ -274,32 +284,69 @@ def test_the_schedules_of_the_params():
     train = TRAIN.model_copy(
         update={
             "reduce_lr_on_plateau": ReduceLrOnPlateau(factor=0.5, patience=4),
-            "early_stopping": EarlyStopping(patience=7),
+            "early_stopping": EarlyStopping(monitor="val_accuracy", patience=7),
         }
     )
     plateau, stopping = protocol._schedules(train)
     assert (plateau.factor, plateau.patience, plateau.monitor) == (0.5, 4, "val_loss")
-    assert (stopping.patience, stopping.monitor) == (7, "val_loss")
+    assert (stopping.patience, stopping.monitor) == (7, "val_accuracy")
     assert protocol._schedules(TRAIN) == []
 
 
-def test_early_stopping_ends_a_run(fit):
-    train = TRAIN.model_copy(update={"epochs": 9, "learning_rate": 1e-12, "early_stopping": EarlyStopping(patience=1)})
-    assert len(fit(small(), train).history) < 9
+# Of six epochs, scripted: the best loss comes first, the best accuracy third; then neither gets better
+LOSSES, ACCURACIES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8), (0.5, 0.6, 0.7, 0.7, 0.6, 0.5)
+
+
+@pytest.mark.parametrize(("monitor", "epochs"), [("val_loss", 3), ("val_accuracy", 5)])
+def test_early_stopping_watches_what_it_is_told_to(fit, monkeypatch, monitor, epochs):
+    class Scripted(callbacks.Finite):
+        def on_epoch_end(self, epoch, logs=None):
+            logs |= {"val_loss": LOSSES[epoch], "val_accuracy": ACCURACIES[epoch]}
+
+    monkeypatch.setattr(protocol, "Finite", Scripted)
+    stopping = EarlyStopping(monitor=monitor, patience=2)
+    train = TRAIN.model_copy(update={"epochs": 6, "early_stopping": stopping})
+    assert fit(small(), train).history["validation_loss"].tolist() == list(LOSSES[:epochs])
 
 
 def test_adamw_decays_weights():
     assert protocol.OPTIMIZERS["adamw"](0.001).weight_decay == 0.004
 
 
-def test_the_summary_has_the_kept_the_best_and_the_final_epoch(fit):
-    result = fit(small())
-    summary = protocol.summary(result, 40, 16)
-    kept = result.history.iloc[result.best_epoch - 1]
-    assert summary["kept"]["validation_loss"] == kept["validation_loss"] == summary["best"]["validation_loss"]
-    assert summary["final"]["train_accuracy"] == result.history["train_accuracy"].iloc[-1]
-    assert summary["best"]["train_accuracy"] == result.history["train_accuracy"].max()
-    assert "seconds" not in str(summary)
+@pytest.mark.parametrize("checkpoint", ["val_loss", "last"])
+def test_the_kept_epoch_is_that_whose_weights_the_model_has(fit, checkpoint):
+    model = small()
+    result = fit(model, TRAIN.model_copy(update={"epochs": 4, "learning_rate": 0.05, "checkpoint": checkpoint}))
+    losses = result.history["validation_loss"]
+    assert result.kept_epoch == (losses.argmin() + 1 if checkpoint == "val_loss" else 4)
+    protocol._compile(model, keras.optimizers.Adam(), sigmoid=False)
+    loss = model.evaluate(Batches(bright_or_dark(16), 8, sigmoid=False), verbose=0)[0]
+    assert loss == pytest.approx(losses[result.kept_epoch - 1], rel=1e-5)
+
+
+@pytest.mark.parametrize("validation", [False, True])
+def test_validation_images_are_augmented_anew_in_each_epoch_only_where_asked(fit, validation):
+    """The model learns nothing, so the validation loss changes with the images alone."""
+    train = TRAIN.model_copy(update={"epochs": 3, "learning_rate": 1e-12})
+    losses = fit(small(), train, AUGMENT.model_copy(update={"validation": validation})).history["validation_loss"]
+    plain = fit(small(), train.model_copy(update={"seed": 2})).history["validation_loss"]
+    if validation:
+        assert (losses.round(5).nunique(), losses.round(5).isin(plain.round(5)).any()) == (3, False)
+    else:
+        np.testing.assert_allclose(losses, plain, rtol=1e-6)
+
+
+def test_a_validation_image_has_one_variant_at_its_own_place(fit, monkeypatch):
+    orders = []
+
+    class Watched(Batches):
+        def start_epoch(self, epoch):
+            super().start_epoch(epoch)
+            orders.append(self.order.tolist())
+
+    monkeypatch.setattr(protocol, "Batches", Watched)
+    fit(small(), augmentation=AUGMENT.model_copy(update={"validation": True}))
+    assert [order for order in orders if len(order) != 2 * 40] == [list(range(16))] * 3
 
 
 def test_batch_norm_momentum_reaches_the_backbone(backbone_model):
@@ -347,7 +394,7 @@ RESUMED = TRAIN.model_copy(
         "epochs": 4,
         "fine_tune": FineTune(epochs=3, learning_rate=0.0005),
         "reduce_lr_on_plateau": ReduceLrOnPlateau(factor=0.5, patience=1),
-        "early_stopping": EarlyStopping(patience=2),
+        "early_stopping": EarlyStopping(monitor="val_loss", patience=2),
         "checkpoint": "val_accuracy",
     }
 )
@@ -356,7 +403,10 @@ RESUMED = TRAIN.model_copy(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "augmentation", "unfrozen_layers"),
-    [(lambda: small(dropout=0.3), AUGMENT, None), (lambda: with_backbone(rate=0.3), None, 0)],
+    [
+        (lambda: small(dropout=0.3), AUGMENT.model_copy(update={"validation": True}), None),
+        (lambda: with_backbone(rate=0.3), None, 0),
+    ],
     ids=["images", "features"],
 )
 def test_a_killed_run_goes_on_and_ends_in_the_same_weights(fit, build, augmentation, unfrozen_layers):
@@ -373,15 +423,16 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_weights(fit, build, augmentat
 
         assert result.history.equals(expected.history), epochs
         assert live.steps == len(expected.history)
-        assert result.best_epoch == expected.best_epoch
+        assert result.kept_epoch == expected.kept_epoch
         for ours, theirs in zip(model.get_weights(), whole.get_weights(), strict=True):
             np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("epochs", [1, 2])
-def test_a_killed_run_slows_down_and_stops_when_the_whole_one_does(fit, epochs):
+@pytest.mark.parametrize(("epochs", "monitor"), [(1, "val_loss"), (2, "val_loss"), (2, "val_accuracy")])
+def test_a_killed_run_slows_down_and_stops_when_the_whole_one_does(fit, epochs, monitor):
     """The model learns nothing, so the schedules count from the first epoch on."""
-    train = RESUMED.model_copy(update={"learning_rate": 1e-12, "fine_tune": None})
+    stopping = EarlyStopping(monitor=monitor, patience=2)
+    train = RESUMED.model_copy(update={"learning_rate": 1e-12, "fine_tune": None, "early_stopping": stopping})
     expected = fit(small(), train).history
     assert expected["learning_rate"].tolist() == pytest.approx([1e-12, 1e-12, 0.5e-12], abs=1e-14)
     fit.path.unlink()

@@ -134,7 +134,7 @@ def _of_settings(stated: dict, received: dict, prefix: str = "") -> list[str]:
     """Settings that differ from those of the reading."""
     found = []
     for key, expected in stated.items():
-        value = received[key]
+        value = received.get(key)
         if isinstance(expected, dict) and isinstance(value, dict):
             found += _of_settings(expected, value, f"{prefix}{key}.")
         elif value != expected:

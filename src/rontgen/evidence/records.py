@@ -177,7 +177,7 @@ def check(record: Record, folder: Path = FOLDER) -> list[str]:
     if _flat(measured) != {key: value for key, value in _flat(trained).items() if not key.endswith("_images")}:
         wrong.append(f"{record.name}: history.csv gives other training metrics than metrics.json")
     train = record.provenance["settings"]["train"]
-    rules = [{}, record.provenance.get("trained_with", {})] if train["early_stopping"] else [None]
+    rules = [{}, *filter(None, [record.provenance.get("trained_with")])] if train["early_stopping"] else [None]
     for rule in rules:
         stopping = None if rule is None else train["early_stopping"] | rule
         if sum(history.stops(record.history, train | {"early_stopping": stopping})) != len(record.history):

@@ -1,0 +1,489 @@
+"""What the papers say: paper.yaml, as it is read and refused, and those of the five studies."""
+
+import pytest
+from ruamel.yaml import YAML
+
+from conftest import ROOT
+from made_up_studies import OPEN, cell, paper
+from rontgen.core import papers, params, runs
+from rontgen.core.cells import Cell
+from rontgen.core.errors import RontgenError
+from rontgen.core.papers import load_papers
+from rontgen.core.sections import LEAKFREE
+from rontgen.evidence import readings
+
+PAPERS = load_papers(ROOT / "studies")
+RAW = params.read(ROOT / "params.yaml")
+VALUES = params.validate(RAW)
+
+ACCURACY = "metric: test.accuracy, value: 0.90, place: Table 1"
+IMAGES = "metric: test.test_images, value: 100, place: Table 1"
+HEAD = f"""\
+citation: {{title: Judul, english: Title, authors: [], venue: "", year: null, text_sha256: {"0" * 64}}}
+about: It compares.
+"""
+COMMON = "archives: {}\nsources: {}\norigins: {}\n"
+
+
+def write(folder, cells=(ACCURACY,), of_study=(), more="", head=HEAD, common=COMMON):
+    """Write and load a study with one run; it states the number of test images unless the cells do."""
+    path = folder / "a_study/paper.yaml"
+    path.parent.mkdir(exist_ok=True)
+    cells = [*cells, *([] if any("test.test_images" in cell for cell in cells) else [IMAGES])]
+    lines = [*([more] if more else []), "cells:" if of_study else "cells: []", *(f"  - {{{one}}}" for one in of_study)]
+    lines += ["runs:", "  a_run:", *(f"    - {{{one}}}" for one in cells)]
+    path.write_text(head + "\n".join(lines) + "\n")
+    (folder / "common.yaml").write_text(common)
+    return load_papers(folder).studies["a_study"]
+
+
+# ---- the five papers
+
+
+def test_every_run_has_its_published_numbers():
+    trained = {study.trained(run): name for name, study in PAPERS.studies.items() for run in study.runs}
+    assert trained == {name: run.study for name, run in VALUES.runs.items() if not name.endswith(LEAKFREE)}
+
+
+def test_two_published_rows_are_one_training():
+    study = PAPERS.studies["lungcare"]
+    assert study.trained("lungcare_b32_s240") == study.trained("lungcare_cnn4") == "lungcare_cnn4"
+    assert study.readings_of("lungcare_b32_s240") == ["protocol", "copies_on_both_sides", "random_completion"]
+
+
+NAMED = [(name, reading) for name, study in PAPERS.studies.items() for reading in study.readings]
+
+
+@pytest.mark.parametrize(("name", "reading"), NAMED)
+def test_a_reading_gives_each_of_its_runs_the_settings_that_it_names(name, reading):
+    study = PAPERS.studies[name]
+    for run in study.readings[reading].runs:
+        changes = {"profile": "paper"} | readings.changes(study, VALUES, run, reading, 1)
+        values = params.validate(params.changed(RAW, changes))
+        runs.check(values)
+        settings = runs.load_run(run, values).settings
+        before = runs.load_run(run, VALUES.model_copy(update={"profile": "paper"})).settings
+        for key, text in study.readings[reading].set.items():
+            found, old = settings, before
+            for part in key.split("."):
+                found, old = found[part], old[part]
+            assert found == YAML(typ="safe").load(readings.text(text)) != old
+
+
+def test_the_parts_of_an_archive_are_all_of_it():
+    counts = {archive: count for dataset in VALUES.datasets.values() for archive, count in dataset.counts.items()}
+    assert PAPERS.archives
+    for archive, labels in PAPERS.archives.items():
+        assert {label: sum(parts.values()) for label, parts in labels.items()} == counts[archive]
+
+
+def test_every_archive_has_a_source():
+    assert set(PAPERS.sources) == {archive for dataset in VALUES.datasets.values() for archive in dataset.archives}
+
+
+# ---- published numbers
+
+
+@pytest.mark.parametrize(
+    ("cell", "number", "low", "high"),
+    [
+        ("metric: test.macro.f1, value: 0.90", 0.90, 0.895, 0.905),
+        ("metric: test.macro.f1, value: 1.00", 1, 0.995, 1),
+        ("metric: test.macro.f1, value: 0.00", 0, 0, 0.005),
+        ("metric: test.parameters, value: 2.26e6", 2_260_000, 2_255_000, 2_265_000),
+        ("metric: test.log_loss, value: 9", 9, 8.5, 9.5),
+        ("metric: test.test_images, value: 592", 592, 592, 592),
+        ("metric: time.seconds, value: 7:39:20", 27560, 27559.5, 27560.5),
+        ("metric: train.epochs, value: 15, relation: at_most", 15, 0, 15),
+        ("metric: test.macro.f1, value: 0.90, relation: at_least", 0.90, 0.90, 1),
+        ("metric: train.epochs, value: 15, relation: at_least", 15, 15, 10**12),
+        ("metric: test.model_megabytes, value: 9, relation: about", 9, 8.1, 9.9),
+        ("metric: test.macro.f1, value: 0.95, relation: about", 0.95, 0.855, 1),
+        ("metric: train.final.train_loss, value: 0.05, relation: between, to: 0.08", 0.05, 0.05, 0.08),
+    ],
+)
+def test_a_number_stands_for_all_that_print_as_it(tmp_path, cell, number, low, high):
+    found = write(tmp_path, [ACCURACY, cell + ", place: x"]).runs["a_run"]
+    one = next(each for each in found if each.metric in cell)
+    assert (float(one.number), float(one.low), float(one.high)) == (number, low, high)
+
+
+def test_a_share_of_the_split_is_stated_in_whole_percents(tmp_path):
+    (one,) = write(tmp_path, of_study=["metric: data.share.train, value: 0.9, place: x"]).cells
+    assert (float(one.low), float(one.high)) == (0.895, 0.905)
+
+
+@pytest.mark.parametrize(
+    ("relation", "text"),
+    [
+        ("", "15"),
+        (", relation: at_most", "at most 15"),
+        (", relation: at_least", "at least 15"),
+        (", relation: about", "about 15"),
+        (", relation: between, to: 20", "15 to 20"),
+    ],
+)
+def test_a_number_says_how_it_was_meant(tmp_path, relation, text):
+    cell = f"metric: train.epochs, value: 15{relation}, place: x"
+    assert write(tmp_path, [ACCURACY, cell]).runs["a_run"][1].text == text
+
+
+@pytest.mark.parametrize("epoch", ["kept_epoch", "best_accuracy_epoch", "best_loss_epoch"])
+def test_an_epoch_is_a_count(epoch):
+    assert Cell(**cell(f"train.{epoch}", 13)).high == 13
+    with pytest.raises(ValueError, match=f"expected a whole number for train.{epoch}"):
+        Cell(**cell(f"train.{epoch}", "13.0"))
+
+
+def test_synthetic_images_and_the_first_epoch_may_be_published(tmp_path):
+    study = write(
+        tmp_path,
+        [ACCURACY, "metric: train.first.validation_loss, value: 0.3, place: x"],
+        ["metric: data.synthetic.NORMAL, value: 2690, place: x"],
+    )
+    assert [one.value for one in (study.cells[0], study.runs["a_run"][1])] == ["2690", "0.3"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "of_study", "message"),
+    [
+        (["metric: test.acuracy, value: 1, place: x"], [], "received 'test.acuracy'"),
+        (["metric: my.test.accuracy, value: 1, place: x"], [], "received 'my.test.accuracy'"),
+        (["metric: train.middle.train_loss, value: 1, place: x"], [], "received 'train.middle.train_loss'"),
+        (["metric: train.best_epoch, value: 1, place: x"], [], "received 'train.best_epoch'"),
+        (["metric: data.images, value: 1, place: x"], [], "received 'data.images'"),
+        (["metric: setting.train.epochs, value: 1, place: x"], [], "received 'setting.train.epochs'"),
+        ([ACCURACY], ["metric: test.accuracy, value: 1, place: x"], "received 'test.accuracy'"),
+        (["metric: test.accuracy, value: high, place: x"], [], "a_run.0: expected a number.*received 'high'"),
+        (["metric: test.accuracy, value: nan, place: x"], [], "received 'nan'"),
+        (["metric: test.accuracy, value: 97, place: x"], [], "expected a share of 1.*received '97'"),
+        (["metric: train.epochs, value: 2.5, place: x"], [], "expected a whole number.*received '2.5'"),
+        (["metric: test.accuracy, value: 1"], [], "a_run.0.place: expected a value, received nothing"),
+        ([ACCURACY + ", remark: x"], [], "a_run.0.remark: .*received 'x'"),
+        ([ACCURACY, ACCURACY], [], "one cell per metric, test.accuracy has more"),
+        (["metric: test.log_loss, value: 1, place: x"], [], "expected a cell test.accuracy in a_run"),
+        (["metric: test.log_loss, value: -1, place: x"], [], "no number below zero.*received '-1'"),
+        ([ACCURACY + ", relation: more"], [], "a_run.0.relation: expected 'equal'.*received 'more'"),
+        ([ACCURACY + ", relation: between"], [], "expected a number.*received '0.90' to ''"),
+        ([ACCURACY + ", relation: between, to: 0.90"], [], "expected a number.*received '0.90' to '0.90'"),
+        (["metric: [, value: 1"], [], "not valid YAML"),
+    ],
+)
+def test_a_mistake_is_named_in_one_line(tmp_path, cells, of_study, message):
+    with pytest.raises(RontgenError, match=message) as caught:
+        write(tmp_path, cells, of_study)
+    assert "a_study/paper.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_is_none_is_named(tmp_path):
+    with pytest.raises(RontgenError, match=r"paper\.yaml: author: .*received 'x'"):
+        write(tmp_path, more="author: x")
+
+
+def test_an_accuracy_says_of_how_many_images_it_is(tmp_path):
+    write(tmp_path)
+    path = tmp_path / "a_study/paper.yaml"
+    path.write_text(path.read_text().replace(f"    - {{{IMAGES}}}\n", ""))
+    with pytest.raises(RontgenError, match=r"expected a cell test\.test_images in a_run"):
+        load_papers(tmp_path)
+
+
+def test_a_missing_file_is_a_clear_error(tmp_path):
+    with pytest.raises(RontgenError, match=r"common\.yaml not found"):
+        load_papers(tmp_path)
+
+
+# ---- the citation
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ('authors: [], venue: "", year: null', "No author given (no year given). Judul."),
+        ("authors: [A. Satu, B. Dua], venue: Jurnal 3, year: 2025", "A. Satu, B. Dua (2025). Judul. Jurnal 3."),
+    ],
+)
+def test_a_paper_is_cited_in_one_line(tmp_path, more, text):
+    head = HEAD.replace('authors: [], venue: "", year: null', more)
+    assert write(tmp_path, head=head).citation.text == text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [("0" * 64, "0" * 63, "citation.text_sha256"), ("Judul", '""', "citation.title"), ("It compares.", '""', "about")],
+)
+def test_a_citation_without_its_text_or_title_is_refused(tmp_path, old, new, key):
+    with pytest.raises(RontgenError, match=rf"paper\.yaml: {key}: expected"):
+        write(tmp_path, head=HEAD.replace(old, new))
+
+
+# ---- origins
+
+PLACE = "Section 3.1, line 97"
+
+
+def origin_of(tmp_path, entry):
+    return write(tmp_path, more=f"origins: {{balance: {{{entry}}}}}").origins["balance"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_open"),
+    [
+        (f'stated: "{PLACE}", says: x', False),
+        (f'departs: x, says: y, place: "{PLACE}"', False),
+        (f'departs: x, says: y, place: "{PLACE}", range: [none, smote]', True),
+        ("ours: x, range: [none]", False),
+        ("ours: x, range: [none, smote]", True),
+        ("ours: x, range: {low: 1, high: 2}", True),
+    ],
+)
+def test_a_setting_is_open_where_another_value_could_have_been_chosen(tmp_path, entry, is_open):
+    assert origin_of(tmp_path, entry).is_open is is_open
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "Abstract, line 17",
+        "Chapter III, lines 1636-1685",
+        "Section 2, lines 101-103; Section 3, line 141",
+        "Table 1, lines 128-134",
+        "Figure 5, line 128",
+        "Section 3, line 97, where the second sentence has it",
+    ],
+)
+def test_a_place_is_a_part_of_the_text_and_its_lines(tmp_path, place):
+    assert origin_of(tmp_path, f'stated: "{place}"').stated == place
+
+
+@pytest.mark.parametrize("place", ["page 3", "Section 3.1", "line 97", "Section 3, line x", "section 3, line 9"])
+@pytest.mark.parametrize("kind", ["stated: {}", "departs: x, says: y, place: {}"])
+def test_a_place_without_a_line_is_refused(tmp_path, kind, place):
+    with pytest.raises(RontgenError, match=rf"origins\.balance: expected a section and a line.*received '{place}'"):
+        origin_of(tmp_path, kind.format(f'"{place}"'))
+
+
+OF_ONE_KIND = "expected one of stated, ours and departs, received"
+RANGE = "expected a range where the setting is ours, and none where it is stated"
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("says: x", f"{OF_ONE_KIND} none"),
+        ('ours: ""', f"{OF_ONE_KIND} none"),
+        (f'stated: "{PLACE}", ours: x, range: [none]', f"{OF_ONE_KIND} stated and ours"),
+        (f'stated: "{PLACE}", departs: x, says: y', f"{OF_ONE_KIND} stated and departs"),
+        ("ours: x, range: [none], departs: y", f"{OF_ONE_KIND} ours and departs"),
+        ("departs: x, says: y", "received ''"),
+        (f'departs: x, place: "{PLACE}"', "expected what the paper says beside why we depart from it, as says"),
+        ("ours: x", RANGE),
+        ("ours: x, range: []", RANGE),
+        (f'stated: "{PLACE}", range: [none]', RANGE),
+        ("ours: x, range: {low: 1}", "range"),
+        ("ours: x, range: {low: 1, high: 2, log: maybe}", "range"),
+        ("ours: x, range: none", "range"),
+        ("ours: x, range: [none], why: y", r"origins\.balance\.why: .*received 'y'"),
+    ],
+)
+def test_an_origin_is_of_one_kind_with_what_it_needs(tmp_path, entry, message):
+    with pytest.raises(RontgenError, match=message) as caught:
+        origin_of(tmp_path, entry)
+    assert "origins.balance" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def ours(why, *values):
+    return {"ours": why, "range": list(values) or ["one"]}
+
+
+LAYERED = paper(
+    runs=("a_run", "b_run"),
+    origins={"train": ours("all"), "train.epochs": ours("own"), "split": ours("all", "x", "y"), "balance": ours("all")},
+    origins_of={"b_run": {"train.epochs": ours("of b"), "train.fine_tune": ours("of b too")}},
+)
+
+
+@pytest.mark.parametrize(
+    ("run", "key", "why"),
+    [
+        ("a_run", "train.epochs", "own"),
+        ("a_run", "train.batch_size", "all"),
+        ("a_run", "train.fine_tune.epochs", "all"),
+        ("a_run", "train", "all"),
+        ("b_run", "train.epochs", "of b"),
+        ("b_run", "train.fine_tune.epochs", "of b too"),
+        ("b_run", "train.batch_size", "all"),
+        ("b_run_leakfree", "train.epochs", "of b"),
+        ("a_run", "trained", None),
+        ("a_run", "train_epochs", None),
+        ("a_run", "epochs", None),
+        ("a_run", "image.size", None),
+    ],
+)
+def test_the_longest_key_that_is_the_setting_or_a_section_above_it_counts(run, key, why):
+    origin = LAYERED.origin(run, key)
+    assert (origin.ours if origin else None) == why
+
+
+def test_a_run_has_the_origins_of_its_study_but_for_its_own():
+    assert {key: origin.ours for key, origin in LAYERED.origins_for("b_run").items()} == {
+        "train": "all",
+        "train.epochs": "of b",
+        "split": "all",
+        "balance": "all",
+        "train.fine_tune": "of b too",
+    }
+
+
+def test_every_study_has_the_common_origins_but_for_its_own(tmp_path):
+    common = COMMON.replace(
+        "origins: {}", "origins: {fixed.a: {ours: common, range: [1]}, fixed.b: {ours: common, range: [1]}}"
+    )
+    study = write(tmp_path, more="origins: {fixed.b: {ours: own, range: [1]}}", common=common)
+    assert {key: origin.ours for key, origin in study.origins.items()} == {"fixed.a": "common", "fixed.b": "own"}
+    assert set(write(tmp_path, common=common).origins) == {"fixed.a", "fixed.b"}
+
+
+def test_the_settings_of_a_run_that_are_open_are_those_with_other_values():
+    study = paper(
+        ("a_run", "b_run"),
+        origins={"balance": OPEN, "dataset": ours("x")},
+        origins_of={"b_run": {"balance": ours("x")}},
+    )
+    assert list(study.open_settings("a_run")) == list(study.open_settings("a_run_leakfree")) == ["balance"]
+    assert study.open_settings("b_run") == {}
+
+
+@pytest.mark.parametrize(
+    ("treatment", "label", "open_label"),
+    [
+        ("protocol", "as stated", "our completion"),
+        ("own_preprocessing", "own preprocessing", "own preprocessing"),
+        ("protocol+scale=0.4", "as stated, scale 0.4", "our completion, scale 0.4"),
+        ("smote+a=1+b=true", "smote, a 1, b true", "smote, a 1, b true"),
+        ("random_completion", "random completion", "random completion"),
+    ],
+)  # fmt: skip
+def test_the_protocol_is_our_completion_where_the_text_leaves_a_setting_open(treatment, label, open_label):
+    assert paper(["a_run"]).label("a_run", treatment) == label
+    assert paper(["a_run"], origins={"balance": ours("x")}).label("a_run", treatment) == label
+    assert paper(["a_run"], origins={"balance": OPEN}).label("a_run", treatment) == open_label
+
+
+def test_departures_say_what_the_paper_says_where_and_why_not():
+    departs = {"departs": "It would not train.", "says": "0.9", "place": PLACE}
+    study = paper(("a_run", "b_run"), origins={"balance": OPEN}, origins_of={"b_run": {"train.learning_rate": departs}})
+    expected = [f"train.learning_rate: the paper says 0.9 ({PLACE}). It would not train."]
+    assert study.departures("b_run") == study.departures("b_run_leakfree") == expected
+    assert study.departures("a_run") == []
+
+
+def test_a_study_without_its_paper_is_named():
+    other = PAPERS.model_copy(update={"studies": {"jitet": PAPERS.studies["jitet"]}})
+    with pytest.raises(RontgenError, match=r"^studies/covid_hybrid: expected a paper.yaml, received none"):
+        papers.check(other, VALUES)
+
+
+@pytest.mark.parametrize(
+    ("run", "key", "gone"),
+    [
+        ("jitet_mobilenetv2", "balance", "balance"),
+        ("jitet_mobilenetv2", "train.fine_tune.epochs", "train.fine_tune"),
+        ("jitet_mobilenetv2", "weights", "weights"),
+    ],
+)
+def test_a_setting_without_an_origin_is_named(run, key, gone):
+    study = PAPERS.studies["jitet"]
+    left = {name: origin for name, origin in study.origins.items() if name != gone and not name.startswith(f"{gone}.")}
+    study = study.model_copy(update={"origins": left})
+    other = PAPERS.model_copy(update={"studies": PAPERS.studies | {"jitet": study}})
+    message = rf"^studies/jitet/paper.yaml: expected where {key} of {run} comes from, received no origin"
+    with pytest.raises(RontgenError, match=message):
+        papers.check(other, VALUES)
+
+
+def test_the_settings_that_need_an_origin_are_single_ones_without_seeds_or_the_profile_s():
+    settings = {
+        "dataset": "covid",
+        "split": {"policy": "balanced", "counts": {"train": 4}, "seed": 7},
+        "max_per_class": None,
+        "model": {"name": "cnn1", "family": "cnn", "layers": 1, "recurrent_units": [8, 4]},
+        "augment": None,
+        "train": {"epochs": 3, "seed": 7, "distribute": "none"},
+        "batch_norm_momentum": None,
+        "threads": 8,
+    }
+    assert dict(papers.leaves(settings)) == {
+        "dataset": "covid",
+        "split.policy": "balanced",
+        "split.counts.train": 4,
+        "model.layers": 1,
+        "model.recurrent_units": [8, 4],
+        "augment": None,
+        "train.epochs": 3,
+    }
+
+
+# ---- readings, and how runs hang together
+
+READING = "why: x, runs: [a_run], set: {balance: none}"
+
+
+def test_a_reading_keeps_the_values_that_it_sets_as_written(tmp_path):
+    set_ = "train.learning_rate: 1e-5, augment.validation: true, train.early_stopping: {patience: 3}"
+    study = write(tmp_path, more="readings: {a_reading: {" + READING.replace("balance: none", set_) + "}}")
+    assert study.readings["a_reading"].set == {
+        "train.learning_rate": "1e-5",
+        "augment.validation": "true",
+        "train.early_stopping": {"patience": "3"},
+    }
+    assert study.readings_of("a_run") == ["protocol", "a_reading", "random_completion"]
+
+
+def test_a_row_has_the_readings_of_the_run_that_is_trained_for_it():
+    reading = {"why": "x", "runs": ["a_run"], "set": {"balance": "none"}}
+    study = paper(("a_run", "b_run", "c_run"), trained_as={"b_run": "a_run"}, readings={"one": reading})
+    assert study.readings_of("b_run") == ["protocol", "one", "random_completion"]
+    assert study.readings_of("c_run") == ["protocol", "random_completion"]
+
+
+def test_a_run_without_leaks_may_be_read_otherwise_too(tmp_path):
+    more = "readings: {a: {" + READING.replace("a_run", "a_run, a_run_leakfree") + "}}"
+    assert write(tmp_path, more=more).readings["a"].runs == ["a_run", "a_run_leakfree"]
+
+
+ORDERING = "says: x, place: y, metric: test.accuracy, order: falling, pairs: [[a_run, a_run]]"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (f"readings: {{protocol: {{{READING}}}}}", "expected names such as own_preprocessing, received 'protocol'"),
+        (f"readings: {{random_completion: {{{READING}}}}}", "received 'random_completion'"),
+        (f"readings: {{Own-way: {{{READING}}}}}", "received 'Own-way'"),
+        ("readings: {a: {" + READING.replace("a_run", "b_run") + "}}", "readings.a: expected runs of a_run, .*'b_run'"),
+        ("readings: {a: {" + READING.replace("[a_run]", "[]") + "}}", "readings.a.runs: expected .*at least 1"),
+        ("readings: {a: {" + READING.replace("why: x", "why: ''") + "}}", "readings.a.why: expected .*at least 1"),
+        ("readings: {a: {why: x, runs: [a_run], set: {}}}", "readings.a.set: expected .*at least 1"),
+        ("trained_as: {a_run: b_run}", "trained_as: expected two of the runs a_run, received a_run: b_run"),
+        ("trained_as: {a_run: a_run}", "trained_as: expected two of the runs a_run, received a_run: a_run"),
+        ("trained_as: {b_run: a_run}", "received b_run: a_run"),
+        ("origins_of: {b_run: {}}", "origins_of: expected runs of a_run, received 'b_run'"),
+        (f"orderings: [{{{ORDERING.replace('a_run]]', 'b_run]]')}}}]", "runs with a cell test.accuracy, .*'b_run'"),
+        (f"orderings: [{{{ORDERING.replace('accuracy', 'roc_auc')}}}]", "runs with a cell test.roc_auc, .*'a_run'"),
+        (f"orderings: [{{{ORDERING.replace('falling', 'mixed')}}}]", "orderings.0.order: expected .*received 'mixed'"),
+        (f"orderings: [{{{ORDERING.replace('[[a_run, a_run]]', '[]')}}}]", "orderings.0.pairs: expected .*at least 1"),
+        ("claims: [{says: x, place: y}]", "claims.0.examined: expected a value, received nothing"),
+        ("excluded: [{what: x, place: y}]", "excluded.0.why: expected a value, received nothing"),
+    ],
+)
+def test_a_mistake_in_how_a_study_is_read_is_named(tmp_path, more, message):
+    with pytest.raises(RontgenError, match=message) as caught:
+        write(tmp_path, more=more)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_ordering_of_two_runs_is_accepted(tmp_path):
+    (ordering,) = write(tmp_path, more=f"orderings: [{{{ORDERING}}}]").orderings
+    assert ordering.pairs == [("a_run", "a_run")]
