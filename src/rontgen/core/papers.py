@@ -24,7 +24,7 @@ PLACE = re.compile(r"(Abstract|Chapter|Section|Table|Figure).*, lines? \d+.*")
 
 # Settings that are no choice of a paper: seeds, what belongs to an architecture or its weights, and the profile's
 NO_ORIGIN = re.compile(
-    r"(split|train)\.seed|train\.distribute|model\.(name|family|preprocessing)|max_per_class|batch_norm_momentum|threads"
+    r"(split|train)\.seed|train\.distribute|model\.(name|family|preprocessing)|max_per_class(\.\w+)?|batch_norm_momentum|threads"
 )
 
 Text = Annotated[str, Field(min_length=1)]
