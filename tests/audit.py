@@ -15,6 +15,7 @@ loading. Which fields depend on a key is found by changing one key after another
 """
 
 import contextlib
+import copy
 import importlib.machinery
 import itertools
 import json
@@ -71,6 +72,15 @@ def walk(value, path=()):
 
 def leaves(value, path=()):
     return {at: leaf for at, leaf in walk(value, path) if children(leaf) is None}
+
+
+def unshare(value):
+    """Give each entry sections of its own: those that leave one out have the same object, its default."""
+    for name, child in (children(value) or {}).items():
+        if has_fields(child):
+            child = children(value)[name] = copy.copy(child)
+        unshare(child)
+    return value
 
 
 def changes(values):
@@ -173,7 +183,7 @@ class Audit:
         load = module.load
 
         def recorded(*arguments):
-            values = load(*arguments)
+            values = unshare(load(*arguments))
             if not self.is_loading:
                 self.register(values, {path: {".".join(path)} for path in leaves(values)})
             return values

@@ -26,14 +26,19 @@ smatika_vgg16,test.accuracy,Section 4,0.92,0.8484,0.9648,0.5,0.4,0.6,-0.42,not r
 smatika_resnet50v2,test.classes.PNEUMONIA.f1,Section 4,0.9705,,,0.9,0.8,1,-0.07,contradictory,{A_SUM}
 smatika_resnet50v2,test.accuracy,Section 4,0.97,0.9148,0.9938,0.9,,,-0.07,contradictory,{ANOTHER}; {A_SUM}
 """
-ENDPOINTS = f"""study,run,trained,reading,treatment,label,paper,paper_low,paper_high,seeds,mean,spread,low,high,verdict,narrow,reason
-smatika,smatika_resnet50v2,smatika_resnet50v2,protocol,protocol,our completion,0.97,0.91,0.99,1,0.9,,,,contradictory,False,{ANOTHER}; {A_SUM}
-smatika,smatika_vgg16,smatika_vgg16,protocol,protocol,our completion,0.92,0.85,0.96,5,0.5,0.02,0.4,0.6,not reproduced,False,outside {INTERVAL}
-smatika,smatika_vgg16,smatika_vgg16,own_preprocessing,own_preprocessing,own preprocessing,0.92,0.85,0.96,3,0.91,0.01,0.82,0.99,reproduced,True,in {INTERVAL}
-lungcare,lungcare_cnn4,lungcare_cnn4,protocol,protocol,our completion,0.87,0.84,0.89,0,,,,,not run,False,`rontgen reproduce lungcare_cnn4`
-lungcare,lungcare_cnn4,lungcare_cnn4,copies_on_both_sides,copies_on_both_sides,copies on both sides,0.87,0.84,0.89,0,,,,,not run,False,`a command`
-lungcare,lungcare_b32_s240,lungcare_cnn4,protocol,protocol,our completion,0.91,0.88,0.93,0,,,,,contradictory,False,a sum of b32
+# reading, treatment, label
+OURS, OWN = "protocol,protocol,our completion", "own_preprocessing,own_preprocessing,own preprocessing"
+COPIES = "copies_on_both_sides,copies_on_both_sides,copies on both sides"
+COLUMNS = "study,run,trained,reading,treatment,label,paper,paper_low,paper_high,seeds,mean,spread,low,high"
+ENDPOINTS = f"""{COLUMNS},verdict,narrow,reason
+smatika,smatika_resnet50v2,smatika_resnet50v2,{OURS},0.97,0.91,0.99,1,0.9,,,,contradictory,False,{ANOTHER}; {A_SUM}
+smatika,smatika_vgg16,smatika_vgg16,{OURS},0.92,0.85,0.96,5,0.5,0.02,0.4,0.6,not reproduced,False,outside {INTERVAL}
+smatika,smatika_vgg16,smatika_vgg16,{OWN},0.92,0.85,0.96,3,0.91,0.01,0.82,0.99,reproduced,True,in {INTERVAL}
+lungcare,lungcare_cnn4,lungcare_cnn4,{OURS},0.87,0.84,0.89,0,,,,,not run,False,`rontgen reproduce lungcare_cnn4`
+lungcare,lungcare_cnn4,lungcare_cnn4,{COPIES},0.87,0.84,0.89,0,,,,,not run,False,`a command`
+lungcare,lungcare_b32_s240,lungcare_cnn4,{OURS},0.91,0.88,0.93,0,,,,,contradictory,False,a sum of b32
 """
+EPOCHS = ("first", "kept", "best", "final")
 VERDICTS = {"contradictory": 2, "data unavailable": 0, "reproduced": 0, "not reproduced": 1}
 VERDICTS |= {"inconclusive": 0, "not run": 1}
 FINDINGS = {"contradictory": 1, "consistent": 1}
@@ -126,9 +131,10 @@ def recorded(run: str, treatment: str, seed: int, classes: tuple[str, ...], righ
     table = prediction_table(
         np.array([f"{number:012x}" for number in ids]), np.full(images, ""), names, list(classes), probabilities
     )
-    train = {"epochs": 20, "kept_epoch": 10 + seed, "best_accuracy_epoch": 10 + seed, "best_loss_epoch": 12, "train_images": 800, "validation_images": 100}
+    train = {"epochs": 20, "kept_epoch": 10 + seed, "best_accuracy_epoch": 10 + seed, "best_loss_epoch": 12}
+    train |= {"train_images": 800, "validation_images": 100}
     rates = dict.fromkeys(["train_accuracy", "validation_accuracy"], 0.9)
-    train |= {epoch: rates | {"train_loss": 0.3, "validation_loss": 0.3} for epoch in ("first", "kept", "best", "final")}
+    train |= {epoch: rates | {"train_loss": 0.3, "validation_loss": 0.3} for epoch in EPOCHS}
     test = compute_metrics(table, list(classes)) | {"parameters": 2_260_546, "model_megabytes": 9.042}
     metrics = {
         "test": test,

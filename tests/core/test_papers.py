@@ -9,7 +9,8 @@ from rontgen.core import papers, params, runs
 from rontgen.core.cells import Cell
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import load_papers
-from rontgen.core.sections import LEAKFREE
+from rontgen.core.params import SplitProfile
+from rontgen.core.sections import LEAKFREE, Counts
 from rontgen.evidence import readings
 
 PAPERS = load_papers(ROOT / "studies")
@@ -403,11 +404,18 @@ def test_a_setting_without_an_origin_is_named(run, key, gone):
         papers.check(other, VALUES)
 
 
+def test_what_the_profile_caps_needs_no_origin():
+    capped = VALUES.profiles["paper"].model_copy(
+        update={"split": SplitProfile(max_per_class=Counts(train=24, validation=12, test=8))}
+    )
+    papers.check(PAPERS, VALUES.model_copy(update={"profiles": VALUES.profiles | {"paper": capped}}))
+
+
 def test_the_settings_that_need_an_origin_are_single_ones_without_seeds_or_the_profile_s():
     settings = {
         "dataset": "covid",
         "split": {"policy": "balanced", "counts": {"train": 4}, "seed": 7},
-        "max_per_class": None,
+        "max_per_class": {"train": 24},
         "model": {"name": "cnn1", "family": "cnn", "layers": 1, "recurrent_units": [8, 4]},
         "augment": None,
         "train": {"epochs": 3, "seed": 7, "distribute": "none"},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import copy_repository, copy_settings
+from conftest import ROOT, copy_repository, copy_settings
 from finished_project import recorded
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import load_papers
@@ -16,6 +16,7 @@ from rontgen.evidence import clone, records, reproduce
 
 RUN, STUDY = "pirngadi_simple_rnn", "studies.pirngadi"
 CODE = "src/rontgen/training/protocol.py"
+PAPERS = load_papers(ROOT / "studies")
 PARTIAL = {"datasets.pneumonia.check_counts": "false"}
 
 
@@ -24,6 +25,7 @@ def project(tmp_path, monkeypatch):
     """A project with one file of code and one archive put in place by hand."""
     copy_settings(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(reproduce, "load_papers", lambda: PAPERS)  # which takes a second
     Path(CODE).parent.mkdir(parents=True)
     Path(CODE).write_text("a = 1\n")
     Path("data/archives").mkdir(parents=True)
@@ -66,7 +68,7 @@ def test_a_random_completion_is_the_same_every_time_and_another_for_each_seed(pr
 
 
 def test_every_reading_of_every_run_can_be_set(project):
-    for study in load_papers().studies.values():
+    for study in PAPERS.studies.values():
         for name, reading in study.readings.items():
             assert len(reproduce.plan(reading.runs, [1], name, {})) == len(reading.runs)
 
@@ -82,15 +84,13 @@ def test_what_a_record_fixes_cannot_be_set(project, key, value):
 
 
 def test_what_a_random_completion_draws_cannot_be_set(project):
-    drawn = next(
-        key for key in job("random_completion").stated if key.startswith(f"{STUDY}.train.") and "seed" not in key
-    )
+    drawn = next(key for key in job("random_completion").stated if key not in job().stated)
     with pytest.raises(RontgenError, match=f"-S {drawn}: expected a setting that a record leaves open"):
         job("random_completion", {drawn: "1"})
 
 
 def test_an_unknown_run_is_refused(project):
-    with pytest.raises(RontgenError, match="expected runs of covid_hybrid_resnet50, .*, received 'pirngadi'"):
+    with pytest.raises(RontgenError, match=r"expected runs of covid_hybrid_resnet50, .*, received 'pirngadi'"):
         job(run="pirngadi")
 
 
@@ -99,11 +99,11 @@ def test_an_unknown_run_is_refused(project):
     [
         (
             {f"{STUDY}.train.speed": "3"},
-            r"^studies/pirngadi/protocol.yaml: studies.pirngadi.train: unknown key 'speed'",
+            rf"^studies/pirngadi/protocol.yaml: {STUDY}.train: unknown key 'speed'",
         ),
         (
             {f"{STUDY}.train.epochs": "many"},
-            r"^studies/pirngadi/protocol.yaml: studies.pirngadi.train.epochs: expected",
+            rf"^studies/pirngadi/protocol.yaml: {STUDY}.train.epochs: expected",
         ),
         ({"dataset": "x"}, r"^params.yaml: dataset: expected one of"),
         ({"profile.x": "1"}, r"expected a key of params.yaml or a protocol.yaml, received 'profile.x'"),
@@ -224,7 +224,7 @@ def test_a_change_of_the_protocol_file_stops_the_job_that_is_recorded(trained):
     record_of(job())
     path = Path("studies/pirngadi/protocol.yaml")
     path.write_text(path.read_text().replace("batch_size: 16", "batch_size: 8"))
-    with pytest.raises(RontgenError, match="recorded with train.batch_size 16, expected 8"):
+    with pytest.raises(RontgenError, match=r"recorded with train.batch_size 16, expected 8"):
         list(reproduce.reproduce([job()]))
 
 

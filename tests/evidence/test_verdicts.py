@@ -1,47 +1,42 @@
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from rontgen.evidence.published import Cell, Papers, PublishedStudy, Reading, load_papers
 from scipy import stats
 
 from conftest import ROOT
 from finished_project import recorded
+from made_up_studies import OPEN, cell, paper
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
+from rontgen.core.papers import Papers, load_papers
 from rontgen.evidence import records, replication, verdicts
 from rontgen.evidence.ledger import write
 from rontgen.evidence.published_counts import exact_interval
 
-PAPERS = load_papers(ROOT / "papers.yaml")
+PAPERS = load_papers(ROOT / "studies")
 PAPER = params.load(ROOT / "params.yaml").model_copy(update={"profile": "paper"})
 DEMO = PAPER.model_copy(update={"profile": "demo"})
 RUN = "smatika_vgg16"
 CLASSES = ("NORMAL", "PNEUMONIA")
 
 
-def cell(metric, value, relation="equal"):
-    return Cell(metric=metric, value=str(value), relation=relation, place="x")
-
-
 def papers(numbers=(), study="smatika", run=RUN, of_study=(), **more):
-    cells = [cell(*number) for number in numbers]
-    for needed in (("test.accuracy", "0.90"), ("test.test_images", "100")):
-        if needed[0] not in {each.metric for each in cells}:
-            cells.append(cell(*needed))
-    published = PublishedStudy(title="A paper", cells=[cell(*number) for number in of_study], runs={run: cells}, **more)
-    return Papers(archives=PAPERS.archives, studies={study: published})
+    cells = [cell(*number) for number in of_study]
+    published = paper({run: [cell(*number) for number in numbers]}, cells=cells, **more)
+    return Papers(archives=PAPERS.archives, sources={}, studies={study: published})
 
 
-def seeds(*right, images=100, run=RUN, reading="as_stated", classes=CLASSES, **changes):
+def seeds(*right, images=100, run=RUN, treatment="protocol", classes=CLASSES, **changes):
     """Records of seeds 1, 2, … with `right` of `images` test images correct. changes: values of metrics, by path."""
     found = []
     for seed, count in enumerate(right, 1):
-        record = recorded(run, reading, seed, classes, count, images)
+        record = recorded(run, treatment, seed, classes, count, images)
         for path, values in changes.items():
             *parents, last = path.split("__")
             section = record.metrics
@@ -110,26 +105,55 @@ def test_without_a_record_the_command_that_makes_one_is_named():
     assert math.isnan(row["mean"]) and math.isnan(row["low"])
 
 
+READINGS = {name: {"why": "x", "runs": [RUN], "set": {"balance": "smote"}} for name in ("one_way", "another")}
+
+
 def test_each_reading_has_a_verdict_of_its_own():
-    readings = {name: Reading(why="x", runs=[RUN], set={"a.b": "c"}) for name in ("one_way", "another")}
-    found = seeds(60, 62, 58) + seeds(89, 90, 91, 90, reading="another")
-    rows = endpoints(papers(readings=readings), found)
-    assert rows.reading.tolist() == ["as_stated", "one_way", "another"]
+    found = seeds(60, 62, 58) + seeds(89, 90, 91, 90, treatment="another")
+    rows = endpoints(papers(readings=READINGS), found)
+    assert rows.reading.tolist() == rows.treatment.tolist() == ["protocol", "one_way", "another"]
+    assert rows.label.tolist() == ["as stated", "one way", "another"]
     assert rows.verdict.tolist() == ["not reproduced", "not run", "reproduced"]
     assert rows.reason[1] == f"`rontgen reproduce {RUN} --seeds 1-5 --reading one_way`"
 
 
-def test_a_row_that_is_trained_as_another_has_its_records_and_settings():
+def test_each_treatment_has_a_row_and_the_one_with_the_most_seeds_is_first():
+    found = seeds(60, treatment="protocol") + seeds(90, 90, treatment="protocol+b=1")
+    found += seeds(70, 70, treatment="protocol+a=1") + seeds(80, treatment="another+a=1")
+    rows = endpoints(papers(readings=READINGS), found)
+    assert rows.treatment.tolist() == ["protocol+a=1", "protocol+b=1", "protocol", "one_way", "another+a=1"]
+    assert rows.reading.tolist() == ["protocol", "protocol", "protocol", "one_way", "another"]
+    assert rows.label.tolist() == ["as stated, a 1", "as stated, b 1", "as stated", "one way", "another, a 1"]
+    assert rows.seeds.tolist() == [2, 2, 1, 0, 1]
+
+
+def test_by_the_protocol_a_row_is_judged_once_by_the_most_seeds():
+    found = seeds(60) + seeds(90, 90, treatment="protocol+b=1") + seeds(60, 61, 62, treatment="another")
+    ledger = verdicts.compare(papers(readings=READINGS), PAPER, found, [])
+    assert ledger.by_protocol[["run", "treatment", "seeds"]].to_numpy().tolist() == [[RUN, "protocol+b=1", 2]]
+    assert verdicts.compare(papers(), PAPER, [], []).by_protocol.verdict.tolist() == ["not run"]
+
+
+def test_the_protocol_is_our_completion_where_the_paper_leaves_something_open():
+    rows = endpoints(papers(origins={"balance": OPEN}, readings=READINGS), seeds(90, treatment="protocol+a=1"))
+    assert rows.label.tolist() == ["our completion, a 1", "one way", "another"]
+
+
+def test_random_completions_are_kept_and_get_no_verdict():
+    found = seeds(90, 91, 92, treatment="random_completion")
+    ledger = verdicts.compare(papers(), PAPER, found, [])
+    assert ledger.endpoints[["treatment", "verdict"]].to_numpy().tolist() == [["protocol", "not run"]]
+    assert [len(some) for some in ledger.records.values()] == [3]
+    assert list(ledger.records) == [(RUN, "random_completion")]
+
+
+def test_a_row_that_is_trained_as_another_has_its_records():
     found = seeds(85, 86, 84, run="lungcare_cnn4", images=280, classes=PAPER.datasets["lungs"].classes)
     ledger = verdicts.compare(PAPERS, PAPER, found, [])
-    rows = ledger.endpoints[ledger.endpoints.reading == "as_stated"].set_index("run")
+    rows = ledger.endpoints[ledger.endpoints.reading == "protocol"].set_index("run")
     assert rows.loc["lungcare_b32_s240", ["trained", "seeds"]].tolist() == ["lungcare_cnn4", 3]
     assert rows.loc["lungcare_b32_s240", "mean"] == rows.loc["lungcare_cnn4", "mean"] == pytest.approx(85 / 280)
     assert rows.loc["lungcare_b32_s480", "seeds"] == 0
-    batch = ledger.cells[
-        (ledger.cells.run == "lungcare_b32_s240") & (ledger.cells.metric == "setting.train.batch_size")
-    ]
-    assert batch.finding.tolist() == ["as specified"]
 
 
 def test_a_run_of_what_contradicts_itself_stands_beside_the_contradiction():
@@ -166,17 +190,19 @@ def test_a_seed_of_the_workspace_that_is_recorded_counts_once():
     assert endpoints(papers(), seeds(88, 90), PAPER, own)[["seeds", "mean"]].to_numpy().tolist() == [[2, 178 / 200]]
 
 
-@pytest.mark.parametrize(("run", "reading"), [("smatika_vgg19", "as_stated"), (RUN, "my_own")])
-def test_a_record_of_what_papers_yaml_lacks_is_named(run, reading):
-    with pytest.raises(RontgenError, match=f"^results/{run}/{reading}: expected a run and reading of papers.yaml"):
-        verdicts.compare(papers(), PAPER, seeds(90, run=run, reading=reading), [])
+@pytest.mark.parametrize(("run", "treatment"), [("smatika_vgg19", "protocol"), (RUN, "my_own"), (RUN, "my_own+a=1")])
+def test_a_record_of_what_no_paper_has_is_named(run, treatment):
+    command = re.escape(f"`git rm -r results/{run}/{treatment}`")
+    message = f"^results/{run}/{re.escape(treatment)}: expected a run and reading of a paper.yaml, .* {command}$"
+    with pytest.raises(RontgenError, match=message):
+        verdicts.compare(papers(), PAPER, seeds(90, run=run, treatment=treatment), [])
 
 
 def test_a_record_of_a_leakfree_run_is_for_the_leakage_gap():
     found = seeds(88, 90) + seeds(50, 52, run=f"{RUN}_leakfree")
     ledger = verdicts.compare(papers(), PAPER, found, [])
     assert ledger.endpoints.seeds.tolist() == [2]
-    assert list(ledger.records) == [(RUN, "as_stated")]
+    assert list(ledger.records) == [(RUN, "protocol")]
     with pytest.raises(RontgenError, match="expected a run and reading"):
         verdicts.compare(papers(), PAPER, seeds(90, run="vgg19_leakfree"), [])
 
@@ -208,12 +234,12 @@ def workspace(tmp_path, monkeypatch):
         Path(path).write_text(json.dumps(own.metrics[values]))
     Path("data/predictions").mkdir(parents=True)
     own.predictions.to_csv(f"data/predictions/{RUN}.csv", index=False)
-    return PAPER.model_copy(update={"reported": {RUN: PAPER.reported[RUN]}})
+    return PAPER.model_copy(update={"runs": {name: PAPER.runs[name] for name in (RUN, f"{RUN}_leakfree")}})
 
 
-def test_the_workspace_is_a_record_as_stated_with_the_seed_of_params(workspace):
+def test_the_workspace_is_a_record_by_the_protocol_with_its_seed(workspace):
     (expected,), (found,) = seeds(90), verdicts.workspace(workspace)
-    assert (found.run, found.reading, found.seed) == (RUN, "as_stated", PAPER.studies["smatika"].train.seed)
+    assert (found.run, found.treatment, found.seed) == (RUN, "protocol", PAPER.studies["smatika"].train.seed)
     assert found.metrics == {part: expected.metrics[part] for part in ("test", "train")}
     pd.testing.assert_frame_equal(found.predictions, expected.predictions)
 
@@ -321,33 +347,40 @@ def test_without_a_record_nothing_is_described():
 
 
 def test_other_readings_describe_no_number():
-    readings = {"another": Reading(why="x", runs=[RUN], set={"a.b": "c"})}
-    found = seeds(90, 91, reading="another", test__log_loss=[0.3, 0.4])
-    assert described("test.log_loss", "0.3", found, readings=readings).finding == "not run"
+    found = seeds(90, 91, treatment="another", test__log_loss=[0.3, 0.4])
+    assert described("test.log_loss", "0.3", found, readings=READINGS).finding == "not run"
 
 
-def test_the_accuracy_has_the_verdict_as_stated():
-    readings = {"another": Reading(why="x", runs=[RUN], set={"a.b": "c"})}
-    found = seeds(88, 90, 93, 91, 89) + seeds(60, 62, 58, reading="another")
-    ledger = verdicts.compare(papers(readings=readings), PAPER, found, [])
-    row, _ = ledger.endpoints.to_dict("records")
+def test_random_completions_describe_no_number():
+    found = seeds(90, 91, treatment="random_completion", test__log_loss=[0.3, 0.4])
+    assert described("test.log_loss", "0.3", found).finding == "not run"
+
+
+def test_the_treatment_of_the_protocol_with_the_most_seeds_describes_the_numbers():
+    found = seeds(90, test__log_loss=[0.9]) + seeds(90, 91, treatment="protocol+a=1", test__log_loss=[0.3, 0.4])
+    assert described("test.log_loss", "0.3", found).ours == pytest.approx(0.35)
+
+
+def test_the_accuracy_has_the_verdict_by_the_protocol():
+    found = seeds(88, 90, 93, 91, 89) + seeds(60, 62, 58, treatment="another")
+    ledger = verdicts.compare(papers(readings=READINGS), PAPER, found, [])
+    row = ledger.endpoints.to_dict("records")[0]
     found = ledger.cells[ledger.cells.metric == "test.accuracy"].iloc[0]
     assert found.finding == row["verdict"] == "reproduced"
     assert (found.ours, found.low, found.high) == (row["mean"], row["low"], row["high"])
 
 
 def test_a_contradiction_comes_before_everything():
-    found = described("train.best_epoch", "21", [], ("train.epochs", "20"))
-    assert (found.finding, found.reason) == ("contradictory", "best epoch 21 of epochs 20")
+    found = described("train.kept_epoch", "21", [], ("train.epochs", "20"))
+    assert (found.finding, found.reason) == ("contradictory", "kept epoch 21 of epochs 20")
 
 
 def test_missing_data_come_after_contradictions_and_before_the_rest():
-    numbers = [("train.best_epoch", "21"), ("train.epochs", "20"), ("time.seconds", "0:00:12")]
-    study = papers(numbers, "lungcare", "lungcare_cnn5", [("setting.model.filters", "32")])
+    numbers = [("train.kept_epoch", "21"), ("train.epochs", "20"), ("time.seconds", "0:00:12")]
+    study = papers(numbers, "lungcare", "lungcare_cnn5")
     findings = verdicts.compare(study, PAPER, [], []).cells.set_index("metric").finding
     assert findings.to_dict() == {
-        "setting.model.filters": "as specified",
-        "train.best_epoch": "contradictory",
+        "train.kept_epoch": "contradictory",
         "train.epochs": "contradictory",
         "time.seconds": "data unavailable",
         "test.accuracy": "data unavailable",
@@ -371,52 +404,13 @@ def test_a_number_that_a_record_lacks_is_named(metric):
     for parent in parents:
         section = section[parent]
     del section[last]
-    message = f"^{RUN}, as_stated, seed 1: expected a number for {metric}, received None.*reproduce {RUN} --seeds 1`$"
+    message = f"^{RUN}/protocol/seed-1: expected a number for {metric}, received None"
+    message += f".*paper.yaml, .*`rontgen reproduce {RUN} --seeds 1 --again`$"
     with pytest.raises(RontgenError, match=message):
         described(metric, "0.9", found)
 
 
-# ---- settings and counts of the data
-
-
-@pytest.mark.parametrize(
-    ("metric", "value", "finding"),
-    [
-        ("setting.augment.rotation", "20", "as specified"),
-        ("setting.augment.rotation", "21", "not as specified"),
-        ("setting.image_set.size", "224", "as specified"),
-        ("setting.train.learning_rate", "1e-3", "as specified"),
-        ("setting.train.learning_rate", "0.00101", "not as specified"),
-    ],
-)
-def test_a_setting_is_that_of_params_yaml(metric, value, finding):
-    found = verdicts.compare(papers(of_study=[(metric, value)]), DEMO, [], []).cells.iloc[0]
-    assert (found.run, found.metric, found.finding) == ("smatika", metric, finding)
-
-
-def test_a_setting_of_a_run_is_its_own():
-    numbers = [("setting.train.batch_size", "8"), ("setting.image_set.size", "480"), ("setting.model.layers", "4")]
-    cells = verdicts.compare(papers(numbers, "lungcare", "lungcare_b8_s480"), PAPER, [], []).cells
-    assert list(cells.finding[:3]) == ["as specified"] * 3
-
-
-def test_an_item_of_a_list_is_a_setting():
-    numbers = [(f"setting.model.recurrent_units.{place}", units) for place, units in enumerate((32, 16, 9))]
-    cells = verdicts.compare(papers(numbers, "covid_hybrid", "covid_hybrid_resnet50_lstm"), PAPER, [], []).cells
-    assert list(cells.finding[:3]) == ["as specified", "as specified", "not as specified"]
-
-
-@pytest.mark.parametrize("metric", ["setting.train.speed", "setting.model.recurrent_units.0", "setting.augment.zoom.0"])
-def test_a_setting_that_params_yaml_lacks_is_named(metric):
-    with pytest.raises(RontgenError, match=f"{metric}: expected one number in params.yaml, received"):
-        described(metric, "1", [])
-
-
-def test_a_setting_in_which_the_runs_differ_is_none_of_the_study():
-    study = PAPERS.studies["lungcare"]
-    study = study.model_copy(update={"cells": [cell("setting.image_set.size", "240")]})
-    with pytest.raises(RontgenError, match=r"setting\.image_set\.size: expected one number"):
-        verdicts.compare(Papers(archives={}, studies={"lungcare": study}), PAPER, [], [])
+# ---- counts of the data
 
 
 @pytest.mark.parametrize(
@@ -438,26 +432,36 @@ def test_counts_of_the_data_are_those_of_the_archive(metric, value, finding, our
     assert found.ours == pytest.approx(ours_, abs=1e-4) if ours_ else found.ours != found.ours
 
 
-# ---- what params.yaml lacks
+def test_a_sentence_that_the_numbers_do_not_bear_out_is_a_contradiction_of_no_number():
+    better = {"says": "A is better.", "place": "Section 4", "metric": "test.accuracy", "order": "falling"}
+    cells = {RUN: [cell("test.accuracy", "0.80")], "smatika_resnet50v2": [cell("test.accuracy", "0.90")]}
+    study = paper(cells, orderings=[better | {"pairs": [(RUN, "smatika_resnet50v2")]}])
+    ledger = verdicts.compare(Papers(archives={}, sources={}, studies={"smatika": study}), PAPER, [], [])
+    (violation,) = ledger.violations
+    assert violation.cells == (("smatika", "Section 4"),) and "“A is better.”" in violation.reason
+    assert ledger.endpoints.verdict.unique().tolist() == ledger.cells.finding.unique().tolist() == ["not run"]
 
 
-def test_a_run_that_params_yaml_lacks_is_named():
-    with pytest.raises(RontgenError, match="expected runs of smatika_resnet50v2, smatika_vgg16, received 'a_run'"):
+# ---- what no protocol.yaml has
+
+
+def test_a_run_that_its_study_lacks_is_named():
+    message = r"^studies/smatika/paper.yaml: expected runs of smatika_resnet50v2, smatika_vgg16, .*, received 'a_run'$"
+    with pytest.raises(RontgenError, match=message):
         verdicts.compare(papers(run="a_run"), PAPER, [], [])
 
 
-def test_a_study_that_params_yaml_lacks_is_named():
-    with pytest.raises(RontgenError, match=r"expected studies of smatika, .*received 'a_study'"):
+def test_a_study_without_a_protocol_is_named():
+    with pytest.raises(RontgenError, match=r"^studies/a_study: expected a protocol.yaml with studies.a_study: see "):
         verdicts.compare(papers(study="a_study"), PAPER, [], [])
 
 
 def test_the_records_that_are_committed_are_judged(tmp_path):
     ledger = verdicts.compare(PAPERS, DEMO, records.read_all(ROOT / "results"), [])
-    write(ledger, PAPERS, tmp_path)
+    write(ledger, tmp_path)
     committed = (ROOT / "metrics/endpoints.csv").read_text()
     assert (tmp_path / "endpoints.csv").read_text() == committed, "run `dvc repro compare`"
-    as_stated = ledger.endpoints[ledger.endpoints.reading == "as_stated"]
-    assert list(as_stated.run) == [run for study in PAPERS.studies.values() for run in study.runs]
+    assert list(ledger.by_protocol.run) == [run for study in PAPERS.studies.values() for run in study.runs]
     assert set(ledger.records) == {
         path.parts[-3:-1] for path in (ROOT / "results").glob("*/*/seed-*") if not path.parts[-3].endswith("free")
     }

@@ -29,7 +29,7 @@ stages:
 
 
 def predictions_of(right, images=200):
-    return recorded("a_run", "as_stated", 1, CLASSES, right, images).predictions
+    return recorded("a_run", "protocol", 1, CLASSES, right, images).predictions
 
 
 def write(folder, **right):

@@ -46,7 +46,7 @@ def test_the_two_files_are_valid_and_every_setting_has_an_origin(project):
 def test_a_setting_without_an_origin_is_named(project):
     path = project / "studies/example/paper.yaml"
     path.write_text(re.sub(r"  augment: .*\n", "", path.read_text()))
-    with pytest.raises(RontgenError, match="example/paper.yaml: expected where augment of example_cnn2 comes from"):
+    with pytest.raises(RontgenError, match=r"example/paper\.yaml: expected where augment of example_cnn2 comes from"):
         papers.check(papers.load_papers(), params.load())
 
 

@@ -89,10 +89,13 @@ def test_a_record_predicts_what_it_recorded(project, tmp_path):
 
 
 def test_the_page_says_which_xrays_a_record_learnt_from(project):
-    with served_project.served(project, "--record", NAME) as address:
-        about = httpx.get(f"{address}/en/about").text
-        examine = httpx.get(f"{address}/id/examine").text
-        offered = httpx.get(f"{address}/api/version").json()
+    with (
+        served_project.served(project, "--record", NAME) as address,
+        httpx.Client(base_url=address, timeout=60) as client,
+    ):
+        about = client.get("/en/about").text
+        examine = client.get("/id/examine").text
+        offered = client.get("/api/version").json()
     assert f"Record {NAME}: trained on" in about and "NORMAL 1,575, PNEUMONIA 4,265" in about
     assert "chest_xray has 1,575 of the 1,583 images of NORMAL" in about
     assert "synthetic: SMOTE made them from the others" in about

@@ -69,7 +69,7 @@ def _of_training(study: StudyEvidence) -> Iterator[str]:
 
 def _of_completions(study: StudyEvidence) -> Iterator[str]:
     for run, records in study.completions.items():
-        paper = next(float(row.paper) for row in study.rows.itertuples() if row.trained == run)
+        paper = next(float(row.paper) for row in study.rows.itertuples() if row.trained == run.removesuffix(LEAKFREE))
         found = [record.metrics["test"]["accuracy"] for record in records]
         near = sum(abs(accuracy - paper) <= VISIBLE for accuracy in found)
         said = (

@@ -18,14 +18,17 @@ def show(claims: Claims) -> str:
     run = set(rows[rows.seeds > 0].run)
     lines = ["Paper against real runs: test accuracy, verdicts from records alone", ""]
     if run:
-        table = [("published row, and its readings", "paper", "seeds", "mean", "95% interval", "verdict")]
+        table = [
+            ("published row by the protocol, and its readings", "paper", "seeds", "mean", "95% interval", "verdict")
+        ]
         for row in rows[rows.run.isin(run)].itertuples():
             if row.seeds or row.reading == PROTOCOL:
-                name = f"{row.run}, {row.label}" if row.reading == PROTOCOL else f"  {row.label}"
+                label, _, more = row.label.partition(", ")
+                name = (row.run if row.reading == PROTOCOL else f"  {label}") + (" …" if more else "")
                 mean = f"{row.mean:.4f}" if row.seeds else ""
                 interval = f"{row.low:.4f}-{row.high:.4f}" if row.seeds > 1 else ""
                 table.append((name, row.paper, str(row.seeds or ""), mean, interval, row.verdict))
-        lines += [*_aligned(table, 5), ""]
+        lines += [*_aligned(table, 5), "…: with further settings, see the study's page", ""]
     rest = rows[(rows.reading == PROTOCOL) & ~rows.run.isin(run)]
     if len(rest):
         lines.append("Without a record; `rontgen reproduce RUN --seeds 1-5` makes them, from the real archives:")
