@@ -103,17 +103,17 @@ def test_what_a_random_completion_drew_is_told_without_seeds_and_names():
 def test_records_are_grouped_with_those_of_the_protocol_first():
     some = [
         ("b", "protocol", 1),
-        ("a", "smote", 1),
+        ("a", "another", 1),
         ("a", "protocol+x=1", 2),
         ("a", "protocol", 3),
         ("a", "protocol", 1),
     ]
     grouped = records.by_run([recorded(run, treatment, seed, CLASSES, 8, 10) for run, treatment, seed in some])
     assert {run: {key: [one.seed for one in found] for key, found in of.items()} for run, of in grouped.items()} == {
-        "a": {"protocol": [1, 3], "protocol+x=1": [2], "smote": [1]},
+        "a": {"protocol": [1, 3], "protocol+x=1": [2], "another": [1]},
         "b": {"protocol": [1]},
     }
-    assert list(grouped["a"]) == ["protocol", "protocol+x=1", "smote"]
+    assert list(grouped["a"]) == ["protocol", "protocol+x=1", "another"]
 
 
 def test_a_record_takes_the_place_of_an_earlier_one(tmp_path):

@@ -79,7 +79,6 @@ UNUSED = {stage: {"data/checked"} for stage in ("inputs", "split")}
 # studies that make images from test images, which no split without leaks allows
 SELDOM_READ = {
     "split": {"datasets.*.check_counts"},
-    "near_duplicates": {"datasets.*.check_counts"},
     "balance": {"splits.*.list"},
     "train": {"models.*.unfrozen_layers"},
 }

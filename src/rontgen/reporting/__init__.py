@@ -1,1 +1,1 @@
-"""Figures, model cards and the report."""
+"""Figures, the report and the report."""

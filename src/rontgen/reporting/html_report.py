@@ -124,12 +124,15 @@ def _workspace(run: Run) -> dict:
 
 
 def _html(markdown: str) -> Markup:
-    """A study's page as HTML, with its headings three levels lower; HTML in it stays text."""
+    """A study's page as HTML, its headings three levels lower and its links plain text, for they lead to other files;
+    HTML in it stays text."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{int(token.tag[1]) + 3}"
+        if token.children:
+            token.children = [child for child in token.children if child.type not in ("link_open", "link_close")]
     html = parser.renderer.render(tokens, parser.options, {})
     html = html.replace("<table>", '<div class="wide" tabindex="0"><table>').replace("</table>", "</table></div>")
     return Markup(html)

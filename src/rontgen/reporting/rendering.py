@@ -1,4 +1,4 @@
-"""Templates, and the format of numbers, for cards, the report and the page."""
+"""Templates, and the format of numbers, for pages, the report and the web page."""
 
 import re
 from functools import cache
