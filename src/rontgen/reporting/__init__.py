@@ -1,1 +1,1 @@
-"""Figures, the report and the report."""
+"""Figures, pages and the report."""
