@@ -18,24 +18,19 @@ FEWEST = 10
 
 
 def pair(records: Sequence[Record], run: str) -> list[tuple[Record, Record]]:
-    """The records of a run and of its leak-free run, for each reading and seed that both have.
+    """The records of a run and of its leak-free run for each seed that both have, by the treatment with most of them.
 
     What else was set for the leak-free run was set for the run too, which may need more: a split without leaks always
     shrinks to the smallest class.
     """
-    found = []
+    found: dict[tuple[str, str], list[tuple[Record, Record]]] = {}
     for other in records:
         if other.run == run + LEAKFREE:
             treated = set(other.treatment.split("+"))
-            found += [
-                (one, other)
-                for one in records
-                if one.run == run
-                and one.seed == other.seed
-                and treated <= set(one.treatment.split("+"))
-                and one.reading == other.reading
-            ]
-    return found
+            for one in records:
+                if one.run == run and one.seed == other.seed and treated <= set(one.treatment.split("+")):
+                    found.setdefault((one.treatment, other.treatment), []).append((one, other))
+    return max(found.values(), key=len, default=[])
 
 
 def measure_records(pairs: list[tuple[Record, Record]]) -> dict:
