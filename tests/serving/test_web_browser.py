@@ -255,7 +255,7 @@ def test_about_shows_the_classes_and_the_layers(page):
 
 def test_results_show_paper_against_ours(page):
     page.goto("/en/results")
-    expect(page.get_by_role("row", name=re.compile("smatika_vgg16 as stated.*not reproduced"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("smatika_vgg16 our completion.*not reproduced"))).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("smatika_vgg16 own preprocessing.* reproduced"))).to_be_visible()
     page.locator("summary", has_text="smatika_vgg16").click()
     expect(page.get_by_role("row", name=re.compile("test.accuracy.*not reproduced"))).to_be_visible()
