@@ -11,7 +11,7 @@ from rontgen.core.errors import RontgenError
 
 # Chosen on 4,900 real X-rays, at 1% false alarms, among grids of 12 to 32, 10 to 80 components, and covariances of
 # Ledoit and Wolf: most told photographs, text and noise, but finer grids with more components took gradients and
-# negatives for X-rays. The distance alone told half of those upside down; over that of the turned picture, all
+# negatives for X-rays. The distance alone recognised half of those upside down; over that of the turned picture, all
 GRID = 16  # blocks across and down, each its mean: the smallest pictures in use have 16 pixels
 COMPONENTS = 40
 LEAST = 10  # images to fit on, and for the threshold

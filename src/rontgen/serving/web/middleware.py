@@ -146,7 +146,7 @@ def _with_headers(send: Send, path: str) -> Send:
             headers["Referrer-Policy"] = "no-referrer"
             if not path.startswith("/static/"):
                 headers["Cache-Control"] = "no-store"  # a prediction is nobody else's
-        async with asyncio.timeout(PATIENCE):  # who does not read his answer holds what others wait for
+        async with asyncio.timeout(PATIENCE):  # a client that reads slowly must not block others
             await send(message)
 
     return sending
