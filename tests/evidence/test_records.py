@@ -180,6 +180,16 @@ def test_an_epoch_that_is_missing_is_found(tmp_path):
     assert check(tmp_path, path) == [
         "covid_hybrid_lstm/protocol/seed-1: history.csv has 19 epochs, the record says 20",
         "covid_hybrid_lstm/protocol/seed-1: history.csv gives other training metrics than metrics.json",
+        "covid_hybrid_lstm/protocol/seed-1: its settings would have ended its history elsewhere",
+    ]
+
+
+def test_a_training_metric_that_is_missing_is_found(tmp_path):
+    record, path = written(tmp_path)
+    del record.metrics["train"]["first"]
+    records.write(record, tmp_path)
+    assert check(tmp_path, path) == [
+        "covid_hybrid_lstm/protocol/seed-1: history.csv gives other training metrics than metrics.json"
     ]
 
 

@@ -29,13 +29,14 @@ def summary(history: pd.DataFrame, kept_epoch: int) -> dict:
 def stops(history: pd.DataFrame, train: dict) -> list[int]:
     """The epochs that early stopping, as a protocol has it, would have trained in each phase, given this history.
 
-    train: settings of a run (`train`, with the phase `fine_tune`). A history that ends sooner has sooner ended phases.
+    train: settings of a run (`train`, with the phase `fine_tune`). A phase without a stop has all of its epochs, so a
+    history that was cut off has fewer rows than these.
     """
     phases = [train["epochs"], *([train["fine_tune"]["epochs"]] if train["fine_tune"] else [])]
     found, rest, stopping = list[int](), history, train["early_stopping"]
     for epochs in phases:
         phase = rest.iloc[:epochs]
-        trained = len(phase)
+        trained = epochs
         if stopping:
             column, sign = WATCHED[stopping["monitor"]]
             best, wait = -math.inf, 0

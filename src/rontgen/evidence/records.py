@@ -159,7 +159,8 @@ def write(record: Record, folder: Path = FOLDER) -> Path:
 
 def check(record: Record, folder: Path = FOLDER) -> list[str]:
     """What in a record contradicts itself, a line each: test metrics that its predictions do not give, training metrics
-    that its history does not give, test images that are not those of its split, an address of other settings."""
+    that its history does not give, a history of another length than its settings and early stopping give, test images
+    that are not those of its split, another reading or seed."""
     expected = _flat(compute_metrics(record.predictions, record.classes))
     received = _flat(record.metrics["test"])
     wrong = [
@@ -171,17 +172,16 @@ def check(record: Record, folder: Path = FOLDER) -> list[str]:
         epochs = record.metrics["train"]["epochs"]
         wrong.append(f"{record.name}: history.csv has {len(record.history)} epochs, the record says {epochs}")
     trained = record.metrics["train"]
-    measured = {
-        key: value for key, value in history.summary(record.history, trained["kept_epoch"]).items() if key in trained
-    }
-    if _flat(measured) != {key: value for key, value in _flat(trained).items() if not key.endswith("_images")}:
+    measured = _flat(history.summary(record.history, trained["kept_epoch"]))
+    if measured != {key: value for key, value in _flat(trained).items() if not key.endswith("_images")}:
         wrong.append(f"{record.name}: history.csv gives other training metrics than metrics.json")
     train = record.provenance["settings"]["train"]
     rules = [{}, *filter(None, [record.provenance.get("trained_with")])] if train["early_stopping"] else [None]
     for rule in rules:
         stopping = None if rule is None else train["early_stopping"] | rule
         if sum(history.stops(record.history, train | {"early_stopping": stopping})) != len(record.history):
-            wrong.append(f"{record.name}: early stopping by {stopping} would have ended its history elsewhere")
+            rule_said = f"early stopping by {stopping}" if stopping else "its settings"
+            wrong.append(f"{record.name}: {rule_said} would have ended its history elsewhere")
     split = record.provenance["split"]
     subsets = recorded_splits.read(split["name"], split["column"], folder)
     if set(subsets.index[subsets == "test"]) != set(record.predictions["id"]):
