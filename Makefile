@@ -36,8 +36,8 @@ repro: setup
 	python stages/compare.py --show
 	@rontgen verify --brief || true
 
-## make report: report.html, all of the evidence on one page
-report: repro
+## make report: report.html, all of the evidence on one page; it needs no stage's output
+report: setup
 	rontgen report
 
 ## make serve: the page where an X-ray is read, on this machine alone (RUN=lungcare_cnn4, KIND=onnx, PORT=8080)
@@ -73,6 +73,6 @@ lint: .venv/installed-app
 
 ## make clean: what the stages wrote and git does not keep, and the caches; the environment, data/archives and data/kaggle stay
 clean:
-	rm -rf data/checked data/inputs data/raw data/weights data/split data/preprocessed data/balanced data/near_duplicates data/leakage metrics/runs metrics/preprocess metrics/shortcuts metrics/split metrics/leakage_gap.json metrics/claims_time.csv plots/runs plots/curves plots/balance plots/shortcuts plots/records plots/leakage_examples.png plots/leakage_gap.png models dvclive .dvc/cache .dvc/tmp
+	rm -rf data/checked data/inputs data/raw data/weights data/split data/preprocessed data/balanced data/near_duplicates data/leakage metrics/runs metrics/preprocess metrics/shortcuts metrics/split plots/runs plots/curves plots/balance plots/shortcuts plots/records plots/leakage_examples.png models dvclive .dvc/cache .dvc/tmp
 	find data/predictions -type f ! -name active.csv -delete
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,31 +1,56 @@
-"""Stage compare: a verdict on every published row and a description of every other number, as tables and figures."""
+"""Stage compare: a verdict on every published row, as a metric and as figures."""
 
 import argparse
+import math
 from pathlib import Path
 
+from rontgen.claims import studies
+from rontgen.claims.studies import Study
 from rontgen.core import errors, params
+from rontgen.core.io import write_json
 from rontgen.core.papers import load_papers
-from rontgen.evidence import records, verdict_table, verdicts
-from rontgen.evidence.ledger import write
-from rontgen.reporting import record_plot, verdict_plot
+from rontgen.records import records
+from rontgen.reporting import record_plot, terminal, verdicts_plot
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--show", action="store_true", help="print paper, real evidence and verdict, and write nothing")
+    parser.add_argument(
+        "--show", action="store_true", help="print the verdicts and, in the demo, what it learnt; no file"
+    )
     show = parser.parse_args().show
 
-    values, found = params.load(), records.read_all()
-    ledger = verdicts.compare(load_papers(), values, found, verdicts.workspace(values))
+    values = params.load()
+    found = studies.gather(load_papers(), values, records.read_all())
 
     if show:
-        print(verdict_table.show(ledger))
+        print(terminal.show(found))
+        if values.profile == "demo":
+            print("", terminal.demo(values), sep="\n")
         return
-    write(ledger, Path("metrics"))
-    verdict_plot.draw(ledger.endpoints, Path("plots/claims.png"))
-    for run, readings in records.by_run(found).items():
-        seeds = {name: [(one.roc, one.history) for one in group] for name, group in readings.items()}
-        record_plot.draw(run, seeds, Path("plots/records", f"{run}.png"))
+    write_json(reported(found), Path("metrics/reported.json"))
+    verdicts_plot.draw(found, Path("plots/claims.png"))
+    for study in found:
+        for run in study.runs:
+            record_plot.draw(run, study.curves(run), Path("plots/records", f"{run}.png"))
+
+
+def reported(found: list[Study]) -> dict[str, dict[str, dict[str, float]]]:
+    """By published row and treatment, of those that are recorded: mean accuracy, seeds, and bound if there is one."""
+    values: dict[str, dict[str, dict[str, float]]] = {}
+    for study in found:
+        for row in study.rows:
+            if row.replication:
+                entry = {"accuracy": row.replication.mean, "seeds": len(row.records), "bound": row.replication.bound}
+                values.setdefault(row.run, {})[row.treatment] = {
+                    name: round(value, 6) for name, value in entry.items() if not math.isnan(value)
+                }
+        for drawn in study.completions:
+            mean = sum(drawn.accuracies) / len(drawn.accuracies)
+            values.setdefault(drawn.run, {})["random_completion"] = {
+                "accuracy": round(mean, 6), "seeds": len(drawn.records)
+            }  # fmt: skip
+    return values
 
 
 if __name__ == "__main__":

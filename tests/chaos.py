@@ -27,8 +27,8 @@ from ruamel.yaml import YAML
 from tqdm import tqdm
 
 ROOT = Path(__file__).parents[1]
-# Stage outputs that git tracks
-RESULTS = ("metrics/", "plots/", "dvc.lock", "data/predictions/")
+# Where stages write what git tracks
+RESULTS = ("metrics/", "plots/", "docs/", "dvc.lock", "data/predictions/")
 STAGES = ("download", "preprocess", "balance", "train", "evaluate")
 # What is killed: the stage's process; that and dvc; or dvc alone, when the stage has ended and dvc stores its outputs
 KINDS = ("stage", "both", "dvc")
@@ -53,7 +53,7 @@ REMEDIES = {
 }
 
 # Measured, so never the same twice
-TIMES = ("time.json", "claims_time.csv")
+TIMES = ("time.json",)
 
 
 @dataclass(frozen=True)

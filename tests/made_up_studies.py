@@ -1,21 +1,26 @@
 """Records, papers and studies with given numbers."""
 
-import pandas as pd
+from dataclasses import replace
 
+from conftest import ROOT
 from finished_project import recorded
-from rontgen.core.papers import Paper
-from rontgen.evidence.real_data import StudyEvidence, Training
+from rontgen.claims import studies
+from rontgen.core import params
+from rontgen.core.papers import Paper, Papers, load_papers
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 CITATION = {"title": "A paper", "english": "A paper", "authors": [], "venue": "", "year": "", "text_sha256": "0" * 64}
 OPEN = {"ours": "It is not given.", "range": ["16", "32"]}
+RUN = "smatika_vgg16"
+PAPERS = load_papers(ROOT / "studies")
+VALUES = params.load(ROOT / "params.yaml").model_copy(update={"profile": "paper"})
 
 
 def cell(metric, value, relation="equal", **more):
     return {"metric": metric, "value": str(value), "relation": relation, "place": "Table 1"} | more
 
 
-def paper(runs=("jitet_mobilenetv2",), **values):
+def paper(runs=(RUN,), **values):
     """A paper that leaves nothing open. runs: names, or cells by name; an accuracy and a test size are added."""
     needed = [cell("test.accuracy", "0.90"), cell("test.test_images", 100)]
     given = dict.fromkeys(runs, ()) if not isinstance(runs, dict) else runs
@@ -26,23 +31,41 @@ def paper(runs=("jitet_mobilenetv2",), **values):
     return Paper.model_validate({"citation": CITATION, "about": "?", "origins": {}, "runs": cells} | values)
 
 
-def training(run="jitet_mobilenetv2", treatment="protocol", rights=(90, 92, 94), label="as stated", **provenance):
+def papers(published, study="smatika"):
+    """Papers of one study, with the archives of the real ones."""
+    return Papers(archives=PAPERS.archives, restricted=PAPERS.restricted, sources={}, studies={study: published})
+
+
+def seeds(*right, images=100, run=RUN, treatment="protocol", classes=CLASSES, **changes):
+    """Records of seeds 1, 2, … with `right` of `images` test images correct. changes: values of metrics, by path."""
+    found = []
+    for seed, count in enumerate(right, 1):
+        record = recorded(run, treatment, seed, classes, count, images)
+        record.provenance["commit"] = "0123456789"
+        for path, values in changes.items():
+            *parents, last = path.split("__")
+            section = record.metrics
+            for parent in parents:
+                section = section.setdefault(parent, {})
+            section[last] = values[seed - 1]
+        found.append(record)
+    return found
+
+
+def on_images(records, ids):
+    """The same records, all tested on images of these ids."""
+    return [replace(record, predictions=record.predictions.assign(id=list(ids))) for record in records]
+
+
+def study(published, records, name="smatika", **values):
+    """What is known of one study, without audits of its archives. values: to have instead, of studies.Study."""
+    (found,) = studies.gather(papers(published, name), VALUES, records)
+    return replace(found, **{"leaks": {}, "shortcuts": {}} | values)
+
+
+def training(run=RUN, treatment="protocol", rights=(90, 92, 94), label="as stated", **provenance):
     """A seed for each number of right answers of 100."""
-    records = [recorded(run, treatment, seed, CLASSES, right, 100) for seed, right in enumerate(rights, 1)]
+    records = seeds(*rights, run=run, treatment=treatment)
     for record in records:
-        record.provenance.update({"commit": "0123456789"} | provenance)
-    return Training(run, treatment, label, records)
-
-
-def study(rows=(), published=None, **values):
-    """rows: (run, treatment, seeds, verdict). published: the paper; one that leaves nothing open if there is none."""
-    published = published or paper()
-    table = pd.DataFrame(rows, columns=["run", "treatment", "seeds", "verdict"]).assign(
-        low=0.59, high=1.0, narrow=False, reason="It lies in.", paper="0.90"
-    )
-    table["trained"] = table["run"].map(published.trained)
-    table["reading"] = table["treatment"].map(lambda treatment: treatment.partition("+")[0])
-    table["label"] = [published.label(run, one) for run, one in zip(table["trained"], table["treatment"], strict=True)]
-    empty = {"trainings": [], "completions": {}, "training_scores": [], "gaps": {}, "leaks": {}, "shortcuts": {}}
-    empty |= {"dataset": "pneumonia", "between_runs": None}
-    return StudyEvidence(**{"name": "jitet", "paper": published, "rows": table} | empty | values)
+        record.provenance.update(provenance)
+    return studies.Training(run, treatment, label, records)

@@ -1,14 +1,14 @@
-"""A small finished project with an active and a reported run, both exported, and a server of its page."""
+"""A small project with the repository's records and two runs, one active and one reported, exported; and its server."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 from conftest import copy_settings
-from finished_project import write_claims
 from rontgen.core import params
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +38,7 @@ def make(folder: Path) -> Path:
     subprocess.run(command, cwd=folder, env=environment(), check=True, stdout=subprocess.DEVNULL)
     command = [sys.executable, "-m", "rontgen", "export", "active", REPORTED]
     subprocess.run(command, cwd=folder, env=environment(), check=True, stdout=subprocess.DEVNULL)
-    write_claims(folder / "metrics")
+    shutil.copytree(ROOT / "results", folder / "results")
     return folder
 
 
@@ -65,10 +65,6 @@ def served(folder: Path, *arguments: str, stderr=subprocess.PIPE, **variables: s
 
 def _write_params(folder: Path) -> None:
     copy_settings(folder)
-    for path in params.protocols(folder):
-        values = params.read_yaml(path)
-        values["runs"] = {name: run for name, run in values["runs"].items() if name == REPORTED}
-        path.write_text(json.dumps(values))  # which is YAML too
     values = params.read_yaml(folder / "params.yaml") | {"model": "cnn2"}
     demo = values["profiles"]["demo"]
     demo["download"]["image_size"] = 64

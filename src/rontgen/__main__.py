@@ -59,7 +59,7 @@ def reproduce(
     Each seed is a DVC experiment of the profile `paper`. A killed one goes on where it was; one that is recorded is not
     trained again. A random completion draws each setting that the paper leaves open, by study and seed.
     """
-    from rontgen.evidence import reproduce as module
+    from rontgen.records import reproduce as module
 
     jobs = module.plan(names, _numbers(seeds), reading, _pairs(set_))
     for job, record, _ in module.reproduce(jobs, again):
@@ -73,9 +73,9 @@ def index(
     folder: Annotated[Path, typer.Argument(help="Where its archive lies unpacked, such as /kaggle/input/<name>.")],
 ) -> None:
     """List an unpacked archive in data/archives, so that it is read where it lies, instead of a zip."""
-    from rontgen.data import by_hand, unpacked
+    from rontgen.data import unpacked
 
-    print(unpacked.write_index(slug, folder, by_hand.FOLDER))
+    print(unpacked.write_index(slug, folder, parts.BY_HAND))
 
 
 @verb
@@ -87,7 +87,7 @@ def audit(
 ) -> None:
     """Audit the real archives for leaks and shortcuts, test the out-of-distribution check, and record it."""
     from rontgen.audits import shortcuts
-    from rontgen.evidence import archive_audit
+    from rontgen.records import archive_audit
     from rontgen.serving import ood_archives
 
     probed = {"originals": shortcuts.probe_originals(originals)} if originals else {}
@@ -101,7 +101,7 @@ def record(
     check: Annotated[bool, typer.Option("--check", help="Recompute every test metric from the predictions.")] = False,
 ) -> None:
     """List the records in results/, or check that their predictions give their metrics."""
-    from rontgen.evidence import records
+    from rontgen.records import records
 
     found = records.read_all()
     if not check:
@@ -130,16 +130,17 @@ def diff(
     a key of `runs` in a study's protocol.yaml. REVISION is a git revision or the name of a DVC experiment. A name that
     is both is the run.
     """
-    from rontgen.evidence import run_diff
+    from rontgen.records import compare
+    from rontgen.reporting import comparisons
 
     if as_json and markdown:
         raise RontgenError("expected one of --json and --markdown, received both")
-    (first_name, one), (second_name, other) = (run_diff.load(name, run) for name in (first, second))
-    result = {"first": first_name, "second": second_name} | run_diff.compare(one, other)
+    (first_name, one), (second_name, other) = (compare.load(name, run) for name in (first, second))
+    result = {"first": first_name, "second": second_name} | compare.compare(one, other)
     if as_json:
         print(json.dumps(result, indent=2))
     else:
-        print(run_diff.as_markdown(result) if markdown else run_diff.as_text(result))
+        print(comparisons.difference_in_markdown(result) if markdown else comparisons.difference(result))
 
 
 @verb
@@ -151,10 +152,11 @@ def verify(
 
     The exit code is 1 where a run is right significantly more or less often, or was tested on other images.
     """
-    from rontgen.evidence import verification
+    from rontgen.records import verify as module
+    from rontgen.reporting import comparisons
 
-    found = verification.verify(revision)
-    print(found.summary if brief else verification.as_text(found))
+    found = module.verify(revision)
+    print(found.summary if brief else comparisons.verification(found))
     if found.significant or found.unlike:
         sys.exit(1)
 
@@ -226,9 +228,9 @@ def report(
 @verb
 def docs() -> None:
     """Write the pages of the studies, docs/real-data.md and the results in README.md."""
-    from rontgen.evidence import documents
+    from rontgen.reporting import pages
 
-    for path in documents.write():
+    for path in pages.write():
         print(path)
 
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks import patients
+from analyses import patients
 
 from rontgen.data import synthetic
 from rontgen.data.layouts import chest_xray_patient

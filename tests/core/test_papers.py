@@ -5,13 +5,12 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT
 from made_up_studies import OPEN, cell, paper
-from rontgen.core import papers, params, runs
+from rontgen.core import papers, params, readings, runs
 from rontgen.core.cells import Cell
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import load_papers
 from rontgen.core.params import SplitProfile
 from rontgen.core.sections import LEAKFREE, Counts
-from rontgen.evidence import readings
 
 PAPERS = load_papers(ROOT / "studies")
 RAW = params.read(ROOT / "params.yaml")
@@ -23,7 +22,7 @@ HEAD = f"""\
 citation: {{title: Judul, english: Title, authors: [], venue: "", year: null, text_sha256: {"0" * 64}}}
 about: It compares.
 """
-COMMON = "archives: {}\nsources: {}\norigins: {}\n"
+COMMON = "archives: {}\nrestricted: {}\nsources: {}\norigins: {}\n"
 
 
 def write(folder, cells=(ACCURACY,), of_study=(), more="", head=HEAD, common=COMMON):
@@ -76,6 +75,16 @@ def test_the_parts_of_an_archive_are_all_of_it():
     assert PAPERS.archives
     for archive, labels in PAPERS.archives.items():
         assert {label: sum(parts.values()) for label, parts in labels.items()} == counts[archive]
+
+
+def test_images_under_terms_are_of_a_label_that_there_is():
+    known = {
+        (archive, label)
+        for dataset in VALUES.datasets.values()
+        for archive, labels in dataset.labels.items()
+        for label in labels
+    }
+    assert {(archive, label) for archive, labels in PAPERS.restricted.items() for label in labels} <= known
 
 
 def test_every_archive_has_a_source():
@@ -462,6 +471,7 @@ def test_a_run_without_leaks_may_be_read_otherwise_too(tmp_path):
 
 
 ORDERING = "says: x, place: y, metric: test.accuracy, order: falling, pairs: [[a_run, a_run]]"
+SAME = f"why: x, place: '{PLACE}', runs: [a_run]"
 
 
 @pytest.mark.parametrize(
@@ -482,6 +492,12 @@ ORDERING = "says: x, place: y, metric: test.accuracy, order: falling, pairs: [[a
         (f"orderings: [{{{ORDERING.replace('accuracy', 'roc_auc')}}}]", "runs with a cell test.roc_auc, .*'a_run'"),
         (f"orderings: [{{{ORDERING.replace('falling', 'mixed')}}}]", "orderings.0.order: expected .*received 'mixed'"),
         (f"orderings: [{{{ORDERING.replace('[[a_run, a_run]]', '[]')}}}]", "orderings.0.pairs: expected .*at least 1"),
+        (f"orderings: [{{{ORDERING}, condition: of all}}]", "orderings.0.condition: expected .*received 'of all'"),
+        (f"orderings: [{{{ORDERING}, condition: if }}]", "orderings.0.condition: expected .*received 'if'"),
+        (f"same_test_images: {{{SAME.replace('a_run', 'b_run')}}}", "test_images: expected runs of a_run, .*'b_run'"),
+        (f"same_test_images: {{{SAME.replace('a_run', '')}}}", "same_test_images.runs: expected .*at least 1"),
+        (f"same_test_images: {{{SAME.replace(PLACE, 'Section 3')}}}", "test_images.place: expected .*'Section 3'"),
+        (f"same_test_images: {{{SAME.replace('why: x', 'why: ')}}}", "same_test_images.why: expected"),
         ("claims: [{says: x, place: y}]", "claims.0.examined: expected a value, received nothing"),
         ("excluded: [{what: x, place: y}]", "excluded.0.why: expected a value, received nothing"),
     ],
@@ -495,3 +511,29 @@ def test_a_mistake_in_how_a_study_is_read_is_named(tmp_path, more, message):
 def test_an_ordering_of_two_runs_is_accepted(tmp_path):
     (ordering,) = write(tmp_path, more=f"orderings: [{{{ORDERING}}}]").orderings
     assert ordering.pairs == [("a_run", "a_run")]
+
+
+@pytest.mark.parametrize("condition", ["", "if it is meant of all of them"])
+def test_an_ordering_may_rest_on_a_condition(tmp_path, condition):
+    (ordering,) = write(tmp_path, more=f"orderings: [{{{ORDERING}, condition: '{condition}'}}]").orderings
+    assert ordering.condition == condition
+
+
+def test_an_ordering_rests_on_nothing_unless_it_says_so(tmp_path):
+    assert write(tmp_path, more=f"orderings: [{{{ORDERING}}}]").orderings[0].condition == ""
+
+
+def test_the_runs_on_the_paper_s_own_test_images_are_told_with_the_place(tmp_path):
+    same = write(tmp_path, more=f"same_test_images: {{{SAME}}}").same_test_images
+    assert (same.why, same.place, same.runs) == ("x", PLACE, ["a_run"])
+
+
+def test_no_test_images_are_the_same_unless_the_paper_says_so(tmp_path):
+    assert write(tmp_path).same_test_images is None
+
+
+def test_images_under_terms_are_common_to_all_studies(tmp_path):
+    offered = "{tb: {Tuberculosis: {images: 2800, terms: under an agreement}}}"
+    write(tmp_path, common=COMMON.replace("restricted: {}", f"restricted: {offered}"))
+    found = load_papers(tmp_path).restricted["tb"]["Tuberculosis"]
+    assert (found.images, found.terms) == (2800, "under an agreement")

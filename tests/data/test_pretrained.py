@@ -11,8 +11,8 @@ import run_stages
 from conftest import ROOT
 from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
-from rontgen.core.parts import Start
-from rontgen.data import archives, arrays, by_hand, pretrained
+from rontgen.core.parts import BY_HAND, Start
+from rontgen.data import archives, arrays, pretrained
 
 KERAS_FILES = {name: entry.file for name, entry in params.load(ROOT / "params.yaml").backbones.items()}
 START = Start("vgg16", True, KERAS_FILES["vgg16"], None)
@@ -22,7 +22,7 @@ RANDOM = replace(START, pretrained=False)
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    by_hand.FOLDER.mkdir(parents=True)
+    BY_HAND.mkdir(parents=True)
     monkeypatch.setenv("KERAS_HOME", os.environ.get("KERAS_HOME", ""))  # because `write` sets it
 
 
@@ -35,7 +35,7 @@ def no_network(monkeypatch):
 
 
 def put(name, content=b"weights"):
-    path = by_hand.FOLDER / name
+    path = BY_HAND / name
     path.write_bytes(content)
     return {name: archives.sha256(path)}
 
@@ -85,7 +85,7 @@ def test_without_a_network_the_remedies_are_named(no_network):
     message = str(caught.value)
     assert "no network" in message and "run `dvc repro weights@vgg16` again" in message
     assert "set backbones.vgg16.file=null" in message
-    assert str(by_hand.FOLDER / KERAS_FILES["vgg16"]) in message and "\n" not in message
+    assert str(BY_HAND / KERAS_FILES["vgg16"]) in message and "\n" not in message
     assert list(START.folder.parent.iterdir()) == []
 
 

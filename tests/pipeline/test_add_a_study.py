@@ -11,7 +11,7 @@ from dvc.repo import Repo
 from conftest import ROOT, copy_settings
 from rontgen.core import papers, params, runs
 from rontgen.core.errors import RontgenError
-from rontgen.evidence import documents
+from rontgen.reporting import pages
 
 PAGE = (ROOT / "docs/add-a-study.md").read_text()
 
@@ -61,7 +61,7 @@ def test_dvc_has_its_stages(project):
 
 
 def test_its_page_says_what_the_files_say(project):
-    page = documents.render()[documents.FOLDER / "example/README.md"]
+    page = pages.render()[papers.FOLDER / "example/README.md"]
     assert "# example: The title in English" in page
     assert "| train.epochs | 20 | Section 3, line 71 | 20 epoch |" in page
     assert "| train.batch_size (example_cnn2) | 32 | Not given. 32 is Keras's default. | 16, 64 |" in page

@@ -35,6 +35,12 @@ def test_a_link_leads_to_a_file_and_a_heading(page):
             assert anchor in anchors(path), f"{target}#{anchor}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_a_file_of_code_exists(page):
+    named = re.findall(r"\b(?:src|stages|analyses|benchmarks|tests)/[\w/]+\.\w+", page.read_text())
+    assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
 @pytest.mark.parametrize("path", INSTRUCTIONS, ids=name)
 def test_a_command_exists(path):
     text = path.read_text()

@@ -1,4 +1,4 @@
-"""`make setup`: the extras, and the files they are installed from."""
+"""`make setup`: the extras, and the files they are installed from; and what other commands of the Makefile need."""
 
 import os
 import re
@@ -15,20 +15,26 @@ EXTRAS = sorted(PROJECT["optional-dependencies"].keys() - {"dev"})
 
 
 @pytest.fixture
-def setup(tmp_path):
-    """`make -n setup` in a folder where the base is installed: its result."""
+def make(tmp_path):
+    """`make -n` in a folder where the base is installed: its result."""
     for path in (ROOT / "Makefile", ROOT / "pyproject.toml", *ROOT.glob("requirements*.txt")):
         shutil.copy(path, tmp_path)
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv/installed").touch()
 
     def run(*arguments):
-        command = ["make", "-n", "setup", *arguments]
+        command = ["make", "-n", *arguments]
         # Under `make test` this would be a make of level 1, which prints the folder that it enters
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
 
     return run
+
+
+@pytest.fixture
+def setup(make):
+    """`make -n setup`: its result."""
+    return lambda *arguments: make("setup", *arguments)
 
 
 def installed_from(result):
@@ -54,6 +60,11 @@ def test_an_extra_that_there_is_not_is_one_line(setup):
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr.count("\n") == 1
     assert f"EXTRAS: expected any of {' '.join(EXTRAS)}, received tpu" in result.stderr
+
+
+def test_the_report_needs_no_stage(make):
+    result = make("report")
+    assert (result.returncode, result.stdout.split("\n")) == (0, ["rontgen report", ""]), result.stderr
 
 
 def pins(name):

@@ -13,8 +13,8 @@ import pytest
 
 from conftest import ROOT
 
-# Stage outputs that git tracks
-RESULTS = ("metrics/", "plots/", "dvc.lock", "data/predictions/")
+# Where stages write what git tracks
+RESULTS = ("metrics/", "plots/", "docs/", "dvc.lock", "data/predictions/")
 SMALLER = {
     "model: resnet50v2 ": "model: simple_rnn ",
     "      max_epochs: 3\n": "      max_epochs: 2\n",

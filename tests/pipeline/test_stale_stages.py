@@ -24,9 +24,9 @@ PARAMS = params.read(ROOT / "params.yaml")
 MODELS, BACKBONES, STUDIES, RUNS = (PARAMS[name] for name in ("models", "backbones", "studies", "runs"))
 
 # They read all of the settings, or whole sections of them; each takes a second or two
-GATHER = {"check", "inputs", "leakage", "leakage_gap", "compare"}
+GATHER = {"check", "inputs", "leakage", "compare"}
 # They depend on the folder of the studies
-OF_ALL_STUDIES = {"check", "leakage_gap", "compare"}
+OF_ALL_STUDIES = {"check", "compare"}
 ACTIVE = {"split", "preprocess", "balance", "train", "evaluate"}
 TRAINS = {"train", *(f"reported_train@{run}" for run in RUNS)}
 
@@ -76,10 +76,11 @@ def keys_of(study):
 
 
 class Index:
-    """How DVC reads dvc.yaml: the stages with what they declare, and their graph."""
+    """How DVC reads dvc.yaml: the stages that it runs, with what they declare, and their graph; and the frozen ones."""
 
     def __init__(self, repo):
-        self.stages = list(repo.index.stages)
+        self.stages = [stage for stage in repo.index.stages if not stage.frozen]
+        self.frozen = [stage for stage in repo.index.stages if stage.frozen]
         self.names = {stage.addressing for stage in self.stages}
         self.graph = repo.index.graph.subgraph(self.stages)  # from a stage to those that it reads from
 
@@ -144,14 +145,14 @@ def test_every_key_of_the_profile_is_acted_on(index):
 def test_a_key_of_the_active_run_touches_no_reported_run(index, key):
     stale = index.stale_by_key(key)
     assert stale <= ACTIVE | GATHER
-    assert index.with_all_below(stale - GATHER) <= ACTIVE | {"leakage", "compare", "leakage_gap"}
+    assert index.with_all_below(stale - GATHER) <= ACTIVE | {"leakage"}
 
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_a_study_s_protocol_makes_its_own_stages_stale_and_those_that_gather(index, study):
     stale = set().union(*map(index.stale_by_key, keys_of(study)))
     assert stale == of_study(study) | OF_ALL_STUDIES
-    assert index.with_all_below(stale - GATHER) <= of_study(study) | {"leakage", "compare", "leakage_gap"}
+    assert index.with_all_below(stale - GATHER) <= of_study(study) | {"leakage"}
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -188,9 +189,15 @@ def test_what_the_paper_profile_alone_uses_makes_nothing_stale_in_the_demo(index
     assert stale == {"check"}
 
 
+def test_no_run_makes_a_verdict_stale(index):
+    """The records alone are evidence."""
+    assert "compare" not in index.with_all_below(index.names - {"compare"})
+
+
 def test_only_the_code_of_training_trains_again(index):
     """Every other module and script may change without a new training, as long as its stages write the same output."""
-    code = [path.relative_to(ROOT).as_posix() for folder in ("src", "stages") for path in (ROOT / folder).rglob("*.py")]
+    folders = ("src", "stages", "analyses")
+    code = [path.relative_to(ROOT).as_posix() for folder in folders for path in (ROOT / folder).rglob("*.py")]
     trained = {path: index.stale_by_file(path) & TRAINS for path in code}
     families = {family: trains(runs_of("family", family)) for family in ("cnn", "recurrent", "transfer")}
     everything = ("core/", "training/", "data/arrays.py", "evaluation/history.py", "stages/train.py")
@@ -205,11 +212,22 @@ def test_only_the_code_of_training_trains_again(index):
             assert found == set(), path
 
 
+def test_a_change_of_the_rule_is_judged_by_and_simulated_again(index):
+    assert index.stale_by_file("src/rontgen/claims/replication.py") == {"compare", "error_rates"}
+
+
+def test_what_needs_a_real_archive_is_frozen(index):
+    """`dvc repro` runs everything else, and the demo has none."""
+    assert [stage.addressing for stage in index.frozen] == ["patients"]
+    needed = {dep.def_path for stage in index.stages for dep in stage.deps}
+    assert {path for path in needed if path.startswith("data/archives/")} == set()
+
+
 def test_a_corrected_published_number_trains_nothing(index):
     """The check too runs again, and writes what it wrote: see test_stages.py."""
     stale = index.stale_by_file("studies/jitet/paper.yaml")
     assert stale == OF_ALL_STUDIES
-    assert index.with_all_below(stale - {"check"}) == {"compare", "leakage_gap"}
+    assert index.with_all_below(stale - {"check"}) == {"compare"}
 
 
 @pytest.mark.parametrize("stage", sorted(ACTIVE | {"reported_split@jitet", "reported_evaluate@lungcare_cnn4"}))
@@ -225,7 +243,7 @@ CHANGES = [
     {"dataset": "covid", "profiles.paper.train.pretrained": False},
     {"train.fine_tune": {"epochs": 1, "learning_rate": 0.1}},
     {"model": "cnn1", "profiles.demo.preprocess.scale": 0.2},
-    {"datasets.covid.classes": ["COVID", "NORMAL"], "studies.pirngadi.split.seed": 8},
+    {"datasets.covid.classes": ["COVID", "NORMAL"], "studies.jitet.split.seed": 8},
     {"image_sets.lungcare_480.split": "lungcare_leakfree", "runs.smatika_vgg16.family": "recurrent"},
     {"runs.lungcare_b8_s640.image_set": "lungcare_480", "splits.jitet_leakfree.dataset": "covid"},
     {"splits.smatika.list": "near_duplicates", "runs.jitet_mobilenetv2.weights": "random"},
@@ -235,15 +253,9 @@ CHANGES = [
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, index):
     """A repository where every stage is up to date: its outputs are stand-ins that DVC was told to accept."""
-    folder = tmp_path_factory.mktemp("stale") / "rontgen"
-    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    copy_settings(folder)
-    for name in (".dvc/config", ".dvcignore", "dvc.yaml", "data/archives/.gitignore", "results/README.md"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    for stage in index.stages:
-        listed = [dep.def_path for dep in stage.deps if dep.def_path.startswith("data/inputs/")]
+    folder = copied(tmp_path_factory.mktemp("stale") / "rontgen")
+    for stage in [*index.stages, *index.frozen]:
+        listed = [dep.def_path for dep in stage.deps if dep.def_path.startswith(("data/inputs/", "data/archives/"))]
         for name in [*(out.def_path for out in stage.outs), *listed]:
             path = folder / name
             path = path if path.suffix else path / "file"
@@ -253,6 +265,17 @@ def project(tmp_path_factory, index):
     with opened(folder) as repo:
         repo.commit(force=True)
     assert would_run(folder) == set()
+    return folder
+
+
+def copied(folder, *more):
+    """A folder with what the stages depend on and no stage writes, and some more files; returns it."""
+    for name in ("src", "stages", "analyses"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    copy_settings(folder)
+    for name in (".dvc/config", ".dvcignore", "dvc.yaml", "data/archives/.gitignore", "results/README.md", *more):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
     return folder
 
 
@@ -316,6 +339,16 @@ def test_dvc_runs_what_the_index_says_for_a_module(project, changed, index):
     assert would_run(project) == stale
     # a dry run writes nothing, so nothing downstream is seen to differ unless forced
     assert would_run(project, force_downstream=True) == index.with_all_below(stale)
+
+
+@pytest.mark.slow
+def test_without_the_real_archive_what_was_measured_on_it_stays(tmp_path):
+    """In a fresh clone, `dvc repro` of the frozen stage looks for its page alone."""
+    folder = copied(tmp_path / "rontgen", "dvc.lock", "docs/patients.md")
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    with opened(folder) as repo:
+        repo.reproduce("patients")
+    assert (folder / "docs/patients.md").read_bytes() == (ROOT / "docs/patients.md").read_bytes()
 
 
 def test_what_python_compiles_makes_no_stage_run():

@@ -16,8 +16,8 @@ import pytest
 import served_project
 from rontgen.core import runs
 from rontgen.evaluation.metrics import read_predictions
-from rontgen.evidence import records
-from rontgen.evidence.records import Record
+from rontgen.records import records
+from rontgen.records.records import Record
 
 RUN = served_project.REPORTED
 NAME = f"{RUN}/protocol/seed-7"

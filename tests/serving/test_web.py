@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 from contextlib import chdir
+from html import unescape
 from pathlib import Path
 
 import httpx
@@ -21,7 +22,13 @@ from PIL import Image
 import served_project
 from conftest import ROOT
 from hostile_uploads import PNG, UPLOADS
+from rontgen.claims import studies
+from rontgen.claims.findings import points
+from rontgen.core import params
+from rontgen.core.papers import load_papers
 from rontgen.data import decoding
+from rontgen.records import records
+from rontgen.reporting.cards import Card
 
 RUNS = ("active", served_project.REPORTED)
 
@@ -65,6 +72,19 @@ def xrays(project):
 @pytest.fixture(scope="module")
 def xray(xrays):
     return next(iter(xrays[0].values()))
+
+
+@pytest.fixture(scope="module")
+def found(project):
+    """What is known of each study."""
+    with chdir(project):
+        return studies.gather(load_papers(), params.load(), records.read_all())
+
+
+@pytest.fixture(scope="module", params=["en", "id"])
+def results(client, request):
+    """The page of results in either language, as HTML."""
+    return client.get(f"/{request.param}/results").text
 
 
 def predict(client, *files, run=None):
@@ -158,10 +178,24 @@ def test_a_request_without_files_is_told_what_is_missing(client):
     assert response.status_code == 422 and response.json()["error"].startswith("files: expected 1 to 16")
 
 
-def test_the_results_are_those_of_the_protocol_and_of_each_treatment_that_was_run(client):
-    page = client.get("/en/results").text
-    assert page.count("<td>our completion</td>") == 4 and "<td>own preprocessing</td>" in page
-    assert "copies on both sides" not in page
+def test_the_results_are_a_card_in_english_for_each_study(results, found):
+    cards = re.findall(r'<article class="card" lang="en">\s*<h\d>(\w+)</h\d>', results)
+    assert cards == [study.name for study in found] and len(cards) == 5
+
+
+def test_a_card_has_the_verdict_and_the_sentence_of_its_study(results, found):
+    cards = [Card.of(study) for study in found]
+    verdicts = re.findall(r'<span class="verdict [a-z-]+">(.*?)</span>', results)
+    assert [unescape(verdict) for verdict in verdicts] == [card.verdict for card in cards]
+    assert all(card.sentence in unescape(results) for card in cards)
+
+
+def test_the_picture_of_a_card_says_how_far_apart_paper_and_runs_are(results, found):
+    labels = re.findall(r'<svg [^>]* role="img" aria-label="([^"]*)"', results)
+    judged = [study.main.replication for study in found]
+    ends = [f"less ours: {points(one.least, True)} to {points(one.greatest, True)} points;" for one in judged]
+    assert len(labels) == len(ends) == 5
+    assert [end for label, end in zip(labels, ends, strict=True) if end not in label] == []
 
 
 def test_health_and_version(client):

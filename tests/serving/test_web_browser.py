@@ -253,12 +253,14 @@ def test_about_shows_the_classes_and_the_layers(page):
     expect(page.get_by_role("row", name=re.compile("^LiteRT int8"))).to_be_visible()
 
 
-def test_results_show_paper_against_ours(page):
+def test_results_show_the_claim_the_verdict_and_a_picture_of_each_study(page):
     page.goto("/en/results")
-    expect(page.get_by_role("row", name=re.compile("smatika_vgg16 our completion.*not reproduced"))).to_be_visible()
-    expect(page.get_by_role("row", name=re.compile("smatika_vgg16 own preprocessing.* reproduced"))).to_be_visible()
-    page.locator("summary", has_text="smatika_vgg16").click()
-    expect(page.get_by_role("row", name=re.compile("test.accuracy.*not reproduced"))).to_be_visible()
+    cards = page.get_by_role("article")
+    expect(cards).to_have_count(5)
+    for card in cards.all():
+        expect(card.get_by_role("heading")).to_have_text(re.compile(r"^\w+$"))
+        expect(card.get_by_role("img", name=re.compile("^The paper's accuracy less ours: "))).to_be_visible()
+        expect(card.locator(".verdict")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", WIDTHS)

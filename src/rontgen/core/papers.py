@@ -110,14 +110,30 @@ class Claim(Entry):
 
 
 class Ordering(Entry):
-    """A sentence of a paper that puts the numbers of its runs in order. pairs: of runs, the first above the second if
-    `falling`, below it if `rising`."""
+    """A sentence of a paper that puts the numbers of its runs in order. condition: "if …", what it must mean for that.
+    pairs: of runs, the first above the second if `falling`, below it if `rising`."""
 
     says: Text
     place: Text
+    condition: Annotated[str, Field(pattern="^(if .+)?$")] = ""
     metric: Text
     order: Literal["falling", "rising"]
     pairs: Annotated[list[tuple[str, str]], Field(min_length=1)]
+
+
+class SameImages(Entry):
+    """Why the test images of some runs are the very ones of the paper, and where it says so."""
+
+    why: Text
+    place: Annotated[str, Field(pattern=PLACE.pattern)]
+    runs: Annotated[list[str], Field(min_length=1)]
+
+
+class Restricted(Entry):
+    """Images that an archive offers under terms, beside those that anyone can download."""
+
+    images: int
+    terms: Text
 
 
 class Excluded(Entry):
@@ -155,6 +171,7 @@ class Paper(Entry):
     claims: list[Claim] = Field(default_factory=list)
     orderings: list[Ordering] = Field(default_factory=list)
     excluded: list[Excluded] = Field(default_factory=list)
+    same_test_images: SameImages | None = None
     readings: dict[str, Reading] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -178,6 +195,9 @@ class Paper(Entry):
                 raise ValueError(f"readings: expected names such as own_preprocessing, received {name!r}")
             if unknown := [run for run in reading.runs if run.removesuffix(LEAKFREE) not in trained]:
                 raise ValueError(f"readings.{name}: expected runs of {', '.join(trained)}, received {unknown[0]!r}")
+        same = self.same_test_images.runs if self.same_test_images else []
+        if unknown := [run for run in same if run not in self.runs]:
+            raise ValueError(f"same_test_images: expected runs of {', '.join(self.runs)}, received {unknown[0]!r}")
         if unknown := [run for run in self.origins_of if run not in self.runs]:
             raise ValueError(f"origins_of: expected runs of {', '.join(self.runs)}, received {unknown[0]!r}")
         for ordering in self.orderings:
@@ -227,10 +247,12 @@ class Paper(Entry):
 class Papers(Entry):
     """All papers.
 
-    archives: images by archive, label and part of the archive. sources: whose X-rays an archive holds.
+    archives: images by archive, label and part of the archive. restricted: further ones, by archive and label. sources:
+    whose X-rays an archive holds.
     """
 
     archives: dict[str, dict[str, dict[str, int]]]
+    restricted: dict[str, dict[str, Restricted]] = Field(default_factory=dict)
     sources: dict[str, str]
     studies: dict[str, Paper]
 
@@ -250,7 +272,7 @@ def load_papers(folder: Path = FOLDER) -> Papers:
             studies[path.parent.name] = Paper.model_validate(values)
         except ValidationError as error:
             raise RontgenError(f"{path}: {one_line(error)}") from None
-    return Papers(archives=common["archives"], sources=common["sources"], studies=studies)
+    return Papers(**{key: common.get(key) or {} for key in ("archives", "restricted", "sources")}, studies=studies)
 
 
 def check(papers: Papers, values: Params) -> None:

@@ -7,6 +7,11 @@ from rontgen.core.sections import RANDOM, Augment, Counts, Dataset, Model, Split
 
 ACTIVE = "active"
 
+LOCK = Path("dvc.lock")
+
+# Where archives and weights are put by hand
+BY_HAND = Path("data/archives")
+
 # The active run's metrics, which `dvc exp show` lists
 SUMMARY = Path("metrics/active.json")
 

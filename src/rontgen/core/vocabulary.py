@@ -7,8 +7,8 @@ RANDOM_COMPLETION = "random_completion"
 OUR_COMPLETION, AS_STATED = "our completion", "as stated"
 
 # Found by arithmetic, without a run
-CONTRADICTORY, UNAVAILABLE = "contradictory", "data unavailable"
+CONTRADICTORY, UNAVAILABLE = "contradictory", "not openly available"
 # Judged by recorded runs
-REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "reproduced", "not reproduced", "inconclusive"
+REPRODUCED, CLOSE, NOT_REPRODUCED, INCONCLUSIVE = "reproduced", "close, but different", "not reproduced", "inconclusive"
 NOT_RUN = "not run"
-VERDICTS = (CONTRADICTORY, UNAVAILABLE, REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_RUN)
+VERDICTS = (CONTRADICTORY, UNAVAILABLE, REPRODUCED, CLOSE, NOT_REPRODUCED, INCONCLUSIVE, NOT_RUN)

@@ -7,16 +7,15 @@ from pathlib import Path
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json
 from rontgen.core.params import Params
+from rontgen.core.parts import BY_HAND
 from rontgen.data import archives, unpacked
-
-FOLDER = Path("data/archives")
 
 # What the stage `inputs` wrote: archives/<dataset>.json and weights/<backbone>.json
 LISTS = Path("data/inputs")
 COMMAND = "dvc repro inputs"
 
 
-def lists(values: Params, folder: Path = FOLDER) -> dict[Path, dict[str, str]]:
+def lists(values: Params, folder: Path = BY_HAND) -> dict[Path, dict[str, str]]:
     """The SHA-256 of each file in data/archives, by name.
 
     Each dataset's archives and each backbone's weights have a list. Files that the profile does not use are not listed.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rontgen.core.errors import RontgenError
+from rontgen.core.parts import BY_HAND
 from rontgen.core.sections import Source
 from rontgen.data import archives, by_hand, unpacked
 from rontgen.data.archives import DOWNLOAD, ArchiveError, archive_name
@@ -66,10 +67,10 @@ def bring(source: Source, listed: dict[str, str], folder: Path, *, command: str)
     name = archive_name(source.slug)
     index = unpacked.index_of(Path(name)).name
     if name in listed or index in listed:
-        path = by_hand.FOLDER / (name if name in listed else index)
+        path = BY_HAND / (name if name in listed else index)
         sha256 = listed[path.name]
         by_hand.check(path, sha256)
-        with unpacked.open_archive(by_hand.FOLDER / name, command=command) as archive:
+        with unpacked.open_archive(BY_HAND / name, command=command) as archive:
             archive.verify()
         if path.name == index:  # the same wherever the folder lies
             sha256 = unpacked.Index.read(path).sha256
@@ -84,7 +85,7 @@ def bring(source: Source, listed: dict[str, str], folder: Path, *, command: str)
         version = f"version {source.version}, " if source.version else ""
         raise RontgenError(
             f"{path}: expected {version}SHA-256 {source.sha256}, as params.yaml pins it, received SHA-256 {sha256}: "
-            f"put the pinned archive at {by_hand.FOLDER / name} or change the pin, and run `{command}` again"
+            f"put the pinned archive at {BY_HAND / name} or change the pin, and run `{command}` again"
         )
     return path
 
@@ -103,7 +104,7 @@ def fetch(
     downloaded = not path.exists()
     if downloaded:
         path.parent.mkdir(parents=True, exist_ok=True)
-        remedy = f"run `{command}` again, or put the zip at {by_hand.FOLDER / path.name}"
+        remedy = f"run `{command}` again, or put the zip at {BY_HAND / path.name}"
         _download(slug, version, part, remedy, patience or Patience())
         try:
             archives.verify(part)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
-from rontgen.core.parts import Start
+from rontgen.core.parts import BY_HAND, Start
 from rontgen.data import archives, by_hand
 
 FACTS = "SOURCE.json"
@@ -57,7 +57,7 @@ def write(start: Start, listed: dict[str, str]) -> Pretrained:
 
 def _by_hand(start: Start, name: str, sha256: str, folder: Path) -> Pretrained:
     """Copy the file `name` of data/archives, listed with a hash, into the folder."""
-    given = by_hand.FOLDER / name
+    given = BY_HAND / name
     by_hand.check(given, sha256)
     if sha256 == start.sha256:
         shutil.copyfile(given, folder / name)
@@ -74,7 +74,7 @@ def _by_hand(start: Start, name: str, sha256: str, folder: Path) -> Pretrained:
 def _from_keras(start: Start, given: Path | None, target: Path) -> None:
     """Keras's own file, which it downloads unless it is `given`, and checks; in a Keras home of its own, so that no two
     processes write one file."""
-    place = by_hand.FOLDER / target.name
+    place = BY_HAND / target.name
     remedy = (
         f"put it at {place} and run `{start.weights_command}` again, "
         f"or set backbones.{start.name}.file=null, for random ones"

@@ -1,4 +1,4 @@
-"""Figures of the audits: leaks of splits, near duplicates, the leakage gap, and shortcuts."""
+"""Figures of the audits: leaks of splits, near duplicates, and shortcuts."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from rontgen.reporting.plots import BLUE, CLASS_COLORS, CLASS_MARKERS, ORANGE, STYLE, VERMILLION, save
 
@@ -14,9 +13,6 @@ KIND_COLORS = {"exact": VERMILLION, "near": ORANGE, "patient": BLUE}
 
 EXAMPLES = 6  # near pairs that are drawn
 NAME_LENGTH = 26  # letters of a name that are drawn
-
-SEVERAL_SEEDS = {"color": BLUE, "marker": "o", "label": "mean over the seeds, with its 95% interval"}
-ONE_SEED = {"color": "0.45", "marker": "o", "mfc": "white", "label": "one seed each: shows nothing about the split"}
 
 
 def leaks(splits: dict[str, dict], path: Path) -> None:
@@ -68,44 +64,6 @@ def near_pairs(pairs: pd.DataFrame, images: pd.DataFrame, thumbnails: np.ndarray
     save(figure, path)
 
 
-def leakage_gap(measured: dict[str, dict[str, dict]], is_demo: bool, path: Path) -> None:
-    """Draw the gap of each run's accuracy as a PNG, the records above the workspace.
-
-    measured: under "records" and "workspace" what leakage_gap.measure gives, by run. Each has an axis of its own, since
-    real X-rays and the demo's drawn images cannot be compared.
-    """
-    titles = {
-        "records": "Records: real X-rays",
-        "workspace": "This workspace" + (": drawn images of the demo profile" if is_demo else ""),
-    }
-    panels = [(title, measured[source]) for source, title in titles.items() if measured[source]]
-    heights = [len(found) + 2.2 for _, found in panels]
-    figure = Figure(figsize=(7.5, 1.2 + 0.26 * sum(heights)), **STYLE)
-    column = figure.subplots(len(panels), squeeze=False, height_ratios=heights)[:, 0]
-    used = {}
-    for axes, (title, found) in zip(column, panels, strict=True):
-        for place, gap in enumerate(found.values()):
-            accuracy, style = gap["metrics"]["accuracy"], ONE_SEED if gap["seeds"] == 1 else SEVERAL_SEEDS
-            if "low" in accuracy:
-                axes.plot([accuracy["low"], accuracy["high"]], [place, place], color=style["color"], linewidth=1.8)
-            used[style["label"]] = axes.plot(accuracy["gap"], place, linestyle="", markersize=6, **style)[0]
-        axes.axvline(0, color="0.4", linewidth=1, zorder=1)
-        counts = [f", {gap['seeds']} seeds" if gap["seeds"] > 1 else "" for gap in found.values()]
-        axes.set_yticks(range(len(found)), [name + count for name, count in zip(found, counts, strict=True)])
-        axes.set_ylim(len(found) - 0.4, -0.6)
-        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        axes.set_title(title, fontsize=10)
-        axes.grid(axis="x", color="0.9")
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("accuracy on the paper's split minus accuracy without known leaks")
-    known = "" if measured["records"] else ": unknown, for no run has records of both splits yet"
-    figure.suptitle("Leakage gap" + known)
-    figure.legend(handles=list(used.values()), loc="outside lower center", ncols=2, frameon=False)
-    save(figure, path)
-
-
 def shortcuts(probes: dict[str, dict], images: pd.DataFrame, title: str, path: Path) -> None:
     """Draw width against height of every image, and the ROC-AUC of each probe with its interval, as a PNG."""
     figure = Figure(figsize=(7.2, 3.6), **STYLE)
@@ -122,22 +80,6 @@ def shortcuts(probes: dict[str, dict], images: pd.DataFrame, title: str, path: P
     sizes.legend(frameon=False, fontsize=8, markerscale=1.6)
     _probe_scores(areas, probes)
     figure.suptitle(title)
-    save(figure, path)
-
-
-def probe_scores(datasets: dict[str, dict], path: Path) -> None:
-    """Draw the ROC-AUC of each probe with its interval, a panel for each dataset, as a PNG.
-
-    datasets: what shortcuts.probe gives, by dataset.
-    """
-    heights = [len(found["probes"]) + 2.5 for found in datasets.values()]
-    figure = Figure(figsize=(6, 0.3 + 0.24 * sum(heights)), **STYLE)
-    column = figure.subplots(len(datasets), squeeze=False, height_ratios=heights)[:, 0]
-    for axes, (name, found) in zip(column, datasets.items(), strict=True):
-        _probe_scores(axes, found["probes"])
-        axes.set_title(f"{name}: {found['images']:,} images", fontsize=9)
-    for axes in column[:-1]:
-        axes.set_xlabel("")
     save(figure, path)
 
 

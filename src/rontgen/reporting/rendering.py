@@ -1,11 +1,18 @@
 """Templates, and the format of numbers, for pages, the report and the web page."""
 
+import math
 import re
 from functools import cache
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
+
+from rontgen.claims.comparisons import Difference
+from rontgen.claims.findings import apart_in_words, points
+from rontgen.claims.verdicts import Number, Row
+from rontgen.core.cells import COUNT
+from rontgen.records.records import ranges
 
 
 def environment(loader: jinja2.BaseLoader, **options: Any) -> jinja2.Environment:
@@ -15,7 +22,7 @@ def environment(loader: jinja2.BaseLoader, **options: Any) -> jinja2.Environment
     """
     shared: dict[str, Any] = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     made = jinja2.Environment(loader=loader, **shared | options)
-    made.filters |= {"rate": rate, "number": number}
+    made.filters |= {"rate": rate, "number": number, "bound": bound, "points": points, "difference": difference}
     made.globals["with_interval"] = with_interval
     return made
 
@@ -30,7 +37,7 @@ def _markdown_environment() -> jinja2.Environment:
     # Markdown has its own escapes, see _escaped
     loader = jinja2.PackageLoader("rontgen.reporting")
     made = environment(loader, autoescape=False, finalize=_escaped, keep_trailing_newline=True)
-    made.filters |= {"markdown": Markup, "ranges": ranges, "share": share}
+    made.filters |= {"markdown": Markup, "ranges": ranges, "share": share, "ours": ours}
     return made
 
 
@@ -41,15 +48,25 @@ def _escaped(value: object) -> str:
     return re.sub(r"([\\`*\[|]|<(?=[A-Za-z/!?]))", r"\\\1", str(value).replace("\n", " "))
 
 
-def ranges(numbers: list[int]) -> str:
-    """Sorted numbers as `--seeds` takes them: 1-3,5."""
-    found: list[list[int]] = []
-    for number in numbers:
-        if found and number == found[-1][-1] + 1:
-            found[-1].append(number)
-        else:
-            found.append([number])
-    return ",".join(f"{part[0]}-{part[-1]}" if len(part) > 1 else str(part[0]) for part in found)
+def bound(row: Row) -> str:
+    """How far apart the paper and our runs are: `at most 5.1`, `27.7 to 39.8`; a dash where that is not known."""
+    found = row.replication
+    return "–" if found is None or math.isnan(found.bound) else apart_in_words(found)
+
+
+def difference(found: Difference) -> str:
+    """A paired difference in points, with its interval."""
+    return f"{points(found.mean, True)} ({points(found.low, True)} to {points(found.high, True)})"
+
+
+def ours(published: Number) -> str:
+    """Our number beside a published one, with its interval: whole for a count, with three decimals else."""
+    found, metric = published.description, published.cell.metric
+    if math.isnan(found.ours):
+        return "–"
+    digits = "g" if COUNT.fullmatch(metric) or metric.startswith(("data.", "test.parameters")) else "z.3f"
+    text = f"{found.ours:,.10{digits}}" if digits == "g" else f"{found.ours:{digits}}"
+    return text if math.isnan(found.low) else f"{text} ({found.low:z.3f}–{found.high:z.3f})"
 
 
 def share(found: dict[str, float]) -> str:

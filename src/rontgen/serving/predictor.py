@@ -19,8 +19,8 @@ from rontgen.core.parts import Run
 from rontgen.data import arrays, decoding
 from rontgen.evaluation import metrics
 from rontgen.evaluation.intervals import bootstrap_intervals
-from rontgen.evidence import recorded_files
-from rontgen.evidence.records import Record
+from rontgen.records import checkout
+from rontgen.records.records import Record
 from rontgen.serving import dicom, export, ood, ood_probes
 from rontgen.serving.ood import Reference
 
@@ -76,9 +76,9 @@ class Trained:
     @classmethod
     def recorded(cls, name: str) -> "Trained":
         """The model of a record. Raises RontgenError if there is no such record, or DVC's cache lacks its files."""
-        record = recorded_files.find(name)
-        run = recorded_files.run_of(record)
-        folder = recorded_files.checkout(record, run)
+        record = checkout.find(name)
+        run = checkout.run_of(record)
+        folder = checkout.checkout(record, run)
         bounds = bootstrap_intervals(record.predictions, record.classes)
         commit = record.provenance["commit"][:12]
         return cls(record.name, run, folder, record.metrics["test"], bounds, commit, False, record)

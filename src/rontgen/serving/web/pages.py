@@ -2,7 +2,7 @@
 
 import base64
 import io
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,13 @@ import numpy as np
 from PIL import Image
 from ruamel.yaml import YAML
 
+from rontgen.claims import studies
 from rontgen.core import params
+from rontgen.core.papers import load_papers
 from rontgen.data import phantom
-from rontgen.reporting import claims_tables, plots
+from rontgen.records import records
+from rontgen.reporting import plots
+from rontgen.reporting.cards import Card
 from rontgen.reporting.rendering import environment
 from rontgen.serving.predictor import MAX_BYTES, Predictor
 from rontgen.serving.web import overlays
@@ -40,16 +44,23 @@ class Pages:
             "megabytes": MAX_BYTES // 1_000_000,
         }
         self._datasets = values.datasets
-        self._environment = environment(jinja2.FileSystemLoader(HERE / "templates"), autoescape=True)
+        self._environment = environment(
+            jinja2.ChoiceLoader(
+                [jinja2.FileSystemLoader(HERE / "templates"), jinja2.PackageLoader("rontgen.reporting")]
+            ),
+            autoescape=True,
+        )
+
+    @cached_property
+    def _cards(self) -> list[Card]:
+        """What the papers claim and the records say, as it is when first asked for."""
+        return [Card.of(study) for study in studies.gather(load_papers(), params.load(), records.read_all())]
 
     def show(self, language: str, name: str, predictor: Predictor) -> str:
         """One of `names` as HTML, about a predictor's run. Raises RontgenError where a file is missing."""
         extra: dict[str, Any] = {}
         if name == "results":
-            claims, endpoints = (
-                claims_tables.read_table(path, "make repro") for path in (claims_tables.CLAIMS, claims_tables.ENDPOINTS)
-            )
-            extra = {"claims": claims, "endpoints": claims_tables.shown(endpoints)}
+            extra = {"cards": self._cards}
         if name == "about":
             dataset = self._datasets[predictor.description["dataset"]]
             examples = {label: _example(label.lower()) for label in predictor.classes}

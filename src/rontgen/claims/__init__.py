@@ -1,0 +1,1 @@
+"""Published numbers against the records: arithmetic, the rule of verdicts, what follows."""

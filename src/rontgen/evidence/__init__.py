@@ -1,1 +1,0 @@
-"""Published numbers against recorded runs: arithmetic, records, verdicts, and comparisons of runs."""

@@ -1,0 +1,1 @@
+"""Records of runs on real X-rays: made, kept, checked and compared."""

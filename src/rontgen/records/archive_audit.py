@@ -1,0 +1,72 @@
+"""Audits of the real archives, recorded in results/archives: leaks, shortcuts, and the out-of-distribution check.
+
+leakage.json and shortcuts.json are the output of the stages of these names, ood.json that of serving.ood_archives. The
+same code, data and settings give the same bytes; provenance.json says which these were. There are no images.
+"""
+
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+
+from rontgen.core import params, runs
+from rontgen.core.io import read_json, replacing, write_json
+from rontgen.core.params import Params
+from rontgen.orchestration import clone
+from rontgen.records import provenance
+from rontgen.records.records import ARCHIVES
+from rontgen.records.reproduce import refuse_fixed
+
+
+def record(extra: dict[str, str], measure: Callable[[list[str]], dict], probed: dict[str, dict]) -> dict[str, dict]:
+    """Audit the archives in data/archives in the profile `paper` and write ARCHIVES; returns what it holds, by file.
+
+    extra: other keys of params.yaml and their values. measure: gives ood.json, from the names of image sets. probed:
+    shortcuts of images that are in no archive, see shortcuts.probe, by a name for them. Raises RontgenError if the
+    code is not committed or a stage fails.
+    """
+    refuse_fixed(extra, {"profile": "paper"})
+    changes = {"profile": "paper"} | extra
+    values = params.validate(params.changed(params.read(), changes))
+    image_sets = one_of_each_study(values)
+    targets = ["leakage", *(f"shortcuts@{name}" for name in values.datasets)]
+    targets += [runs.load_image_set(name).preprocess_command.removeprefix("dvc repro ") for name in image_sets]
+    with clone.alone():
+        commit = clone.commit()
+        folder = clone.prepare(commit)
+        clone.run(folder, commit, "audit", changes, targets)
+        with chdir(folder):
+            measured = {
+                name: read_json(Path("metrics/shortcuts", f"{name}.json"), f"dvc repro shortcuts@{name}")
+                for name in values.datasets
+            }
+            described: dict[str, dict] = {}
+            for name in image_sets:
+                described |= provenance.describe_archives(runs.load_image_set(name).study)
+            found = {
+                "leakage": read_json(Path("metrics/leakage.json"), "dvc repro leakage"),
+                "shortcuts": measured | probed,
+                "ood": measure(image_sets),
+                "provenance": {
+                    "commit": commit,
+                    "set": changes,
+                    "archives": described,
+                    "packages": provenance.packages(),
+                    "machine": provenance.machine(),
+                    "deviations": provenance.archive_deviations(described),
+                },
+            }
+    with replacing(ARCHIVES) as temporary:
+        for name, content in found.items():
+            write_json(content, temporary / f"{name}.json")
+        if ARCHIVES.exists():
+            ARCHIVES.replace(temporary.with_name("earlier"))
+    return found
+
+
+def one_of_each_study(values: Params) -> list[str]:
+    """The smallest image set of each study's own split."""
+    found: dict[str, str] = {}
+    for name, image_set in sorted(values.image_sets.items(), key=lambda item: item[1].size):
+        if image_set.split == image_set.study:
+            found.setdefault(image_set.study, name)
+    return [found[study] for study in values.studies]

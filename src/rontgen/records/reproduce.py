@@ -1,0 +1,159 @@
+"""Reported runs in the profile `paper`, seed by seed, each as a DVC experiment in the clone, recorded in results/."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import chdir
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from rontgen.core import params, parts, readings, runs
+from rontgen.core.errors import RontgenError
+from rontgen.core.papers import Papers, leaves, load_papers
+from rontgen.core.parts import Run
+from rontgen.data import arrays
+from rontgen.evaluation.metrics import read_predictions
+from rontgen.orchestration import clone
+from rontgen.records import provenance, records, splits
+from rontgen.records.records import Record
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training to be recorded. stated: what the reading and the seed set; extra: what the caller sets besides."""
+
+    run: str
+    reading: str
+    seed: int
+    stated: dict[str, str]
+    extra: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """Of its DVC experiment."""
+        return f"{self.run}-{self.treatment}-{self.seed}".replace("_", "-")
+
+    @property
+    def changes(self) -> dict[str, str]:
+        return self.stated | self.extra
+
+    @property
+    def treatment(self) -> str:
+        """The reading, and those further settings that change what is computed."""
+        changing = {
+            key: value for key, value in self.extra.items() if self.load().settings != self.load(without=key).settings
+        }
+        return records.treatment_of(self.reading, changing)
+
+    def load(self, without: str = "") -> Run:
+        """The run with these settings, but for one."""
+        changes = {key: value for key, value in self.changes.items() if key != without}
+        return runs.load_run(self.run, params.validate(params.changed(params.read(), changes)))
+
+
+def plan(names: list[str], seeds: list[int], reading: str, extra: dict[str, str]) -> list[Job]:
+    """A job for each run and seed. Raises RontgenError for a run, a reading or a key that is not there,
+    or that a record has fixed."""
+    papers, raw = load_papers(), params.read()
+    values = params.validate(raw)
+    jobs = []
+    for name in names:
+        row = values.runs.get(name)
+        if row is None:
+            raise RontgenError(f"expected runs of {', '.join(values.runs)}, received {name!r}")
+        study = f"studies.{row.study}"
+        for seed in seeds:
+            stated = {"profile": "paper", f"{study}.split.seed": str(seed), f"{study}.train.seed": str(seed)}
+            stated |= readings.changes(papers.studies[row.study], values, name, reading, seed)
+            refuse_fixed(extra, stated)
+            jobs.append(Job(name, reading, seed, stated, extra))
+            params.validate(params.changed(raw, jobs[-1].changes))
+    return jobs
+
+
+def refuse_fixed(extra: dict[str, str], stated: dict[str, str]) -> None:
+    """Raises RontgenError for a key of `extra` that a record fixes: one of `stated`, or where archives come from."""
+    for key in extra:
+        if key.rpartition(":")[2] in stated or key == "profiles.paper.download.source":
+            raise RontgenError(
+                f"-S {key}: expected a setting that a record leaves open, received one that is fixed (the profile, the "
+                "seeds, what the reading sets, where archives come from): leave it out, or use `dvc exp run`"
+            )
+
+
+def reproduce(jobs: list[Job], again: bool = False) -> Iterator[tuple[Job, Record, bool]]:
+    """Run and record each job; yields it with its record, and whether it was trained now. Prints the time left.
+
+    again: whether to train what is recorded, and to replace its record. Raises RontgenError where the code is not
+    committed, a stage fails, or a record of the same name has other settings.
+    """
+    with clone.alone():
+        yield from _one_by_one(jobs, again)
+
+
+def _one_by_one(jobs: list[Job], again: bool) -> Iterator[tuple[Job, Record, bool]]:
+    recorded = {} if again else {job.name: record for job in jobs if (record := _recorded(job))}
+    commit, papers = clone.commit(), load_papers()
+    folder = clone.prepare(commit)
+    seconds: list[float] = []
+    for number, job in enumerate(jobs):
+        if job.name in recorded:
+            record = recorded[job.name]
+            made = record.provenance["commit"][:7]
+            print(f"{job.name}: recorded at {made}; `--again` trains it again and replaces the record", file=sys.stderr)
+            yield job, record, False
+            continue
+        mean = sum(seconds) / len(seconds) if seconds else None
+        left = f", about {timedelta(seconds=round(mean * (len(jobs) - number)))} left" if mean else ""
+        print(f"{job.name}: run {number + 1} of {len(jobs)}{left}", file=sys.stderr)
+        begin = time.monotonic()
+        target = parts.stage_command("evaluate", job.run).removeprefix("dvc repro ")
+        clone.run(folder, commit, job.name, job.changes, [target], again)
+        record = _collect(job, folder, commit, papers)
+        records.write(record)
+        seconds.append(time.monotonic() - begin)
+        yield job, record, True
+
+
+def _recorded(job: Job) -> Record | None:
+    """The record of a job, if there is one. Raises RontgenError where it has other settings than the job."""
+    path = records.path_of(job.run, job.treatment, job.seed)
+    if not path.exists():
+        return None
+    record = records.read(path)
+    there, planned = (dict(leaves(settings)) for settings in (record.provenance["settings"], job.load().settings))
+    for key in there | planned:
+        if there.get(key) != planned.get(key):
+            raise RontgenError(
+                f"{path}: recorded with {key} {there.get(key)}, expected {planned.get(key)}: keep the record, or give "
+                "`--again` to replace it"
+            )
+    return record
+
+
+def _collect(job: Job, folder: Path, commit: str, papers: Papers) -> Record:
+    planned, with_reading = job.load(), Job(job.run, job.reading, job.seed, job.stated, {}).load()
+    with chdir(folder):
+        run = runs.load_run(job.run)
+        if run.settings != planned.settings:
+            raise RontgenError(
+                f"{job.name}: expected the job's settings, received others: run `rm -r {clone.FOLDER}` first"
+            )
+        metrics = {
+            "test": json.loads(run.metrics.read_text(encoding="utf-8")),
+            "train": json.loads(run.train_metrics.read_text(encoding="utf-8")),
+        }
+        command = parts.stage_command("evaluate", job.run)
+        predictions = read_predictions(run.predictions, str(run.predictions), command)
+        history = pd.read_csv(run.history)
+        manifest = arrays.read_manifest(run.image_set)
+        facts = provenance.gather(run, with_reading, papers)
+    name = run.image_set.study.name
+    split = {"name": name, "column": splits.write(name, manifest, records.FOLDER)}
+    head = {"run": job.run, "reading": job.reading, "seed": job.seed, "commit": commit, "set": job.stated}
+    facts = head | {"extra": job.extra, "split": split} | facts
+    return Record(job.run, job.treatment, job.seed, metrics | {"time": facts["time"]}, predictions, history, facts)

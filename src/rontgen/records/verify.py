@@ -1,0 +1,140 @@
+"""What was rebuilt here against what is committed: the same bytes, or trainings that differ, and by how much.
+
+On another processor, trainings do not write the same bytes (docs/reliability.md). Then the question is whether a
+rebuilt run decides otherwise than chance explains.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from ruamel.yaml import YAML
+from statsmodels.stats.multitest import multipletests
+
+from rontgen.core.errors import RontgenError
+from rontgen.core.parts import LOCK
+from rontgen.evaluation.metrics import read_predictions
+from rontgen.orchestration import clone
+from rontgen.records import compare
+
+PREDICTIONS = Path("data/predictions")
+TIMES = ("time.json",)  # names of outputs that are never the same twice
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A workspace against a revision.
+
+    outputs: a row for each output that either has, but for TIMES: path, kind (its folder, to the second level of
+    metrics and plots), same (bool). changed: tracked files that set what is computed, where they differ. runs: by name,
+    of each run whose predictions have other bytes, the share of images with the same decision (same) and a comparison
+    of compare.compare (result), first the revision. missing: runs whose predictions at the revision are not at hand.
+    unlike: why a run cannot be compared, which was tested on other images there, or with other labels or classes.
+    significant: runs that are right more or less often than chance explains, by Holm's correction over `runs`.
+    """
+
+    revision: str
+    outputs: pd.DataFrame
+    changed: list[str]
+    runs: dict[str, dict]
+    missing: list[str]
+    unlike: dict[str, str]
+    significant: list[str]
+
+    @property
+    def summary(self) -> str:
+        """The result in one line."""
+        same, trained = int(self.outputs["same"].sum()), len(self.runs) + len(self.missing) + len(self.unlike)
+        line = f"Against {self.revision}: {same} of {len(self.outputs)} outputs have the same bytes"
+        if not trained:
+            return f"{line}, all predictions among them."
+        line += f"; {trained} trained run{'s predict' if trained > 1 else ' predicts'} other numbers"
+        if self.unlike:
+            line += f"; {', '.join(self.unlike)}: tested on other images, labels or classes"
+        if not self.runs:
+            return f"{line}, and none of them can be compared here."
+        compared = f" of {len(self.runs)} that can be compared" if len(self.runs) < trained else ""
+        differ = "differ" if len(self.significant) > 1 else "differs"
+        return f"{line};{compared} {', '.join(self.significant) or 'none'} {differ} significantly."
+
+
+def verify(revision: str) -> Verification:
+    """Compare the workspace with a git revision.
+
+    Raises RontgenError for an unknown revision, one without dvc.lock, or a workspace that is not up to date.
+    """
+    # Half a second to import
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        commit = clone.git("rev-parse", "--verify", f"{revision}^{{commit}}")
+    except RontgenError:
+        raise RontgenError(f"expected a git revision, received {revision!r}: `git log` lists them") from None
+    try:
+        theirs = _outputs(clone.git("show", f"{commit}:{LOCK}"))
+    except RontgenError:
+        raise RontgenError(
+            f"expected {LOCK} at {revision}, received none: name a commit of a rebuilt project"
+        ) from None
+    with Repo() as repo:
+        stale = repo.status()
+    if stale:
+        raise RontgenError(
+            f"expected an up-to-date workspace, received changes in {next(iter(stale))}: run `dvc repro`"
+        )
+    ours = _outputs(LOCK.read_text(encoding="utf-8"))
+    outputs = pd.DataFrame(
+        [(path, _kind(path), ours.get(path) == theirs.get(path)) for path in sorted(ours | theirs)],
+        columns=["path", "kind", "same"],
+    )
+    differ = [Path(path) for path in outputs.loc[~outputs["same"], "path"] if Path(path).parent == PREDICTIONS]
+    differ = [path for path in differ if str(path) in ours.keys() & theirs.keys()]  # a run of one side has no pair
+    files, runs, missing, unlike = DVCFileSystem(rev=commit), dict[str, dict](), [], dict[str, str]()
+    for path in differ:
+        try:
+            content = files.read_bytes(path.as_posix())
+        except (DvcException, OSError):
+            missing.append(path.stem)
+            continue
+        committed = read_predictions(io.BytesIO(content), f"{path} at {revision}", "dvc fetch")
+        rebuilt = read_predictions(path, str(path), "dvc repro")
+        try:
+            runs[path.stem] = against(committed, rebuilt)
+        except RontgenError as error:
+            unlike[path.stem] = str(error)
+    changed = clone.git("diff", "--name-only", commit, "--", *clone.CODE).splitlines()
+    return Verification(f"{revision} ({commit[:7]})", outputs, changed, runs, missing, unlike, significant(runs))
+
+
+def against(committed: pd.DataFrame, rebuilt: pd.DataFrame) -> dict:
+    """same, the share of images with the same decision, and result, of compare.compare, of two prediction tables.
+
+    Raises RontgenError where these are of other images or classes.
+    """
+    result = compare.compare(committed, rebuilt)
+    decisions = committed.set_index("id")["predicted"], rebuilt.set_index("id")["predicted"]
+    return {"same": float((decisions[0] == decisions[1].reindex(decisions[0].index)).mean()), "result": result}
+
+
+def significant(runs: dict[str, dict]) -> list[str]:
+    """The runs whose accuracies differ by McNemar's exact test at 0.05, with Holm's (1979) correction over all."""
+    if not runs:
+        return []
+    rejected, *_ = multipletests([run["result"]["mcnemar"]["p_value"] for run in runs.values()], 0.05, "holm")
+    return [name for name, is_rejected in zip(runs, rejected, strict=True) if is_rejected]
+
+
+def _outputs(lock: str) -> dict[str, str]:
+    """The MD5 of each output in a dvc.lock, but for TIMES, by its path."""
+    stages = YAML(typ="safe").load(lock).get("stages", {}).values()
+    outputs = {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}
+    return {path: md5 for path, md5 in outputs.items() if Path(path).name not in TIMES}
+
+
+def _kind(path: str) -> str:
+    """The folder of an output, but for what tells one run from another."""
+    parts = Path(path).parts
+    return "/".join(parts[:2]) if parts[0] in ("data", "metrics", "plots") and len(parts) > 2 else parts[0]

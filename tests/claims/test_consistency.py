@@ -1,0 +1,549 @@
+import itertools
+import math
+from decimal import ROUND_HALF_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import ROOT
+from made_up_studies import cell
+from made_up_studies import paper as paper_of
+from rontgen.claims import consistency
+from rontgen.claims.consistency import AVERAGES, SAME_IMAGES, SCORES
+from rontgen.claims.published import Published
+from rontgen.core import params
+from rontgen.core.cells import Cell
+from rontgen.core.papers import load_papers
+
+CLASSES = ("NORMAL", "PNEUMONIA", "PNEUMOTHORAX", "TUBERCULOSIS")
+
+
+def paper(numbers, classes=CLASSES[:2]):
+    """What a paper prints about one run: {metric: the printed number}."""
+    cells = {metric: Cell(metric=metric, value=str(value), place="x") for metric, value in numbers.items()}
+    return Published("a_study", "a_run", tuple(classes), cells)
+
+
+def reasons(numbers, classes=CLASSES[:2]):
+    return [violation.reason for violation in consistency.violations(paper(numbers, classes))]
+
+
+def blamed(numbers, classes=CLASSES[:2]):
+    return {cell for violation in consistency.violations(paper(numbers, classes)) for cell in violation.cells}
+
+
+def conditions(numbers, classes=CLASSES[:2]):
+    """What the numbers must mean for each contradiction."""
+    return [violation.condition for violation in consistency.violations(paper(numbers, classes))]
+
+
+def counts(matrix):
+    return {f"test.confusion.{true}.{name}": count for true, row in matrix.items() for name, count in row.items()}
+
+
+def rates(matrix):
+    """Every rate of a confusion matrix as an exact fraction, by metric; a rate of no images is 0."""
+
+    def share(part, whole):
+        return Fraction(part, whole) if whole else Fraction(0)
+
+    supports = {true: sum(row.values()) for true, row in matrix.items()}
+    images = sum(supports.values())
+    found = {"test.accuracy": share(sum(matrix[name][name] for name in matrix), images)}
+    for name in matrix:
+        hits, taken = matrix[name][name], sum(row[name] for row in matrix.values())
+        values = share(hits, taken), share(hits, supports[name]), share(2 * hits, supports[name] + taken)
+        found |= {f"test.classes.{name}.{score}": value for score, value in zip(SCORES, values, strict=True)}
+    for score in SCORES:
+        of_classes = {name: found[f"test.classes.{name}.{score}"] for name in matrix}
+        found[f"test.macro.{score}"] = sum(of_classes.values()) / len(matrix)
+        found[f"test.weighted.{score}"] = sum(supports[name] * value for name, value in of_classes.items()) / images
+    return found
+
+
+def sizes(matrix):
+    supports = {f"test.classes.{true}.support": sum(row.values()) for true, row in matrix.items()}
+    return supports | {"test.test_images": sum(supports.values())}
+
+
+def rounded(value, digits, rule):
+    unit = Decimal(1).scaleb(-digits)
+    floor, rest = divmod(value / Fraction(unit), 1)
+    halfway_up = {ROUND_HALF_UP: True, ROUND_HALF_DOWN: False, ROUND_HALF_EVEN: floor % 2 == 1}[rule]
+    up = halfway_up if rest == Fraction(1, 2) else rest > Fraction(1, 2)
+    return (int(floor) + up) * unit
+
+
+@st.composite
+def matrices(draw):
+    classes = CLASSES[: draw(st.integers(2, 4))]
+    equal = draw(st.one_of(st.none(), st.integers(1, 60)))
+    matrix = {}
+    for true in classes:
+        size = equal or draw(st.integers(1, 60))
+        # often mostly right, like published results
+        hits = draw(st.one_of(st.integers(0, size), st.integers(size - size // 5, size)))
+        cuts = sorted(draw(st.integers(0, size - hits)) for _ in classes[2:])
+        wrong = [high - low for low, high in itertools.pairwise([0, *cuts, size - hits])]
+        others = iter(wrong)
+        matrix[true] = {name: hits if name == true else next(others) for name in classes}
+    return matrix
+
+
+digits = st.integers(2, 4)
+rules = st.sampled_from([ROUND_HALF_UP, ROUND_HALF_DOWN, ROUND_HALF_EVEN])
+
+
+@given(matrices(), digits, rules, st.data())
+def test_a_consistent_paper_violates_nothing_whatever_of_it_is_printed(matrix, digits, rule, data):
+    numbers = {metric: rounded(value, digits, rule) for metric, value in rates(matrix).items()}
+    numbers |= counts(matrix) | sizes(matrix)
+    left_out = data.draw(st.sets(st.sampled_from(sorted(numbers))))
+    if data.draw(st.booleans()):
+        left_out |= set(counts(matrix))
+    numbers = {metric: value for metric, value in numbers.items() if metric not in left_out}
+    assert reasons(numbers, tuple(matrix)) == []
+
+
+@given(matrices(), digits, rules, st.data())
+def test_a_rate_changed_beyond_rounding_is_found_and_blamed(matrix, digits, rule, data):
+    printed = {metric: rounded(value, digits, rule) for metric, value in rates(matrix).items()}
+    metric = data.draw(st.sampled_from(sorted(printed)))
+    step = 2 * Decimal(1).scaleb(-digits)
+    printed[metric] += step if printed[metric] < Decimal("0.5") else -step
+    found = blamed(printed | counts(matrix) | sizes(matrix), tuple(matrix))
+    assert ("a_run", metric) in found
+    assert not found & {("a_run", count) for count in counts(matrix)}
+
+
+@given(matrices(), st.data())
+def test_a_count_changed_by_one_is_found(matrix, data):
+    numbers = counts(matrix) | sizes(matrix) | {"test.accuracy": "0.5"}
+    metric = data.draw(st.sampled_from(sorted(counts(matrix))))
+    numbers[metric] += 1
+    assert ("a_run", metric) in blamed(numbers, tuple(matrix))
+
+
+# ---- one relation each
+
+MATRIX = {"NORMAL": {"NORMAL": 48, "PNEUMONIA": 2}, "PNEUMONIA": {"NORMAL": 1, "PNEUMONIA": 49}}
+EQUAL = {f"test.classes.{name}.support": 250 for name in CLASSES} | {"test.test_images": 1000}
+
+
+def test_the_sum_of_a_rate_of_the_counts_is_shown():
+    (reason,) = reasons(counts(MATRIX) | {"test.classes.PNEUMONIA.f1": "0.9705"})
+    assert reason == (
+        "the confusion matrix gives PNEUMONIA f1 2·49/(2·49 + 2 + 1) = 0.970297, "
+        "and PNEUMONIA f1 0.9705 is 0.97045-0.97055"
+    )
+
+
+def test_a_number_of_images_that_the_counts_deny_blames_the_counts_too():
+    assert blamed(counts(MATRIX) | {"test.test_images": 101}) == {
+        ("a_run", metric) for metric in [*counts(MATRIX), "test.test_images"]
+    }
+
+
+def test_the_weighted_mean_of_the_counts_has_its_weights():
+    matrix = {"NORMAL": {"NORMAL": 9, "PNEUMONIA": 1}, "PNEUMONIA": {"NORMAL": 0, "PNEUMONIA": 30}}
+    (reason,) = reasons(counts(matrix) | {"test.weighted.recall": "0.96"})
+    assert "weighted recall (10·0.9 + 30·1)/40 = 0.975" in reason
+
+
+def test_f1_is_the_harmonic_mean():
+    numbers = {"test.classes.NORMAL.precision": "0.80", "test.classes.NORMAL.recall": "0.60"}
+    assert reasons(numbers | {"test.classes.NORMAL.f1": "0.69"}) == []
+    (reason,) = reasons(numbers | {"test.classes.NORMAL.f1": "0.70"})
+    assert "their harmonic mean is 0.680612-0.690816, and NORMAL f1 0.70" in reason
+    assert len(reasons(numbers | {"test.classes.NORMAL.f1": "0.67"})) == 1
+    assert blamed(numbers | {"test.classes.NORMAL.f1": "0.70"}) == {
+        ("a_run", f"test.classes.NORMAL.{score}") for score in SCORES
+    }
+
+
+def test_the_macro_mean_weighs_classes_alike_and_the_weighted_one_by_support():
+    numbers = {"test.classes.NORMAL.f1": "0.60", "test.classes.PNEUMONIA.f1": "0.90"}
+    numbers |= {"test.classes.NORMAL.support": 10, "test.classes.PNEUMONIA.support": 20}
+    assert reasons(numbers | {"test.macro.f1": "0.75", "test.weighted.f1": "0.80"}) == []
+    macro, weighted = reasons(numbers | {"test.macro.f1": "0.80", "test.weighted.f1": "0.75"})
+    assert "with the same weight their mean is 0.745-0.755, and macro f1 0.80" in macro
+    assert "with weights 10, 20 their mean is 0.795-0.805, and weighted f1 0.75" in weighted
+
+
+def test_the_accuracy_is_the_recall_of_classes_by_support():
+    numbers = {"test.classes.NORMAL.recall": "0.60", "test.classes.PNEUMONIA.recall": "0.90"}
+    numbers |= {"test.classes.NORMAL.support": 10, "test.classes.PNEUMONIA.support": 20}
+    assert reasons(numbers | {"test.accuracy": "0.80"}) == []
+    assert "and accuracy 0.75" in reasons(numbers | {"test.accuracy": "0.75"})[0]
+
+
+@pytest.mark.parametrize(("recall", "expected"), [("0.90", 0), ("0.9", 0), ("0.80", 1), ("0.88", 1), ("0.92", 1)])
+def test_with_equal_classes_accuracy_and_macro_recall_are_one_number(recall, expected):
+    numbers = EQUAL | {"test.accuracy": "0.90", "test.macro.recall": recall}
+    found = reasons(numbers, CLASSES)
+    assert len(found) == expected
+    for reason in found:
+        assert reason.startswith("accuracy 0.90 is 0.895-0.905, macro recall 0.")
+        assert reason.endswith("; with 250 images of each class the two are one number")
+
+
+@pytest.mark.parametrize("recall", ["0.89", "0.91"])
+def test_two_roundings_of_one_number_halfway_are_no_contradiction(recall):
+    """Computed in two ways, 0.895 or 0.905 may print up once and down once."""
+    assert reasons(EQUAL | {"test.accuracy": "0.90", "test.macro.recall": recall}, CLASSES) == []
+
+
+def test_with_other_classes_macro_recall_may_differ_and_weighted_may_not():
+    numbers = EQUAL | {"test.classes.NORMAL.support": 251, "test.test_images": 1001, "test.accuracy": "0.90"}
+    assert reasons(numbers | {"test.macro.recall": "0.80"}, CLASSES) == []
+    (reason,) = reasons(numbers | {"test.weighted.recall": "0.80"}, CLASSES)
+    assert reason.endswith("; the two are one number")
+
+
+@pytest.mark.parametrize(
+    ("score", "value", "expected"),
+    [
+        ("precision", "0.80", 1),
+        ("precision", "0.89", 1),
+        ("precision", "0.90", 0),
+        ("f1", "0.89", 1),
+        ("f1", "0.90", 0),
+    ],
+)
+def test_many_right_answers_leave_no_room_for_a_low_average(score, value, expected):
+    found = reasons(EQUAL | {"test.accuracy": "0.91", f"test.macro.{score}": value}, CLASSES)
+    assert len(found) == expected
+    for reason in found:
+        assert f"macro {score} is then at least (3·√250 + √155)²/(4·1000) = 0.8965" in reason
+
+
+def test_the_bound_is_below_every_matrix_there_is():
+    """All matrices of three classes with three images each."""
+    rows = [row for row in itertools.product(range(4), repeat=3) if sum(row) == 3]
+    least = {}
+    for matrix in itertools.product(rows, repeat=3):
+        right = sum(matrix[index][index] for index in range(3))
+        taken = [sum(row[index] for row in matrix) for index in range(3)]
+        precision = sum(matrix[i][i] / taken[i] for i in range(3) if taken[i]) / 3
+        f1 = sum(2 * matrix[i][i] / (3 + taken[i]) for i in range(3)) / 3
+        worst = least.setdefault(right, [1.0, 1.0])
+        least[right] = [min(worst[0], precision), min(worst[1], f1)]
+    for right, worst in least.items():
+        full, rest = divmod(right, 3)
+        bound = (full * math.sqrt(3) + math.sqrt(rest)) ** 2 / 27
+        assert min(worst) >= bound - 1e-12
+        numbers = {f"test.classes.{name}.support": 3 for name in CLASSES[:3]} | {"test.test_images": 9}
+        numbers |= {"test.accuracy": f"{right / 9:.6f}", "test.macro.precision": f"{worst[0]:.6f}"}
+        assert reasons(numbers | {"test.macro.f1": f"{worst[1]:.6f}"}, CLASSES[:3]) == []
+
+
+@pytest.mark.parametrize(("value", "expected"), [("0.97", []), ("0.9747", []), ("0.9741", ["accuracy"])])
+def test_an_accuracy_is_a_whole_number_of_images(value, expected):
+    found = reasons({"test.test_images": 592, "test.accuracy": value})
+    assert [reason.split()[0] for reason in found] == expected
+    for reason in found:
+        assert reason.endswith("but of 592 images 576 are 0.972973 and 577 are 0.974662")
+
+
+def test_a_validation_accuracy_is_a_whole_number_of_the_images_published():
+    numbers = {"data.share.validation": "0.1", "data.images": 1000, "train.kept.validation_accuracy": "0.8600"}
+    assert reasons(numbers) == []
+    assert len(reasons(numbers | {"train.kept.validation_accuracy": "0.8650"})) == 1
+
+
+def test_every_image_is_predicted_once():
+    numbers = {f"test.classes.{name}.support": 50 for name in CLASSES[:2]}
+    for name in CLASSES[:2]:
+        numbers |= {f"test.classes.{name}.recall": "0.90", f"test.classes.{name}.precision": "0.90"}
+    assert reasons(numbers) == []
+    for precision in ("0.70", "1.00"):
+        numbers |= {f"test.classes.{name}.precision": precision for name in CLASSES[:2]}
+        (reason,) = reasons(numbers)
+        assert "and there are 100 images" in reason
+
+
+@pytest.mark.parametrize("epoch", ["kept_epoch", "best_accuracy_epoch", "best_loss_epoch"])
+def test_the_best_epoch_is_one_of_the_epochs(epoch):
+    metric = f"train.{epoch}"
+    assert reasons({metric: 20, "train.epochs": 20}) == []
+    assert reasons({metric: 21, "train.epochs": 20}) == [f"{epoch.replace('_', ' ')} 21 of epochs 20"]
+    assert blamed({metric: 21, "train.epochs": 20}) == {("a_run", metric), ("a_run", "train.epochs")}
+
+
+def test_a_limit_is_called_one():
+    cells = {"train.kept_epoch": Cell(metric="train.kept_epoch", value="16", place="x")}
+    cells["train.epochs"] = Cell(metric="train.epochs", value="15", relation="at_most", place="x")
+    (violation,) = consistency.violations(Published("a_study", "a_run", CLASSES[:2], cells))
+    assert violation.reason == "kept epoch 16 of epochs at most 15"
+
+
+@pytest.mark.parametrize(("made", "relation", "expected"), [
+    (2690, "equal", 0), (2689, "equal", 1), (2690, "at_least", 0), (1, "at_least", 0), (2691, "at_least", 1),
+])  # fmt: skip
+def test_synthetic_images_are_what_a_class_has_more_after_smote(made, relation, expected):
+    run = paper({"data.images.NORMAL": 1575, "data.smote.NORMAL": 4265, "data.images.PNEUMONIA": 4265})
+    metric = "data.synthetic.NORMAL"
+    run.cells[metric] = Cell(metric=metric, value=str(made), relation=relation, place="x")
+    found = consistency.violations(run)
+    assert len(found) == expected
+    for violation in found:
+        assert ": SMOTE made 2690, and NORMAL synthetic images" in violation.reason
+        metrics = ("data.images.NORMAL", "data.smote.NORMAL", metric)
+        assert violation.cells == tuple(("a_study", one) for one in metrics)
+
+
+def test_what_is_about_a_number_leaves_it_more_room():
+    numbers = {"test.accuracy": "0.90", "test.weighted.recall": "0.85"}
+    assert len(reasons(numbers)) == 1
+    recall = Cell(metric="test.weighted.recall", value="0.85", relation="about", place="x")
+    run = paper(numbers)
+    run = Published(run.study, run.run, run.classes, {**run.cells, recall.metric: recall})
+    assert consistency.violations(run) == []
+
+
+@pytest.mark.parametrize("part", ["images", "selected", "train", "validation", "test", "augmented", "smote"])
+def test_a_total_is_the_sum_of_its_classes(part):
+    numbers = {f"data.{part}.NORMAL": 3, f"data.{part}.PNEUMONIA": 4}
+    assert reasons(numbers | {f"data.{part}": 7}) == []
+    (reason,) = reasons(numbers | {f"data.{part}": 8})
+    assert "make 3 + 4 = 7, and " in reason
+    assert blamed(numbers | {f"data.{part}": 8}) == {("a_study", metric) for metric in [*numbers, f"data.{part}"]}
+
+
+def test_the_test_images_are_those_of_the_data_and_of_the_supports():
+    numbers = {"data.test": 7, "test.test_images": 8}
+    assert blamed(numbers) == {("a_study", "data.test"), ("a_run", "test.test_images")}
+    numbers = {"data.test.NORMAL": 3, "test.classes.NORMAL.support": 4}
+    assert blamed(numbers) == {("a_study", "data.test.NORMAL"), ("a_run", "test.classes.NORMAL.support")}
+    numbers = {"test.classes.NORMAL.support": 4, "test.classes.PNEUMONIA.support": 4, "test.test_images": 9}
+    assert blamed(numbers) == {("a_run", metric) for metric in numbers}
+
+
+def test_a_total_that_is_about_or_at_most_so_many_leaves_room():
+    def found(relation, value, normal):
+        numbers = {"data.images.NORMAL": normal, "data.images.PNEUMONIA": 520}
+        run = paper(numbers)
+        run.cells["data.images"] = Cell(metric="data.images", value=value, relation=relation, place="x")
+        return [violation.reason for violation in consistency.violations(run)]
+
+    assert found("about", "1000", 500) == []
+    assert found("about", "1000", 700) != []
+    assert found("at_most", "1000", 500) != []
+    assert found("at_most", "1030", 500) == []
+
+
+def test_the_subsets_are_no_more_than_the_whole():
+    numbers = {"data.train.NORMAL": 8, "data.validation.NORMAL": 1, "data.test.NORMAL": 1}
+    assert reasons(numbers | {"data.images.NORMAL": 10}) == []
+    assert "make 8 + 1 + 1, more than NORMAL images 9" in reasons(numbers | {"data.images.NORMAL": 9})[0]
+
+
+# ---- what numbers must mean to contradict each other
+
+
+def test_accuracy_and_macro_recall_contradict_each_other_if_they_are_averages_of_the_same_images():
+    assert conditions(EQUAL | {"test.accuracy": "0.90", "test.macro.recall": "0.80"}, CLASSES) == [AVERAGES]
+
+
+def test_precision_recall_and_f1_of_a_class_contradict_each_other_whatever_they_are():
+    scores = {"precision": "0.80", "recall": "0.60", "f1": "0.70"}
+    assert conditions({f"test.classes.NORMAL.{score}": value for score, value in scores.items()}) == [""]
+
+
+def test_accuracy_and_weighted_recall_contradict_each_other_if_they_are_of_the_same_images():
+    assert conditions({"test.accuracy": "0.90", "test.weighted.recall": "0.80"}) == [SAME_IMAGES]
+
+
+@pytest.mark.parametrize(
+    ("metric", "condition"), [("test.accuracy", SAME_IMAGES), ("test.weighted.recall", ""), ("test.macro.recall", "")]
+)
+def test_of_the_recalls_of_all_classes_only_the_accuracy_may_be_of_other_images(metric, condition):
+    numbers = {"test.classes.NORMAL.recall": "0.60", "test.classes.PNEUMONIA.recall": "0.90"}
+    numbers |= {"test.classes.NORMAL.support": 10, "test.classes.PNEUMONIA.support": 20}
+    assert conditions(numbers | {metric: "0.50"}) == [condition]
+
+
+@pytest.mark.parametrize("kind", ["macro", "weighted"])
+@pytest.mark.parametrize("score", ["precision", "f1"])
+def test_a_low_average_contradicts_the_accuracy_if_both_are_of_the_same_images(kind, score):
+    assert conditions(EQUAL | {"test.accuracy": "0.91", f"test.{kind}.{score}": "0.80"}, CLASSES) == [AVERAGES]
+
+
+def scores_of(precision, recall, f1):
+    return {"test.macro.precision": precision, "test.macro.recall": recall, "test.macro.f1": f1}
+
+
+def test_a_low_average_may_be_of_one_class():
+    """Of precision 0.80 and recall 0.91, 0.85 is the harmonic mean."""
+    assert set(conditions(EQUAL | scores_of("0.80", "0.91", "0.85"), CLASSES)) == {AVERAGES}
+
+
+def test_scores_that_are_neither_averages_nor_of_one_class_contradict_each_other_whatever_they_are():
+    numbers = EQUAL | scores_of("0.80", "0.91", "0.80")
+    assert conditions(numbers, CLASSES) == ["", ""]
+    for reason in reasons(numbers, CLASSES):
+        assert "; as scores of one class, macro precision 0.80 is 0.795-0.805, macro recall 0.91" in reason
+        assert reason.endswith("their harmonic mean is 0.846441-0.856483, and macro f1 0.80 is 0.795-0.805")
+
+
+def test_scores_of_no_class_may_be_of_other_images_than_the_accuracy():
+    numbers = EQUAL | scores_of("0.80", "0.80", "0.85") | {"test.accuracy": "0.91"}
+    assert len(conditions(numbers, CLASSES)) == 3 and set(conditions(numbers, CLASSES)) == {AVERAGES}
+
+
+def test_scores_with_one_missing_may_be_of_one_class():
+    numbers = EQUAL | scores_of("0.80", "0.91", "0.80")
+    del numbers["test.macro.f1"]
+    assert conditions(numbers, CLASSES) == [AVERAGES]
+
+
+# ---- whether scores can be averages on the images of the accuracies
+
+
+def row(accuracy, recall, size=250, **more):
+    """A row with an accuracy and a macro recall, and as many images of each class."""
+    images = {f"test.classes.{name}.support": size for name in CLASSES} | {"test.test_images": 4 * size}
+    return paper(images | {"test.accuracy": accuracy, "test.macro.recall": recall} | more, CLASSES)
+
+
+NEIGHBOURS, ALIKE, APART = row("0.90", "0.91"), row("0.90", "0.90"), row("0.90", "0.80")
+
+
+@pytest.mark.parametrize("neighbours", [NEIGHBOURS, row("0.91", "0.90")])
+def test_neighbours_in_many_rows_are_doubtful(neighbours):
+    """Of 1,000 images every tenth share lies halfway."""
+    said = consistency.doubt([neighbours, ALIKE, neighbours])
+    assert said.startswith("In 2 of 3 rows ") and "(p = 0.03)" in said
+
+
+@pytest.mark.parametrize("rows", [[ALIKE] * 9, [APART] * 9, [NEIGHBOURS], [NEIGHBOURS, *[ALIKE] * 8], []])
+def test_few_neighbours_or_none_are_not_doubtful(rows):
+    assert consistency.doubt(rows) == ""
+
+
+def test_neighbours_are_as_rare_as_in_the_row_with_the_fewest_images():
+    """Of 200 images every second share lies halfway."""
+    few = row("0.90", "0.91", size=50)
+    assert consistency.doubt([few, few]) == consistency.doubt([few, NEIGHBOURS]) == ""
+
+
+def test_classes_of_other_sizes_make_no_neighbours():
+    other = row("0.90", "0.91", **{"test.classes.NORMAL.support": 251, "test.test_images": 1001})
+    assert consistency.doubt([other, other]) == ""
+
+
+def test_where_a_weighted_recall_is_printed_the_macro_recall_is_an_average():
+    other = row("0.90", "0.91", **{"test.weighted.recall": "0.90"})
+    assert consistency.doubt([other, other]) == ""
+
+
+# ---- sentences that put numbers in order
+
+
+def ordered(order, first, second, metric="test.accuracy", **more):
+    """The reasons why a sentence about two runs is not borne out; the first of them is said to come first."""
+    ordering = {"says": "x is better.", "place": "Section 2", "metric": metric, "order": order, "pairs": [["a", "b"]]}
+    ordering |= more
+    cells = {"a": [cell(metric, first)], "b": [cell(metric, second)]}
+    return consistency.orderings("a_study", paper_of(cells, orderings=[ordering]))
+
+
+@pytest.mark.parametrize(
+    ("order", "first", "second", "is_borne_out"),
+    [
+        ("falling", "0.92", "0.90", True),
+        ("falling", "0.90", "0.92", False),
+        ("rising", "0.90", "0.92", True),
+        ("rising", "0.92", "0.90", False),
+        ("falling", "0.90", "0.90", True),  # 0.904 and 0.896
+        ("falling", "0.90", "0.91", False),  # 0.905 and 0.905 at best, which is no order
+        ("falling", "0.9", "0.94", True),  # 0.95 and 0.935
+    ],
+)
+def test_an_order_is_not_borne_out_where_no_rounding_gives_it(order, first, second, is_borne_out):
+    found = ordered(order, first, second)
+    assert bool(found) is not is_borne_out
+    for violation in found:
+        assert violation.verdict == "contradictory"
+        assert violation.cells == (("a_study", "Section 2"),)
+        assert violation.reason == f"“x is better.” (Section 2), and accuracy is {first} in a, {second} in b"
+
+
+def test_durations_are_put_in_order_by_their_seconds():
+    assert ordered("rising", "9:59:59", "10:00:00", "time.seconds") == []
+    assert len(ordered("rising", "10:27:03", "9:21:38", "time.seconds")) == 1
+
+
+@pytest.mark.parametrize("condition", ["", "if it is meant of all image sizes"])
+def test_an_order_is_not_borne_out_on_the_condition_of_the_paper(condition):
+    (violation,) = ordered("falling", "0.90", "0.92", condition=condition)
+    assert violation.condition == condition
+
+
+# ---- the five papers
+
+VALUES, PAPERS = params.load(ROOT / "params.yaml"), load_papers(ROOT / "studies")
+IMPOSSIBLE = {  # values in lungcare's Table 3 that cannot be true given the rest of their row
+    "lungcare_b8_s240": {"test.accuracy", "test.macro.recall", "test.macro.precision", "test.macro.f1"},
+    "lungcare_b8_s480": {"test.accuracy", "test.macro.precision", "test.macro.f1"},
+    "lungcare_b8_s640": {"test.accuracy", "test.macro.recall", "test.macro.precision", "test.macro.f1"},
+    "lungcare_b32_s240": {"test.accuracy", "test.macro.recall", "test.macro.precision", "test.macro.f1"},
+}
+
+
+def rows_of(study):
+    classes = VALUES.datasets[VALUES.studies[study].dataset].classes
+    return [Published.of(study, run, PAPERS.studies[study], classes) for run in PAPERS.studies[study].runs]
+
+
+def test_these_runs_contradict_themselves_and_no_others():
+    found = {}
+    for study in PAPERS.studies:
+        for published in rows_of(study):
+            for violation in consistency.violations(published):
+                for owner, metric in violation.cells:
+                    found.setdefault(owner, set()).add(metric)
+    # which is as large after SMOTE as before, and has synthetic images
+    pneumonia = {f"data.{part}.PNEUMONIA" for part in ("images", "smote", "synthetic")}
+    assert found == IMPOSSIBLE | {"pirngadi": pneumonia}
+
+
+def test_one_row_of_lungcare_cannot_be_true_whatever_its_scores_are():
+    found = {one.run: {violation.condition for violation in consistency.violations(one)} for one in rows_of("lungcare")}
+    assert {run: some for run, some in found.items() if some} == {
+        "lungcare_b8_s240": {AVERAGES},
+        "lungcare_b8_s480": {AVERAGES},
+        "lungcare_b8_s640": {AVERAGES},
+        "lungcare_b32_s240": {AVERAGES, ""},
+    }
+
+
+def test_what_cannot_be_true_whatever_the_scores_are_are_the_scores_and_not_the_accuracy():
+    (published,) = [one for one in rows_of("lungcare") if one.run == "lungcare_b32_s240"]
+    firm = [violation for violation in consistency.violations(published) if not violation.condition]
+    assert {cell for violation in firm for cell in violation.cells} == {
+        ("lungcare_b32_s240", f"test.macro.{score}") for score in SCORES
+    }
+
+
+def test_the_scores_of_lungcare_are_hardly_averages_on_the_images_of_its_accuracies():
+    said = consistency.doubt(rows_of("lungcare"))
+    assert said.startswith("In 5 of 9 rows the printed accuracy and recall are neighbours.") and "(p = 0.0009)" in said
+
+
+@pytest.mark.parametrize("study", ["covid_hybrid", "jitet", "pirngadi", "smatika"])
+def test_nothing_is_doubtful_in_the_other_studies(study):
+    assert consistency.doubt(rows_of(study)) == ""
+
+
+def test_larger_batches_are_neither_always_faster_nor_always_less_accurate():
+    found = [violation for name, study in PAPERS.studies.items() for violation in consistency.orderings(name, study)]
+    assert [violation.reason.partition("), and ")[2] for violation in found] == [
+        "accuracy is 0.90 in lungcare_b8_s240, 0.91 in lungcare_b32_s240",
+        "seconds is 10:27:03 in lungcare_b8_s480, 11:21:38 in lungcare_b32_s480",
+    ]
+    assert {violation.condition for violation in found} == {
+        "if it is meant of all three image sizes, of which the text names none"
+    }

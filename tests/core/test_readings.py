@@ -1,0 +1,262 @@
+"""A reading as changes of settings: what paper.yaml sets, and what a random completion draws."""
+
+import math
+
+import pytest
+from ruamel.yaml import YAML
+
+from conftest import ROOT
+from made_up_studies import OPEN, paper
+from rontgen.core import params, readings, runs
+from rontgen.core.errors import RontgenError
+from rontgen.core.papers import load_papers
+
+PAPERS = load_papers(ROOT / "studies")
+RAW = params.read(ROOT / "params.yaml")
+VALUES = params.validate(RAW)
+RUN = "smatika_vgg16"
+
+
+def ranged(*values, **interval):
+    return {"ours": "It is not given.", "range": list(values) or interval}
+
+
+def drawn(origins, seed=1, study="smatika", run=RUN, **values):
+    return readings.draw(paper([run], origins=origins, **values), study, run, seed)
+
+
+# ---- changes
+
+
+SET = {"image.normalize": "backbone", "model.dropout": "0.1", "train.early_stopping": {"monitor": "val_loss"}}
+READ = paper([RUN, "smatika_resnet50v2"], readings={"own": {"why": "?", "runs": [RUN], "set": SET}})
+
+
+def test_the_protocol_changes_nothing():
+    assert readings.changes(paper([RUN], origins={"balance": OPEN}), VALUES, RUN, "protocol", 1) == {}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_reading_sets_the_keys_that_hold_its_settings(seed):
+    assert readings.changes(READ, VALUES, RUN, "own", seed) == {
+        f"runs.{RUN}.image.normalize": "backbone",
+        "models.vgg16.dropout": "0.1",
+        "studies.smatika.train.early_stopping": "{monitor: val_loss}",
+    }
+
+
+def test_a_random_completion_sets_what_it_draws():
+    study = paper([RUN], origins={"train.batch_size": OPEN, "model.dropout": ranged("0.1", "0.2")})
+    changes = readings.changes(study, VALUES, RUN, "random_completion", 3)
+    found = readings.draw(study, "smatika", RUN, 3)
+    assert changes == {
+        "studies.smatika.train.batch_size": found["train.batch_size"],
+        "models.vgg16.dropout": found["model.dropout"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("run", "reading", "known"),
+    [
+        (RUN, "other", "protocol, own, random_completion"),
+        ("smatika_resnet50v2", "own", "protocol, random_completion"),
+        (f"{RUN}_leakfree", "own", "protocol, random_completion"),
+    ],
+)
+def test_a_reading_that_a_run_has_not_is_refused(run, reading, known):
+    with pytest.raises(RontgenError, match=f"^--reading: expected one of {known} for {run}, received '{reading}'$"):
+        readings.changes(READ, VALUES, run, reading, 1)
+
+
+# ---- the key of a setting
+
+
+@pytest.mark.parametrize(
+    ("run", "setting", "key"),
+    [
+        (RUN, "model.dropout", "models.vgg16.dropout"),
+        ("lungcare_b8_s480", "model.layers", "models.cnn4.layers"),
+        (RUN, "weights", f"runs.{RUN}.weights"),
+        (RUN, "image.size", "image_sets.smatika_224.size"),
+        (f"{RUN}_leakfree", "image.size", "image_sets.smatika_224_leakfree.size"),
+        (RUN, "image.normalize", f"runs.{RUN}.image.normalize"),
+        (RUN, "image.channels", "studies.smatika.image.channels"),
+        (RUN, "train.batch_size", "studies.smatika.train.batch_size"),
+        ("lungcare_b8_s480", "train.batch_size", "runs.lungcare_b8_s480.train.batch_size"),
+        ("lungcare_b8_s480", "train.epochs", "studies.lungcare.train.epochs"),
+        (RUN, "split.counts.train", "studies.smatika.split.counts.train"),
+        (RUN, "balance", "studies.smatika.balance"),
+        (RUN, "augment.zoom", "studies.smatika.augment.zoom"),
+        (RUN, "dataset", "studies.smatika.dataset"),
+    ],
+)
+def test_a_setting_of_a_run_is_held_by_a_key(run, setting, key):
+    assert readings.key_of(VALUES, run, setting) == key
+
+
+OTHER = {
+    "model.dropout": "0.123",
+    "weights": "random",
+    "image.size": "100",
+    "image.normalize": "symmetric",
+    "image.channels": "1",
+    "train.batch_size": "5",
+    "train.checkpoint": "last",
+    "balance": "smote_all",
+    "split.group_by": "patient",
+    "augment": "null",
+}
+
+
+def at(settings, key):
+    for name in key.split("."):
+        settings = settings[name]
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("run", "setting"), [(RUN, key) for key in OTHER] + [("lungcare_b8_s480", key) for key in OTHER if key != "weights"]
+)
+def test_a_change_of_that_key_changes_the_setting_of_the_run_and_no_other(run, setting):
+    # models on a backbone have three channels, which params.validate leaves to runs.check
+    changes = {"profile": "paper", readings.key_of(VALUES, run, setting): OTHER[setting]}
+    before = runs.load_run(run, VALUES.model_copy(update={"profile": "paper"})).settings
+    after = runs.load_run(run, params.validate(params.changed(RAW, changes))).settings
+    assert at(after, setting) == YAML(typ="safe").load(OTHER[setting]) != at(before, setting)
+    assert {key for key in after if after[key] != before[key]} == {setting.partition(".")[0]}
+
+
+# ---- values
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("0.10", "0.10"),
+        ("1e-5", "1e-5"),
+        ("true", "true"),
+        ("null", "null"),
+        ("", "null"),
+        (None, "null"),
+        (["1", "2"], "[1, 2]"),
+        ({"factor": "0.1", "patience": "3"}, "{factor: 0.1, patience: 3}"),
+        ({"a": ["1", ""]}, "{a: [1, null]}"),
+    ],
+)
+def test_a_value_is_one_line_of_yaml(value, text):
+    assert readings.text(value) == text
+
+
+# ---- what a random completion draws
+
+
+ORIGINS = {
+    "train.batch_size": ranged("8", "16", "32", "64"),
+    "train.epochs": ranged(low="5", high="30"),
+    "train.learning_rate": ranged(low="0.0001", high="0.01", log="true"),
+}
+SEEDS = range(1, 301)
+
+
+def test_a_seed_draws_the_same_every_time_and_another_seed_otherwise():
+    draws = [drawn(ORIGINS, seed) for seed in SEEDS]
+    assert draws == [drawn(ORIGINS, seed) for seed in SEEDS]
+    assert len({tuple(one.values()) for one in draws}) > 290
+
+
+def test_these_numbers_are_drawn_on_every_machine():
+    assert [drawn(ORIGINS, seed) for seed in (1, 3)] == [
+        {"train.batch_size": "32", "train.epochs": "16", "train.learning_rate": "0.000422"},
+        {"train.batch_size": "16", "train.epochs": "5", "train.learning_rate": "0.000306"},
+    ]
+
+
+def test_studies_and_settings_are_drawn_apart():
+    origins = {key: ranged(low="0", high="1000000") for key in ("augment.zoom", "augment.shear")}
+    found = drawn(origins)
+    assert found["augment.zoom"] != found["augment.shear"]
+    assert drawn(origins, study="jitet")["augment.zoom"] != found["augment.zoom"]
+
+
+def test_a_setting_is_drawn_whatever_else_is_open():
+    for seed in range(1, 6):
+        whole = drawn(ORIGINS, seed)
+        for key, origin in ORIGINS.items():
+            assert drawn({key: origin}, seed) == {key: whole[key]}
+        assert drawn({"augment.zoom": ranged("0", "1")} | ORIGINS, seed).items() >= whole.items()
+
+
+def test_the_runs_of_a_study_share_what_they_draw():
+    own = {"train.epochs": {"stated": "Section 1, line 2"}, "model.dropout": ranged("0.1", "0.2")}
+    study = paper(["a_run", "b_run"], origins=ORIGINS, origins_of={"b_run": own})
+    for seed in range(1, 6):
+        first, second, leakfree = (readings.draw(study, "s", run, seed) for run in ("a_run", "b_run", "b_run_leakfree"))
+        assert set(first) ^ set(second) == {"train.epochs", "model.dropout"}
+        assert all(first[key] == second[key] for key in first.keys() & second)
+        assert leakfree == second
+
+
+@pytest.mark.parametrize("study", PAPERS.studies)
+def test_the_runs_of_a_committed_study_share_what_has_one_range(study):
+    published = PAPERS.studies[study]
+    for seed in range(1, 4):
+        found = {}
+        for run in published.runs:
+            for key, value in readings.draw(published, study, run, seed).items():
+                range_ = repr(published.origins_for(run)[key].range)
+                assert found.setdefault((key, range_), value) == value
+
+
+def test_only_what_is_open_and_no_choice_of_the_code_is_drawn():
+    origins = ORIGINS | {"balance": ranged("none"), "fixed.resize": ranged("bilinear", "nearest")}
+    origins |= {"dataset": {"stated": "Section 1, line 2"}}
+    assert set(drawn(origins)) == set(ORIGINS)
+
+
+def test_what_departs_is_drawn_where_another_reader_could_choose_too():
+    departs = {"departs": "?", "says": "?", "place": "Section 1, line 2"}
+    assert drawn({"balance": departs}) == {}
+    assert set(drawn({"balance": departs | {"range": ["none", "smote"]}})) == {"balance"}
+
+
+def test_every_value_of_a_list_is_drawn_about_as_often():
+    values = [drawn({"balance": ranged("8", "null", "true", {"a": "1"})}, seed)["balance"] for seed in SEEDS]
+    counts = {value: values.count(value) for value in values}
+    assert set(counts) == {"8", "null", "true", "{a: 1}"}
+    assert min(counts.values()) > 50
+
+
+def test_whole_numbers_are_drawn_from_the_first_to_the_last():
+    values = {drawn({"train.epochs": ranged(low="5", high="9")}, seed)["train.epochs"] for seed in SEEDS}
+    assert values == {"5", "6", "7", "8", "9"}
+
+
+@pytest.mark.parametrize(
+    ("log", "middle"), [({}, (0.001 + 0.1) / 2), ({"log": "false"}, (0.001 + 0.1) / 2), ({"log": "true"}, 0.01)]
+)
+def test_numbers_are_drawn_evenly_on_their_scale(log, middle):
+    interval = ranged(low="0.001", high="0.1", **log)
+    values = [float(drawn({"train.learning_rate": interval}, seed)["train.learning_rate"]) for seed in SEEDS]
+    assert all(0.001 <= value <= 0.1 for value in values)
+    assert len(set(values)) > 200
+    below = sum(value < middle for value in values)
+    assert abs(below - len(values) / 2) < 4 * math.sqrt(len(values)) / 2
+
+
+# ---- the random completions of the five studies
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("run", VALUES.runs)
+def test_a_random_completion_of_any_run_can_be_trained_and_is_what_was_drawn(run, seed):
+    name = VALUES.runs[run].study
+    study = PAPERS.studies[name]
+    changes = {"profile": "paper"} | readings.changes(study, VALUES, run, "random_completion", seed)
+    values = params.validate(params.changed(RAW, changes))
+    runs.check(values)
+    settings = runs.load_run(run, values).settings
+    found = readings.draw(study, name, run, seed)
+    assert len(changes) == len(found) + 1
+    for key, text in found.items():
+        if not (run.endswith("_leakfree") and key.startswith("split.")):  # which keeps patients and copies together
+            assert at(settings, key) == YAML(typ="safe").load(text), key

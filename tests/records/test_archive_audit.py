@@ -1,0 +1,100 @@
+"""What `rontgen audit` records, with a clone whose stages are stand-ins."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, copy_settings
+from rontgen.core import params
+from rontgen.core.errors import RontgenError
+from rontgen.orchestration import clone
+from rontgen.records import archive_audit, provenance, records
+
+ARCHIVE = {"images": {"NORMAL": 1575}, "expected_images": {"NORMAL": 1583}, "median_width": 1224}
+ARCHIVE |= {"expected_median_width": 1224}
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """What the clone was asked to run, in a project with only the settings."""
+    monkeypatch.chdir(tmp_path)
+    copy_settings(tmp_path)
+    folder, asked = tmp_path / "clone", []
+
+    def run(where, commit, name, changes, targets):
+        asked.append((name, dict(changes), list(targets)))
+        for path in ("metrics/leakage.json", *(f"metrics/shortcuts/{key}.json" for key in params.load().datasets)):
+            (where / path).parent.mkdir(parents=True, exist_ok=True)
+            (where / path).write_text(json.dumps({"from": path}))
+        copy_settings(where)
+
+    monkeypatch.setattr(clone, "alone", nullcontext)
+    monkeypatch.setattr(clone, "commit", lambda: "0123456789abcdef")
+    monkeypatch.setattr(clone, "prepare", lambda commit: folder)
+    monkeypatch.setattr(clone, "run", run)
+    monkeypatch.setattr(provenance, "describe_archives", lambda study: {"chest_xray": ARCHIVE})
+    return asked
+
+
+def read(name):
+    return json.loads((records.ARCHIVES / f"{name}.json").read_text())
+
+
+def test_the_stages_run_in_the_paper_profile_with_what_the_caller_sets(calls):
+    archive_audit.record({"studies.smatika.split.on_shortage": "shrink"}, lambda names: {}, {})
+    ((name, changes, targets),) = calls
+    assert name == "audit"
+    assert changes == {"profile": "paper", "studies.smatika.split.on_shortage": "shrink"}
+    assert targets[:4] == ["leakage", "shortcuts@pneumonia", "shortcuts@covid", "shortcuts@lungs"]
+    assert set(targets[4:]) == {
+        f"reported_preprocess@{name}" for name in archive_audit.one_of_each_study(params.load())
+    }
+
+
+def test_the_profile_is_fixed(calls):
+    with pytest.raises(RontgenError, match="-S profile: expected a setting that a record leaves open"):
+        archive_audit.record({"profile": "demo"}, lambda names: {}, {})
+    assert calls == []
+
+
+def test_each_study_has_its_smallest_image_set():
+    values = params.load(ROOT / "params.yaml")
+    names = archive_audit.one_of_each_study(values)
+    assert [values.image_sets[name].study for name in names] == list(values.studies)
+    assert "lungcare_240" in names
+
+
+def test_the_numbers_are_those_of_the_clone(calls):
+    probed = {"originals": {"images": 120}}
+    archive_audit.record({}, lambda names: {"measured in": str(Path.cwd().name), "of": names}, probed)
+    assert read("leakage") == {"from": "metrics/leakage.json"}
+    assert read("shortcuts") == probed | {
+        name: {"from": f"metrics/shortcuts/{name}.json"} for name in ("pneumonia", "covid", "lungs")
+    }
+    assert read("ood")["measured in"] == "clone" and "jitet_224" in read("ood")["of"]
+    assert read("provenance")["commit"] == "0123456789abcdef"
+    assert read("provenance")["deviations"] == ["chest_xray has 1,575 of the 1,583 images of NORMAL"]
+
+
+def test_an_earlier_audit_is_replaced_whole_or_stays_whole(calls):
+    archive_audit.record({}, lambda names: {"try": 1}, {})
+    archive_audit.record({}, lambda names: {"try": 2}, {})
+    assert read("ood") == {"try": 2}
+
+    def fail(names):
+        raise RontgenError("no images")
+
+    with pytest.raises(RontgenError, match="no images"):
+        archive_audit.record({}, fail, {})
+    assert read("ood") == {"try": 2}
+    assert sorted(path.name for path in Path("results").iterdir()) == ["archives"]
+
+
+def test_an_unknown_setting_is_refused_before_anything_runs(calls):
+    with pytest.raises(RontgenError, match=r"^params.yaml: train: unknown key 'x'"):
+        archive_audit.record({"train.x": "1"}, lambda names: {}, {})
+    with pytest.raises(RontgenError, match=r"^studies/jitet/protocol.yaml: studies.jitet: unknown key 'size'"):
+        archive_audit.record({"studies.jitet.size": "1"}, lambda names: {}, {})
+    assert calls == []

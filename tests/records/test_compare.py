@@ -1,0 +1,280 @@
+"""Runs of the workspace, of commits and of experiments against each other, in a real git and DVC repository."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from markdown_it import MarkdownIt
+from typer.testing import CliRunner
+
+from rontgen.__main__ import app
+from rontgen.evaluation import intervals
+from rontgen.evaluation.metrics import compute_metrics, prediction_table
+
+CLASSES = ["NORMAL", "PNEUMONIA"]
+
+DVC_YAML = """\
+stages:
+  evaluate:
+    cmd: mkdir -p data/predictions && cp active.csv data/predictions/active.csv && cp vgg.csv data/predictions/vgg.csv
+    deps: [active.csv, vgg.csv]
+    outs: [data/predictions/active.csv, data/predictions/vgg.csv]
+"""
+
+
+def predictions_of(right, images=80, classes=CLASSES, patients=None):
+    """A prediction table in which the first `right` images are correct."""
+    truth = np.arange(images) % 2
+    said = np.where(np.arange(images) < right, truth, 1 - truth)
+    probabilities = np.full((images, len(classes)), 0.05)
+    probabilities[np.arange(images), said] = 1 - 0.05 * (len(classes) - 1)
+    ids = np.array([f"{image:03}" for image in range(images)])
+    owners = np.full(images, "", dtype=object) if patients is None else patients
+    return prediction_table(ids, owners, np.array(classes, dtype=object)[truth], classes, probabilities)
+
+
+def write(table, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """Commits `first` and `second` (70 and 40 right, vgg always 60), the experiment `tiny` (10 right), workspace 50."""
+    folder = tmp_path_factory.mktemp("project")
+
+    def do(*command):
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+    def dvc(*arguments):
+        do(sys.executable, "-m", "dvc", *arguments, "-q")
+
+    do("git", "init", "-q", "-b", "main")
+    dvc("init")
+    dvc("config", "core.analytics", "false")
+    dvc("config", "core.autostage", "true")
+    (folder / "dvc.yaml").write_text(DVC_YAML)
+    write(predictions_of(60), folder / "vgg.csv")
+    for tag, right in (("first", 70), ("second", 40)):
+        write(predictions_of(right), folder / "active.csv")
+        dvc("repro")
+        do("git", "add", "-A")
+        do("git", "commit", "-q", "-m", tag)
+        do("git", "tag", tag)
+    write(predictions_of(10), folder / "active.csv")
+    dvc("exp", "run", "-n", "tiny")
+    write(predictions_of(50, patients=np.repeat([f"p{number}" for number in range(40)], 2)), folder / "active.csv")
+    dvc("repro")
+    return folder
+
+
+@pytest.fixture
+def run(repository, monkeypatch):
+    """Call the command in the repository; returns its exit code, stdout and stderr."""
+
+    def call(*arguments, folder=repository):
+        monkeypatch.chdir(folder)
+        done = CliRunner().invoke(app, ["diff", *arguments])
+        return done.exit_code, done.stdout, done.stderr
+
+    return call
+
+
+@pytest.fixture
+def workspace(tmp_path, run):
+    """Compare two prediction tables as runs a and b in a folder that is not a repository."""
+
+    def compare(first, second, *arguments):
+        write(first, tmp_path / "data/predictions/a.csv")
+        write(second, tmp_path / "data/predictions/b.csv")
+        return run("a", "b", *arguments, folder=tmp_path)
+
+    return compare
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "right"),
+    [
+        ("active", [], 50),
+        ("vgg", [], 60),
+        ("first", [], 70),
+        ("second", [], 40),
+        ("HEAD~1", [], 70),
+        ("main", [], 40),
+        ("tiny", [], 10),
+        ("tiny:active", [], 10),
+        ("first:vgg", [], 60),
+        ("first", ["--run", "vgg"], 60),
+    ],
+)
+def test_names_of_runs_revisions_and_experiments(run, name, arguments, right):
+    code, out, err = run("second:active", name, "--json", *arguments)
+    assert (code, err) == (0, "")
+    accuracy = json.loads(out)["metrics"]["accuracy"]
+    assert accuracy["first"] == pytest.approx(40 / 80)
+    assert accuracy["second"] == pytest.approx(right / 80)
+
+
+def test_markdown_has_the_numbers_of_the_table(workspace):
+    code, out, err = workspace(predictions_of(40), predictions_of(60), "--markdown")
+    assert (code, err) == (0, "")
+    assert out.startswith("A: a, in the workspace, B: b, in the workspace; 80 test images.\n\n| metric |")
+    assert re.search(
+        r"^\| accuracy \| 0\.5000 \| 0\.7500 \| \+0\.2500 \| \+0\.\d+ to \+0\.\d+ \* \|$", out, re.MULTILINE
+    )
+    assert "only B on 20, p = 0.0000. **B is right more often than A: accuracy differs by +25.0 perc" in out
+    html = MarkdownIt("commonmark").enable("table").render(out)
+    assert html.count("<tr>") == 1 + len(intervals.COMPARED) and "<p>* The interval" in html
+
+
+def test_one_format_at_a_time(workspace):
+    code, _, err = workspace(predictions_of(40), predictions_of(60), "--markdown", "--json")
+    assert (code, err) == (2, "error: expected one of --json and --markdown, received both\n")
+
+
+def test_an_abbreviated_commit_is_a_revision(run, repository):
+    commit = subprocess.run(["git", "rev-parse", "--short", "first"], cwd=repository, capture_output=True, text=True)
+    out = run(commit.stdout.strip(), "active", "--json")[1]
+    assert json.loads(out)["metrics"]["accuracy"]["first"] == pytest.approx(70 / 80)
+
+
+def test_the_workspace_is_left_as_it_is(run, repository):
+    def state():
+        status = subprocess.run(["git", "status", "--short"], cwd=repository, capture_output=True, text=True).stdout
+        return status, (repository / "data/predictions/active.csv").read_bytes()
+
+    before = state()
+    assert run("first", "tiny")[0] == 0
+    assert state() == before
+
+
+def test_predictions_of_a_revision_come_from_the_remote_where_the_cache_lacks_them(run, repository, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(repository, copy, symlinks=True)
+    (copy / ".dvc/cache").rename(tmp_path / "remote")
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "remote", "add", "-q", "--local", "--default", "store", tmp_path / "remote"],
+        cwd=copy,
+        check=True,
+    )
+    code, out, err = run("first", "tiny", "--json", folder=copy)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["metrics"]["accuracy"]["first"] == pytest.approx(70 / 80)
+
+
+def test_predictions_in_neither_cache_nor_remote_are_refused(run, repository, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(repository, copy, symlinks=True)
+    shutil.rmtree(copy / ".dvc/cache")
+    code, out, err = run("first", "active", folder=copy)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "active, at first" in err and "dvc fetch" in err and "dvc repro evaluate" in err
+
+
+def test_a_run_that_a_revision_lacks_is_refused(run):
+    code, _, err = run("first:nothing", "active")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "data/predictions/nothing.csv" in err
+
+
+@pytest.mark.parametrize("name", ["nothing", "nothing:active", ":active", "HEAD~9"])
+def test_a_name_of_nothing_is_refused_with_what_was_tried(run, name):
+    code, out, err = run(name, "active")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "expected the name of a run, a git revision or a DVC experiment" in err and name.partition(":")[0] in err
+
+
+def test_outside_a_repository_only_runs_of_the_workspace_are_known(workspace, run, tmp_path):
+    assert workspace(predictions_of(60), predictions_of(70))[0] == 0
+    code, _, err = run("a", "HEAD", folder=tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "not inside of a DVC repository" in err
+
+
+def test_the_table_marks_intervals_that_leave_out_zero(run):
+    code, out, _ = run("first", "second")
+    assert code == 0
+    lines = {line.split()[0]: line for line in out.splitlines() if line}
+    assert lines["A:"].startswith("A: active, at first (") and lines["B:"].startswith("B: active, at second (")
+    assert "80 test images: 80 of no known patient; classes NORMAL, PNEUMONIA" in out
+    assert lines["accuracy"].split()[1:4] == ["0.8750", "0.5000", "-0.3750"] and lines["accuracy"].endswith(" *")
+    assert "only A right on 30 images, only B on 0, p = 0.0000" in lines["McNemar:"]
+    assert out.splitlines()[-1].startswith("A is right more often than B: accuracy differs by -37.5 percentage points")
+
+
+def test_a_difference_within_chance_has_no_mark(workspace):
+    code, out, _ = workspace(predictions_of(60), predictions_of(61))
+    assert code == 0
+    assert "*" not in next(line for line in out.splitlines() if line.startswith("accuracy"))
+    assert out.splitlines()[-1].startswith("The difference in accuracy, +1.2 percentage points (")
+
+
+def test_four_images_of_a_hundred_are_no_winner_though_the_interval_leaves_out_zero(workspace):
+    out = workspace(predictions_of(90, 100), predictions_of(94, 100))[1]
+    assert "only A right on 0 images, only B on 4, p = 0.1250" in out
+    assert next(line for line in out.splitlines() if line.startswith("accuracy")).endswith(" *")
+    assert out.splitlines()[-1].endswith("may be chance.")
+
+
+def test_a_run_against_itself(workspace):
+    out = workspace(predictions_of(60), predictions_of(60))[1]
+    assert out.splitlines()[-1] == "A and B are right on the same images."
+    assert "p = 1.0000" in out
+
+
+def test_json_holds_the_whole_comparison(workspace):
+    first = predictions_of(60, patients=np.array([f"p{image // 4}" for image in range(76)] + [""] * 4))
+    second = predictions_of(80)
+    result = json.loads(workspace(first, second, "--json")[1])
+    assert result["first"] == "a, in the workspace" and result["classes"] == CLASSES
+    assert (result["images"], result["patients"], result["images_without_patient"]) == (80, 19, 4)
+    assert result["mcnemar"] == intervals.mcnemar(first, second)
+    expected = intervals.paired_difference(first, second, CLASSES)
+    metrics = [compute_metrics(table, CLASSES) for table in (first, second)]
+    for name, row in result["metrics"].items():
+        assert {key: row[key] for key in ("difference", "low", "high")} == pytest.approx(expected[name])
+        assert row["second"] - row["first"] == pytest.approx(row["difference"])
+    assert result["metrics"]["macro_f1"]["second"] == pytest.approx(metrics[1]["macro"]["f1"])
+    assert result["conclusion"].startswith("B is right more often than A")
+
+
+def test_images_are_matched_by_id(workspace):
+    first, second = predictions_of(60), predictions_of(70)
+    expected = workspace(first, second)
+    assert workspace(first, second.iloc[::-1]) == expected
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (predictions_of(60, images=70), "70 shared, 10 only in the first and 0 only in the second"),
+        (predictions_of(60).replace({"id": {"000": "999"}}), "79 shared, 1 only in the first and 1 only in the second"),
+        (predictions_of(60, classes=[*CLASSES, "COVID"]), "received NORMAL, PNEUMONIA in the first and NORMAL, PNEUMO"),
+        (predictions_of(60).assign(**{"class": "NORMAL"}), "received other ones for 40 of 80 images"),
+        (predictions_of(60).drop(columns="patient"), "before predictions had a column of patients: run `dvc repro"),
+        (predictions_of(60).drop(columns="PNEUMONIA"), "expected columns id, patient, class, predicted"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_one_line(workspace, second, message):
+    code, out, err = workspace(predictions_of(60), second)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+def test_predictions_from_before_the_column_of_patients_name_the_command(run, tmp_path):
+    write(pd.DataFrame(predictions_of(60)).drop(columns="patient"), tmp_path / "data/predictions/active.csv")
+    err = run("active", "active", folder=tmp_path)[2]
+    assert err.endswith("run `dvc repro evaluate` to renew it\n")
+
+
+def test_help_needs_no_keras():
+    code = "import sys, rontgen.records.compare; sys.exit(bool({'keras', 'tensorflow'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    shown = subprocess.run([sys.executable, "-m", "rontgen", "diff", "--help"], capture_output=True, text=True)
+    assert shown.returncode == 0
+    assert "REVISION:RUN" in shown.stdout and "--json" in shown.stdout

@@ -1,0 +1,329 @@
+"""Records: whole files, read back as they were written, whose parts agree with each other."""
+
+import json
+import shutil
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import ROOT
+from finished_project import recorded
+from rontgen.core import params, readings, runs
+from rontgen.core.errors import RontgenError
+from rontgen.core.papers import leaves, load_papers
+from rontgen.evaluation.history import summary
+from rontgen.records import records, splits
+
+CLASSES = ("NORMAL", "COVID")
+RESULTS = ROOT / "results"
+COMMITTED = records.read_all(RESULTS)
+PAPERS = load_papers(ROOT / "studies")
+RAW = params.read(ROOT / "params.yaml")
+KEPT = 7
+TRAIN = {"epochs": 20, "fine_tune": None, "early_stopping": None}
+
+
+def written(folder, seed=1, treatment="protocol"):
+    """A record of which every part agrees with the others, and its folder."""
+    record = recorded("covid_hybrid_lstm", treatment, seed, CLASSES, 80, 100)
+    epochs = np.arange(1, 21)
+    history = pd.DataFrame(
+        {
+            "epoch": epochs,
+            "train_loss": 0.7 - epochs / 50,
+            "train_accuracy": 0.5 + epochs / 50,
+            "validation_loss": 0.3 + abs(epochs - 9) / 20,
+            "validation_accuracy": 0.9 - abs(epochs - KEPT) / 50,
+            "learning_rate": 0.001,
+        }
+    )
+    counts = {"train_images": 800, "validation_images": 100}
+    metrics = record.metrics | {"train": summary(history, KEPT) | counts}
+    ids = [*record.predictions["id"], "another"]
+    manifest = pd.DataFrame({"id": ids, "subset": [*["test"] * 100, "train"], "patient": ""})
+    column = splits.write("covid_hybrid", manifest, folder)
+    record.provenance.update(split={"name": "covid_hybrid", "column": column}, settings={"train": TRAIN})
+    record = replace(record, history=history, metrics=metrics)
+    return record, records.write(record, folder)
+
+
+def check(folder, path):
+    return records.check(records.read(path), folder)
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    record, path = written(tmp_path)
+    read = records.read(path)
+    assert (read.run, read.treatment, read.seed, read.metrics) == (record.run, "protocol", 1, record.metrics)
+    pd.testing.assert_frame_equal(read.predictions, record.predictions)
+    pd.testing.assert_frame_equal(read.history, record.history)
+    assert read.provenance == record.provenance
+    assert records.check(read, tmp_path) == []
+
+
+@pytest.mark.parametrize("treatment", ["protocol", "own_preprocessing", "own_preprocessing+scale=0.4+max_epochs=10"])
+def test_a_record_lies_in_the_folder_of_its_treatment(tmp_path, treatment):
+    record, path = written(tmp_path, 3, treatment)
+    assert path == tmp_path / "covid_hybrid_lstm" / treatment / "seed-3"
+    assert records.read(path).name == record.name == f"covid_hybrid_lstm/{treatment}/seed-3"
+    assert record.reading == treatment.partition("+")[0]
+
+
+@pytest.mark.parametrize(
+    ("extra", "treatment"),
+    [
+        ({}, "a_reading"),
+        ({"profiles.paper.preprocess.scale": "0.4"}, "a_reading+scale=0.4"),
+        ({"a.b.scale": "0.4", "train.max_epochs": "10"}, "a_reading+scale=0.4+max_epochs=10"),
+    ],
+)
+def test_a_treatment_is_a_reading_with_the_ends_of_other_keys(extra, treatment):
+    assert records.treatment_of("a_reading", extra) == treatment
+    assert records.reading_of(treatment) == "a_reading"
+
+
+def test_the_options_make_the_record_again():
+    record = recorded("a", "protocol", 3, CLASSES, 8, 10)
+    assert record.options("1-3") == "--seeds 1-3"
+    record = recorded("a", "smote+scale=0.4", 3, CLASSES, 8, 10)
+    record.provenance["extra"] = {"profiles.paper.preprocess.scale": "0.4", "a.b": "true"}
+    assert record.options("3") == "--seeds 3 --reading smote -S profiles.paper.preprocess.scale=0.4 -S a.b=true"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [([1, 2, 3], "1-3"), ([1], "1"), ([1, 3], "1,3"), ([1, 2, 4, 6, 7], "1-2,4,6-7"), ([9, 10], "9-10"), ([], "")],
+)
+def test_numbers_in_a_row_are_a_range(numbers, text):
+    assert records.ranges(numbers) == text
+
+
+def test_what_a_random_completion_drew_is_told_without_seeds_and_names():
+    record = recorded("a", "random_completion", 3, CLASSES, 8, 10)
+    fixed = {"profile": "paper", "studies.a_study.split.seed": "3", "studies.a_study.train.seed": "3"}
+    drawn = {"studies.a_study.train.batch_size": "16", "models.cnn4.dropout": "0.3", "image_sets.a_240.size": "640"}
+    record.provenance["set"] = fixed | drawn
+    assert record.drawn == {"train.batch_size": "16", "dropout": "0.3", "size": "640"}
+
+
+def test_a_record_takes_the_place_of_an_earlier_one(tmp_path):
+    record, path = written(tmp_path)
+    (path / "metrics.json").write_text("{}")
+    assert records.write(record, tmp_path) == path
+    assert records.read(path).metrics == record.metrics
+    assert [entry.name for entry in path.parent.iterdir()] == ["seed-1"]
+
+
+def test_records_are_in_the_order_of_their_seeds(tmp_path):
+    for seed in (10, 9, 1):
+        written(tmp_path, seed)
+    assert [record.seed for record in records.read_all(tmp_path)] == [1, 9, 10]
+
+
+@pytest.mark.parametrize("name", records.FILES)
+def test_a_missing_file_is_named_with_the_command(tmp_path, name):
+    _, path = written(tmp_path)
+    (path / name).unlink()
+    with pytest.raises(RontgenError, match=f"received no {name}: run `git checkout"):
+        records.read(path)
+
+
+@pytest.mark.parametrize("name", records.FILES)
+def test_a_damaged_file_is_one_line(tmp_path, name):
+    _, path = written(tmp_path)
+    (path / name).write_text("")
+    with pytest.raises(RontgenError, match="run `git checkout") as caught:
+        records.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_lacks_a_key_is_one_line(tmp_path):
+    _, path = written(tmp_path)
+    (path / "metrics.json").write_text('{"test": {}}')
+    with pytest.raises(RontgenError, match="received no key 'train': run `git checkout"):
+        records.read(path)
+
+
+# ---- a record that contradicts itself
+
+
+def test_a_changed_metric_is_found(tmp_path):
+    _, path = written(tmp_path)
+    metrics = json.loads((path / "metrics.json").read_text())
+    metrics["test"]["macro"]["f1"] += 0.001
+    (path / "metrics.json").write_text(json.dumps(metrics))
+    (wrong,) = check(tmp_path, path)
+    assert wrong.startswith("covid_hybrid_lstm/protocol/seed-1: macro.f1: the predictions give 0.")
+
+
+def test_a_changed_prediction_is_found(tmp_path):
+    _, path = written(tmp_path)
+    text = (path / "predictions.csv").read_text()
+    (path / "predictions.csv").write_text(text.replace("NORMAL,NORMAL", "NORMAL,COVID", 1))
+    assert any(": accuracy: " in line for line in check(tmp_path, path))
+
+
+def test_an_epoch_that_is_missing_is_found(tmp_path):
+    _, path = written(tmp_path)
+    lines = (path / "history.csv").read_text().splitlines()
+    (path / "history.csv").write_text("\n".join(lines[:-1]) + "\n")
+    assert check(tmp_path, path) == [
+        "covid_hybrid_lstm/protocol/seed-1: history.csv has 19 epochs, the record says 20",
+        "covid_hybrid_lstm/protocol/seed-1: history.csv gives other training metrics than metrics.json",
+        "covid_hybrid_lstm/protocol/seed-1: its settings would have ended its history elsewhere",
+    ]
+
+
+def test_a_training_metric_that_is_missing_is_found(tmp_path):
+    record, path = written(tmp_path)
+    del record.metrics["train"]["first"]
+    records.write(record, tmp_path)
+    assert check(tmp_path, path) == [
+        "covid_hybrid_lstm/protocol/seed-1: history.csv gives other training metrics than metrics.json"
+    ]
+
+
+@pytest.mark.parametrize("key", ["kept_epoch", "best_accuracy_epoch", "best_loss_epoch"])
+def test_another_epoch_than_that_of_the_history_is_found(tmp_path, key):
+    record, path = written(tmp_path)
+    record.metrics["train"][key] += 1
+    records.write(record, tmp_path)
+    assert check(tmp_path, path) == [
+        "covid_hybrid_lstm/protocol/seed-1: history.csv gives other training metrics than metrics.json"
+    ]
+
+
+@pytest.mark.parametrize("epoch", ["first", "kept", "best", "final"])
+@pytest.mark.parametrize("score", ["train_loss", "train_accuracy", "validation_loss", "validation_accuracy"])
+def test_a_score_that_is_not_in_the_history_is_found(tmp_path, epoch, score):
+    record, path = written(tmp_path)
+    record.metrics["train"][epoch][score] += 0.001
+    records.write(record, tmp_path)
+    assert check(tmp_path, path) == [
+        "covid_hybrid_lstm/protocol/seed-1: history.csv gives other training metrics than metrics.json"
+    ]
+
+
+def stopped(folder, monitor, patience, trained_with=None, epochs=20):
+    """What is wrong with a record that early stopping is said to have ended. Its validation loss is least in epoch 9,
+    its validation accuracy is highest in epoch 7."""
+    record, path = written(folder)
+    stopping = {"monitor": monitor, "patience": patience}
+    record.provenance["settings"] = {"train": TRAIN | {"epochs": epochs, "early_stopping": stopping}}
+    record.provenance.update({"trained_with": trained_with} if trained_with else {})
+    records.write(record, folder)
+    return [line.partition(": ")[2] for line in check(folder, path)]
+
+
+def test_a_history_that_early_stopping_would_have_ended_is_found(tmp_path):
+    assert stopped(tmp_path, "val_loss", 12) == []
+    assert stopped(tmp_path, "val_accuracy", 12) == [
+        "early stopping by {'monitor': 'val_accuracy', 'patience': 12} would have ended its history elsewhere"
+    ]
+
+
+def test_a_history_is_as_long_as_its_early_stopping_lets_it_be(tmp_path):
+    assert stopped(tmp_path, "val_loss", 11, epochs=40) == []  # epoch 20 is the eleventh without a better one
+    assert len(stopped(tmp_path, "val_loss", 10, epochs=40)) == 1
+
+
+def test_another_rule_of_stopping_than_the_recorded_one_is_the_same_training_only_if_neither_stops(tmp_path):
+    assert stopped(tmp_path, "val_loss", 14, {"monitor": "val_accuracy"}) == []
+    assert len(stopped(tmp_path, "val_loss", 12, {"monitor": "val_accuracy"})) == 1
+    assert len(stopped(tmp_path, "val_accuracy", 12, {"monitor": "val_loss"})) == 1
+
+
+def test_a_history_of_more_epochs_than_the_settings_is_found(tmp_path):
+    record, path = written(tmp_path)
+    record.provenance["settings"]["train"] = TRAIN | {"epochs": 19}
+    records.write(record, tmp_path)
+    assert len(check(tmp_path, path)) == 1
+
+
+def test_another_rule_of_stopping_is_told_among_the_deviations():
+    record = recorded("a", "protocol", 1, CLASSES, 8, 10)
+    before = record.deviations
+    record.provenance["trained_with"] = {"monitor": "val_loss"}
+    assert record.deviations[:-1] == before and "watched val_loss in these trainings" in record.deviations[-1]
+
+
+def test_test_images_that_the_split_has_not_are_found(tmp_path):
+    record, path = written(tmp_path)
+    ids = record.predictions["id"]
+    manifest = pd.DataFrame({"id": [*ids, "another"], "subset": ["train", *["test"] * 99, "test"], "patient": ""})
+    column = splits.write("covid_hybrid", manifest, tmp_path)
+    record.provenance["split"]["column"] = column
+    records.write(record, tmp_path)
+    assert check(tmp_path, path) == [
+        f"covid_hybrid_lstm/protocol/seed-1: the test images are not those of covid_hybrid, column {column}"
+    ]
+
+
+def test_a_split_that_is_missing_is_refused(tmp_path):
+    record, _ = written(tmp_path)
+    record.provenance["split"]["name"] = "covid_hybrid_leakfree"
+    with pytest.raises(RontgenError, match=r"covid_hybrid_leakfree.csv: expected a column"):
+        records.check(record, tmp_path)
+
+
+@pytest.mark.parametrize("place", ["covid_hybrid_lstm/smote/seed-1", "covid_hybrid_lstm/protocol/seed-2"])
+def test_a_record_that_was_moved_is_found(tmp_path, place):
+    _, path = written(tmp_path)
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    path.rename(tmp_path / place)
+    assert check(tmp_path, tmp_path / place) == [f"{place}: provenance.json has another reading or seed"]
+
+
+def test_a_folder_that_is_no_seed_is_refused(tmp_path):
+    _, path = written(tmp_path)
+    shutil.move(path, path.with_name("seed-one"))
+    with pytest.raises(RontgenError, match="expected a folder seed-<number>"):
+        records.read_all(tmp_path)
+
+
+# ---- the committed records
+
+
+@pytest.mark.parametrize("record", COMMITTED, ids=lambda record: record.name)
+def test_a_committed_record_contradicts_itself_nowhere(record):
+    assert records.check(record, RESULTS) == []
+    assert record.provenance["run"] == record.run
+    assert len(record.provenance["commit"]) == 40
+
+
+@cache
+def settings_today(run, changes):
+    return runs.load_run(run, params.validate(params.changed(RAW, dict(changes)))).settings
+
+
+@pytest.mark.parametrize("record", COMMITTED, ids=lambda record: record.name)
+def test_a_committed_record_was_trained_with_the_settings_of_its_address(record):
+    """Those that `rontgen reproduce` would set for this run, reading and seed today, and what else the record set."""
+    values, set_, extra = params.validate(RAW), record.provenance["set"], record.provenance["extra"]
+    study = values.runs[record.run].study
+    paper = PAPERS.studies[study]
+    planned = {f"studies.{study}.{part}.seed": str(record.seed) for part in ("split", "train")} | {"profile": "paper"}
+    assert set_ == planned | readings.changes(paper, values, record.run, record.reading, record.seed)
+    settings = settings_today(record.run, tuple((set_ | extra).items()))
+    assert dict(leaves(record.provenance["settings"])) == dict(leaves(settings))
+    without = {key: tuple((name, value) for name, value in (set_ | extra).items() if name != key) for key in extra}
+    changing = {key: extra[key] for key in extra if settings_today(record.run, without[key]) != settings}
+    assert record.treatment == records.treatment_of(record.reading, changing)
+
+
+def test_committed_records_hold_text_alone():
+    assert COMMITTED
+    suffixes = {path.suffix for path in RESULTS.rglob("*") if path.is_file()}
+    assert suffixes == {".json", ".csv", ".md"}
+
+
+def test_what_an_archive_is_is_known_by_its_sha256(tmp_path):
+    record = recorded("covid_hybrid_lstm", "protocol", 3, CLASSES, 80, 100)
+    record.provenance["archives"] = {"one": {"sha256": "1" * 64}, "other": {"sha256": "2" * 64}}
+    records.write(record, tmp_path)
+    assert records.read_all(tmp_path)[0].deviations == record.provenance["deviations"]
+    (tmp_path / records.SOURCES).write_text(json.dumps({"2" * 64: "other is a copy", "3" * 64: "another"}))
+    assert records.read_all(tmp_path)[0].deviations == ["other is a copy", *record.provenance["deviations"]]

@@ -1,0 +1,170 @@
+"""The exact splits of records: one column for each, found again by its name; and the patients of their images."""
+
+import pandas as pd
+import pytest
+
+from conftest import ROOT
+from rontgen.core.errors import RontgenError
+from rontgen.records import records, splits
+
+COMMITTED = [path for path in (ROOT / "results/splits").glob("*.csv") if path.stem != splits.PATIENTS]
+
+
+def manifest_of(ids, subsets, patients=""):
+    return pd.DataFrame({"id": ids, "subset": subsets, "patient": patients, "class": "NORMAL"})
+
+
+MANIFEST = manifest_of(["c", "a", "b"], ["test", "train", "validation"])
+OTHER = manifest_of(["a", "b", "d"], ["test", "train", "train"])
+
+
+def column_of(tmp_path, manifest=MANIFEST, name="jitet"):
+    return splits.write(name, manifest, tmp_path)
+
+
+def table(tmp_path, name="jitet"):
+    return (tmp_path / f"splits/{name}.csv").read_text()
+
+
+def test_a_split_is_read_as_it_was_written(tmp_path):
+    found = splits.read("jitet", column_of(tmp_path), tmp_path)
+    assert found.to_dict() == {"a": "train", "b": "validation", "c": "test"}
+
+
+def test_it_is_a_row_for_each_image_in_the_order_of_their_ids(tmp_path):
+    column = column_of(tmp_path)
+    assert len(column) == 8
+    assert table(tmp_path) == f"id,{column}\na,tr\nb,va\nc,te\n"
+
+
+def test_the_same_split_is_there_once_in_whatever_order_its_images_were(tmp_path):
+    column = column_of(tmp_path)
+    before = table(tmp_path)
+    assert column_of(tmp_path, MANIFEST.iloc[::-1]) == column
+    assert table(tmp_path) == before
+
+
+@pytest.mark.parametrize("first_other", [False, True])
+def test_another_split_is_another_column_and_leaves_the_first_as_it_was(tmp_path, first_other):
+    manifests = [MANIFEST, OTHER]
+    columns = {id(one): column_of(tmp_path, one) for one in (reversed(manifests) if first_other else manifests)}
+    column, other = columns[id(MANIFEST)], columns[id(OTHER)]
+    assert column != other
+    assert [line.split(",")[0] for line in table(tmp_path).splitlines()] == ["id", "a", "b", "c", "d"]
+    assert splits.read("jitet", column, tmp_path).to_dict() == {"a": "train", "b": "validation", "c": "test"}
+    assert splits.read("jitet", other, tmp_path).to_dict() == {"a": "test", "b": "train", "d": "train"}
+
+
+def test_one_image_in_another_subset_is_another_split(tmp_path):
+    moved = MANIFEST.assign(subset=["test", "train", "train"])
+    assert column_of(tmp_path) != column_of(tmp_path, moved)
+
+
+def test_splits_of_other_names_have_files_of_their_own(tmp_path):
+    column = column_of(tmp_path)
+    assert column_of(tmp_path, name="jitet_leakfree") == column
+    assert table(tmp_path) == table(tmp_path, "jitet_leakfree")
+    with pytest.raises(RontgenError, match=rf"smatika.csv: expected a column {column}, received none"):
+        splits.read("smatika", column, tmp_path)
+
+
+def test_a_split_that_is_not_there_is_named_with_the_command(tmp_path):
+    column_of(tmp_path)
+    with pytest.raises(RontgenError, match=r"jitet.csv: expected a column 0123abcd, .* `git checkout .*jitet.csv`"):
+        splits.read("jitet", "0123abcd", tmp_path)
+
+
+def test_ids_and_columns_of_digits_alone_stay_as_they_are(tmp_path):
+    digits = MANIFEST.assign(id=["003", "0010", "1e5"])
+    found = splits.read("jitet", column_of(tmp_path, digits), tmp_path)
+    assert found.to_dict() == {"003": "test", "0010": "train", "1e5": "validation"}
+
+
+def test_every_committed_split_is_of_a_record_and_every_record_has_one():
+    used = {tuple(record.provenance["split"].values()) for record in records.read_all(ROOT / "results")}
+    there = {(path.stem, column) for path in COMMITTED for column in path.read_text().partition("\n")[0].split(",")[1:]}
+    assert used == there
+
+
+# ---- patients
+
+
+def patients(tmp_path, *manifests):
+    """patients.csv after some splits were written, a line each."""
+    for manifest in manifests:
+        column_of(tmp_path, manifest)
+    return table(tmp_path, splits.PATIENTS).splitlines()
+
+
+def of_patients(**known):
+    """A manifest with these images, all of them in training, and their patients."""
+    ids = [name.replace("_", "-") for name in known]
+    return manifest_of(ids, "train", list(known.values()))
+
+
+def test_the_patient_of_each_image_is_kept_in_the_order_of_the_ids(tmp_path):
+    assert patients(tmp_path, of_patients(b="p2", a="p1")) == ["id,patient", "a,p1", "b,p2"]
+
+
+def test_an_image_of_no_known_patient_is_left_out(tmp_path):
+    assert patients(tmp_path, of_patients(a="", b="p2")) == ["id,patient", "b,p2"]
+
+
+def test_where_no_patient_is_known_there_is_no_file(tmp_path):
+    column_of(tmp_path, of_patients(a="", b=""))
+    assert [path.name for path in (tmp_path / "splits").iterdir()] == ["jitet.csv"]
+
+
+def test_a_copy_has_the_id_of_its_original(tmp_path):
+    assert patients(tmp_path, of_patients(a="p1", a_2="p1", b_10="p2")) == ["id,patient", "a,p1", "b,p2"]
+
+
+def test_patients_of_other_splits_are_added(tmp_path):
+    added = patients(tmp_path, of_patients(a="p1", c="p3"), of_patients(a="p1", b="p2"))
+    assert added == ["id,patient", "a,p1", "b,p2", "c,p3"]
+
+
+def test_the_first_patient_known_for_an_image_stays(tmp_path):
+    assert patients(tmp_path, of_patients(a="p1", a_2="p2"), of_patients(a="p3")) == ["id,patient", "a,p1"]
+
+
+def test_an_image_whose_patient_was_not_known_gets_it_later(tmp_path):
+    assert patients(tmp_path, of_patients(a="", b="p2"), of_patients(a="p1")) == ["id,patient", "a,p1", "b,p2"]
+
+
+def test_nothing_is_written_where_all_patients_are_known(tmp_path):
+    column_of(tmp_path, of_patients(a="p1", b="p2"))
+    path = tmp_path / "splits/patients.csv"
+    path.write_text("id,patient\nb,p2\na,p1\n")  # as it would not be written
+    assert patients(tmp_path, of_patients(a="p1"), of_patients(b="")) == ["id,patient", "b,p2", "a,p1"]
+
+
+def test_patients_are_read_as_they_were_written(tmp_path):
+    column_of(tmp_path, of_patients(a="007", b="", c_2="1e5"))
+    assert splits.read_patients(tmp_path).to_dict() == {"a": "007", "c": "1e5"}
+
+
+def test_where_nothing_is_recorded_no_patient_is_known(tmp_path):
+    found = splits.read_patients(tmp_path)
+    assert (found.to_dict(), found.name) == ({}, "patient")
+
+
+@pytest.mark.parametrize(
+    ("name", "image"), [("ab", "ab"), ("ab-2", "ab"), ("ab-12", "ab"), ("a-b", "a-b"), ("ab-2-3", "ab-2"), (12, "12")]
+)
+def test_the_image_of_a_copy_is_its_original(name, image):
+    assert splits.image_of(pd.Series([name])).tolist() == [image]
+
+
+def test_every_committed_patient_is_of_an_image_that_is_in_a_split():
+    ids = pd.concat([pd.read_csv(path, dtype=str)["id"] for path in COMMITTED])
+    assert set(splits.read_patients(ROOT / "results").index) <= set(splits.image_of(ids))
+
+
+def test_the_committed_patients_are_those_of_the_predictions_but_for_copies():
+    """A copy may have another patient's name."""
+    known = splits.read_patients(ROOT / "results")
+    for record in records.read_all(ROOT / "results"):
+        table = record.predictions
+        table = table[splits.image_of(table["id"]) == table["id"]]
+        assert table["id"].map(known).fillna("").tolist() == table["patient"].tolist(), record.name

@@ -1,0 +1,46 @@
+"""The figure of the verdicts."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from made_up_studies import RUN, cell, paper, seeds, study
+from rontgen.reporting import plots, verdicts_plot
+
+OTHER = "smatika_resnet50v2"
+
+
+@pytest.fixture
+def found():
+    published = paper({RUN: [], OTHER: [cell("test.weighted.recall", "0.70")]})
+    return [study(published, seeds(40, 60, 90) + seeds(89, 90, 91, treatment="protocol+a=1"))]
+
+
+def test_the_same_rows_make_the_same_bytes(found, tmp_path):
+    for name in ("one.png", "two.png"):
+        verdicts_plot.draw(found, tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_it_is_twice_700_pixels_wide_and_nothing_is_cut_at_its_edges(found, tmp_path):
+    verdicts_plot.draw(found, tmp_path / "figure.png")
+    pixels = np.array(Image.open(tmp_path / "figure.png").convert("L"))
+    assert pixels.shape[1] == 1400
+    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        assert (edge == 255).all()
+
+
+def test_each_seed_is_a_point_and_no_line_leaves_the_axes(found, monkeypatch, tmp_path):
+    drawn: list[Figure] = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: drawn.append(figure))
+    verdicts_plot.draw(found, tmp_path / "figure.png")
+    accuracy, apart = drawn[0].axes
+    points = sorted(x for line in accuracy.lines if line.get_marker() == "o" for x in line.get_xdata())
+    assert points == pytest.approx([0.4, 0.6, 0.89, 0.9, 0.9, 0.91])
+    low, high = apart.get_xlim()
+    for lines in apart.collections[1:]:
+        for segment in getattr(lines, "get_segments", list)():
+            assert (segment[:, 0] >= low).all() and (segment[:, 0] <= high).all()
+    words = [text.get_text() for text in apart.texts]
+    assert words == ["inconclusive", "reproduced", "contradictory *"]
