@@ -1,4 +1,4 @@
-"""Stage compare: a verdict on every published row, as a metric and as figures."""
+"""Stage compare: a verdict on every published row, as a metric and a figure."""
 
 import argparse
 import math
@@ -10,7 +10,7 @@ from rontgen.core import errors, params
 from rontgen.core.io import write_json
 from rontgen.core.papers import load_papers
 from rontgen.records import records
-from rontgen.reporting import record_plot, terminal, verdicts_plot
+from rontgen.reporting import terminal, verdicts_plot
 
 
 def main() -> None:
@@ -30,9 +30,6 @@ def main() -> None:
         return
     write_json(reported(found), Path("metrics/reported.json"))
     verdicts_plot.draw(found, Path("plots/claims.png"))
-    for study in found:
-        for run in study.runs:
-            record_plot.draw(run, study.curves(run), Path("plots/records", f"{run}.png"))
 
 
 def reported(found: list[Study]) -> dict[str, dict[str, dict[str, float]]]:

@@ -1,4 +1,4 @@
-"""Paired comparisons, what leaks do to errors, and the calibration error of a perfectly calibrated model."""
+"""Paired comparisons, and what leaks do to errors."""
 
 from dataclasses import replace
 
@@ -10,7 +10,6 @@ from statsmodels.stats.contingency_tables import StratifiedTable
 
 from finished_project import recorded
 from made_up_studies import CLASSES, RUN, cell, on_images, paper, seeds, study
-from rontgen.claims import comparisons
 from rontgen.evaluation.metrics import prediction_table
 from rontgen.records import splits
 
@@ -183,30 +182,3 @@ def test_no_effect_is_said_to_be_not_seen(folder, wrong):
 
 def test_unknown_patients_tell_nothing():
     assert study(paper(), seeds(90, 91, 92)).leak_effects == []
-
-
-# ---- calibration
-
-
-def calibrated(images, confidence, seed=0):
-    record = recorded(RUN, "protocol", seed, CLASSES, images, images)
-    record.predictions[list(CLASSES)] = [[confidence, 1 - confidence]] * images
-    return record
-
-
-def test_the_calibration_error_of_chance_falls_with_the_number_of_images():
-    """In one bin it is |k/n − p| of a binomial k: here what 95% of them stay below."""
-    random = np.random.default_rng(1)
-    for images in (25, 400):
-        expected = np.quantile(np.abs(random.binomial(images, 0.85, 100_000) / images - 0.85), 0.95)
-        found = comparisons.calibrated_error([calibrated(images, 0.85)])
-        assert found == pytest.approx(expected, rel=0.12)
-
-
-def test_of_several_seeds_it_is_that_of_their_mean():
-    one, many = ([calibrated(100, 0.85, seed) for seed in range(count)] for count in (1, 10))
-    assert comparisons.calibrated_error(many) < 0.8 * comparisons.calibrated_error(one)
-
-
-def test_the_calibration_error_of_chance_is_the_same_each_time():
-    assert comparisons.calibrated_error([calibrated(50, 0.7)]) == comparisons.calibrated_error([calibrated(50, 0.7)])

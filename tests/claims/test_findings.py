@@ -86,11 +86,6 @@ def test_one_or_two_seeds_are_too_few():
     )
 
 
-def test_the_spread_of_random_completions_is_told():
-    text = said(paper(), seeds(50, 60, 85, treatment="random_completion"))
-    assert f"Random completions of {RUN} (seeds 1-3) reach 0.500 to 0.850; the paper 0.9. 1 of 3" in text
-
-
 @pytest.mark.parametrize(
     ("highest", "p", "end"),
     [("0.97", "0.082", "no pairing of the answers would make"), ("0.99", "0.0", "it depends on the pairing")],

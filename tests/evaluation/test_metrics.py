@@ -9,6 +9,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from rontgen.core.errors import RontgenError
 from rontgen.evaluation.metrics import (
+    calibrated_error,
     calibration_table,
     compute_metrics,
     confidence_bins,
@@ -214,3 +215,26 @@ def test_roc_of_two_classes_is_the_positive_ones():
     assert set(curve["class"]) == {"b"}
     assert np.isfinite(curve["threshold"]).all()
     assert pd.Series([0.25, 1.0]).isin(curve["false_positive_rate"]).all()
+
+
+# ---- what a perfectly calibrated model would show
+
+
+def one_bin(images, confidence=0.85):
+    return np.full((images, 2), [confidence, 1 - confidence])
+
+
+def test_the_calibration_error_of_chance_falls_with_the_number_of_images():
+    """In one bin it is |k/n − p| of a binomial k: here what 95% of them stay below."""
+    random = np.random.default_rng(1)
+    for images in (25, 400):
+        expected = np.quantile(np.abs(random.binomial(images, 0.85, 100_000) / images - 0.85), 0.95)
+        assert calibrated_error([one_bin(images)]) == pytest.approx(expected, rel=0.12)
+
+
+def test_of_several_tests_it_is_that_of_their_mean():
+    assert calibrated_error([one_bin(100)] * 10) < 0.8 * calibrated_error([one_bin(100)])
+
+
+def test_the_calibration_error_of_chance_is_the_same_each_time():
+    assert calibrated_error([one_bin(50)]) == calibrated_error([one_bin(50)])

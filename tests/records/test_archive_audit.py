@@ -9,8 +9,9 @@ import pytest
 from conftest import ROOT, copy_settings
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
+from rontgen.data import archive_facts
 from rontgen.orchestration import clone
-from rontgen.records import archive_audit, provenance, records
+from rontgen.records import archive_audit, records
 
 ARCHIVE = {"images": {"NORMAL": 1575}, "expected_images": {"NORMAL": 1583}, "median_width": 1224}
 ARCHIVE |= {"expected_median_width": 1224}
@@ -34,7 +35,7 @@ def calls(tmp_path, monkeypatch):
     monkeypatch.setattr(clone, "commit", lambda: "0123456789abcdef")
     monkeypatch.setattr(clone, "prepare", lambda commit: folder)
     monkeypatch.setattr(clone, "run", run)
-    monkeypatch.setattr(provenance, "describe_archives", lambda study: {"chest_xray": ARCHIVE})
+    monkeypatch.setattr(archive_facts, "describe", lambda study: {"chest_xray": ARCHIVE})
     return asked
 
 

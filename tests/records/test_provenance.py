@@ -12,8 +12,9 @@ from PIL import Image
 
 from conftest import ROOT
 from made_up_studies import cell, paper
-from rontgen.core import params, runs
+from rontgen.core import environment, params, runs
 from rontgen.core.papers import Papers
+from rontgen.data import archive_facts
 from rontgen.records import provenance
 
 LOCK = {
@@ -131,7 +132,7 @@ ARCHIVE = {
 
 
 def test_the_public_archive_is_no_deviation():
-    assert provenance.archive_deviations({"chest_xray": ARCHIVE}) == []
+    assert archive_facts.deviations({"chest_xray": ARCHIVE}) == []
 
 
 def test_an_image_that_cannot_be_read_has_no_width(write_zip):
@@ -140,17 +141,17 @@ def test_an_image_that_cannot_be_read_has_no_width(write_zip):
     members = {"chest_xray/train/NORMAL/IM-0001-0001.jpeg": picture.getvalue()}
     members |= {"chest_xray/train/NORMAL/IM-0002-0001.jpeg": b"no picture"}
     members |= {"chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg": picture.getvalue()}
-    assert provenance._median_width(write_zip(members), "chest_xray") == 30
+    assert archive_facts._median_width(write_zip(members), "chest_xray") == 30
 
 
 def test_missing_and_smaller_images_are():
     archive = ARCHIVE | {"images": {"NORMAL": 1575}, "median_width": 224}
-    assert provenance.archive_deviations({"chest_xray": archive}) == [
+    assert archive_facts.deviations({"chest_xray": archive}) == [
         "chest_xray has 1,575 of the 1,583 images of NORMAL",
         "images of chest_xray have a median width of 224 pixels, the public archive's 1224",
     ]
 
 
 def test_the_machine_is_named():
-    facts = provenance.machine()
+    facts = environment.machine()
     assert facts["cores"] > 0 and facts["system"]

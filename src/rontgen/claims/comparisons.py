@@ -1,5 +1,4 @@
-"""What the records say beside the verdicts: paired comparisons, what leaks do to errors, and the calibration error of a
-model that is perfectly calibrated."""
+"""What the records say beside the verdicts: paired comparisons, and what leaks do to errors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +11,12 @@ from statsmodels.stats.multitest import multipletests
 
 from rontgen.claims.verdicts import Found, Row
 from rontgen.core.sections import LEAKFREE
-from rontgen.evaluation.metrics import confidence_bins
 from rontgen.records import splits
 from rontgen.records.records import FOLDER, Record
 
 FEWEST = 3  # seeds that both have
 FEWEST_IMAGES = 10  # of a class, with and without their patient in training
 SIGNIFICANT = 0.05
-DRAWS = 1000  # of answers of a perfectly calibrated model
 
 
 @dataclass(frozen=True)
@@ -237,18 +234,3 @@ def _interaction(*runs: tuple[tuple[int, int], tuple[int, int]]) -> float | None
     if any(table.sum(axis=0).min() == 0 for table in tables):  # no error at all, or nothing else
         return None
     return float(StratifiedTable(np.stack(tables, axis=-1)).test_equal_odds().pvalue)
-
-
-def calibrated_error(records: Sequence[Record]) -> float:
-    """The expected calibration error below which 95% of models with these probabilities would stay, on as many images,
-    if each answer were right exactly as often as its probability says: what the few images alone can make of it.
-
-    Of several records, the mean.
-    """
-    random, found = np.random.default_rng(0), np.zeros(DRAWS)
-    for record in records:
-        confidence, bins = confidence_bins(record.predictions[record.classes].to_numpy())
-        in_bin = bins[:, None] == np.unique(bins)
-        right = random.random((DRAWS, len(confidence))) < confidence
-        found += np.abs((confidence - right) @ in_bin).sum(axis=1) / len(confidence) / len(records)
-    return float(np.quantile(found, 0.95))

@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,10 @@ from rontgen.claims.published import Published
 from rontgen.core.cells import RATE, Cell
 from rontgen.core.errors import RontgenError
 from rontgen.core.sections import Split
-from rontgen.core.vocabulary import CONTRADICTORY, NOT_RUN, UNAVAILABLE
+from rontgen.core.vocabulary import NOT_RUN
 from rontgen.records.records import Record
 
 CONSISTENT, NOT_CONSISTENT, NOT_COMPARABLE = "consistent", "not consistent", "not comparable"
-FINDINGS = (CONTRADICTORY, UNAVAILABLE, CONSISTENT, NOT_CONSISTENT, NOT_COMPARABLE, NOT_RUN)
 SCORES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 TRAINING = re.compile(rf"train\.(first|kept|best|final)\.({'|'.join(SCORES)})")
 # The same for every seed, or bounded by the protocol: no spread to reckon with
@@ -26,7 +25,7 @@ EXACT = ("test.test_images", "test.parameters", "test.model_megabytes", "train.e
 
 @dataclass(frozen=True)
 class Description:
-    """Our number and its interval, and what became of the published one: one of FINDINGS, with reasons.
+    """Our number and its interval, and what became of the published one: a finding with reasons.
 
     condition: "if …", what a contradiction rests on.
     """
@@ -37,10 +36,6 @@ class Description:
     low: float = math.nan
     high: float = math.nan
     condition: str = ""
-
-    def settled(self, finding: str, condition: str, reasons: list[str]) -> "Description":
-        """The same number of ours, where arithmetic settles the finding."""
-        return replace(self, finding=finding, condition=condition, reasons=reasons)
 
 
 @dataclass(frozen=True)

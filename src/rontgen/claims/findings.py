@@ -10,10 +10,6 @@ from rontgen.claims.studies import Study
 from rontgen.claims.verdicts import COMPLETIONS, Completions, Row
 from rontgen.core.sections import LEAKFREE
 from rontgen.core.vocabulary import CLOSE, CONTRADICTORY, PROTOCOL, REPRODUCED, UNAVAILABLE
-from rontgen.records.records import ranges
-
-# Seeds of a record that is complete; with fewer, spreads are known badly
-STANDARD_SEEDS = 5
 
 
 def points(value: float, sign: bool = False) -> str:
@@ -81,8 +77,8 @@ def findings(study: Study) -> list[str]:
         *_of_the_largest_class(study),
         *_of_other_images(study),
         *_of_training(study),
-        *(_of_spread(drawn) for drawn in study.completions),
         *_of_the_papers_comparison(study),
+        *filter(None, [study.doubt]),
         *_of_leaks(study),
         *(_of_gap(run, study) for run in study.gaps),
         *_of_shortcuts(study),
@@ -143,14 +139,6 @@ def _of_training(study: Study) -> Iterator[str]:
                 for score in scores.differs
             ]
             yield f"The training of {row.run} ({row.label}) differs from the paper's: {'; '.join(apart)}."
-
-
-def _of_spread(drawn: Completions) -> str:
-    found, seeds = drawn.accuracies, ranges([record.seed for record in drawn.records])
-    return (
-        f"Random completions of {drawn.run} (seeds {seeds}) reach {min(found):.3f} to {max(found):.3f}; the paper "
-        f"{drawn.paper:g}. {of_completions(drawn)}"
-    )
 
 
 def _of_the_papers_comparison(study: Study) -> Iterator[str]:

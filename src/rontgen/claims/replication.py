@@ -24,8 +24,8 @@ from rontgen.core.vocabulary import CLOSE, INCONCLUSIVE, NOT_REPRODUCED, REPRODU
 LEVEL = 0.95  # of the prediction interval
 SIDE = 0.95  # of each of the two one-sided tests
 
-# How far apart two accuracies may be and count as equal; and a stricter one, which is reported beside it
-MARGIN, STRICT = 0.10, 0.05
+# How far apart two accuracies may be and count as equal
+MARGIN = 0.10
 
 # The sensitivity column: a prior spread between seeds of 3 points, on the arcsine scale, worth two degrees of freedom
 PRIOR_SPREAD, PRIOR_FREEDOM = 0.03, 2

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from rontgen.audits import leakage_gap
 from rontgen.claims import comparisons, consistency, verdicts
@@ -21,6 +20,7 @@ from rontgen.core.papers import FOLDER, Paper, Papers
 from rontgen.core.params import Params
 from rontgen.core.sections import LEAKFREE
 from rontgen.core.vocabulary import PROTOCOL, RANDOM_COMPLETION
+from rontgen.evaluation.metrics import calibrated_error
 from rontgen.records.records import ARCHIVES, Record, ranges, reading_of, sources_of
 
 SCORES = {
@@ -61,7 +61,7 @@ class Training:
     @cached_property
     def calibrated_error(self) -> float:
         """The expected calibration error that a perfectly calibrated model would show."""
-        return comparisons.calibrated_error(self.records)
+        return calibrated_error([record.predictions[record.classes].to_numpy() for record in self.records])
 
     @property
     def test_images(self) -> str:
@@ -156,14 +156,6 @@ class Study:
     def runs(self) -> list[str]:
         """The recorded runs, each once."""
         return list(dict.fromkeys(training.run for training in self.trainings))
-
-    def curves(self, run: str) -> dict[str, list[tuple[pd.DataFrame, pd.DataFrame]]]:
-        """ROC curve and history of each seed of a run, by treatment."""
-        return {
-            training.treatment: [(record.roc, record.history) for record in training.records]
-            for training in self._all
-            if training.run == run
-        }
 
     @property
     def commits(self) -> list[str]:

@@ -207,7 +207,8 @@ def numbers(
     found = []
     for owner, cell, interval, description in described:
         if settled := _settled(broken, owner, cell.metric, study):
-            description = description.settled(*settled)
+            finding, condition, reasons = settled
+            description = replace(description, finding=finding, condition=condition, reasons=reasons)
         found.append(Number(owner, cell, interval, description))
     return found
 

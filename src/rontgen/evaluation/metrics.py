@@ -1,5 +1,6 @@
 """Per-image probabilities of the test subset, and every metric computed from them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
@@ -143,6 +144,21 @@ def compute_metrics(predictions: pd.DataFrame, classes: list[str]) -> dict:
             for index, name in enumerate(classes)
         },
     }
+
+
+def calibrated_error(probabilities: Sequence[np.ndarray], draws: int = 1000) -> float:
+    """The expected calibration error below which 95% of models with these probabilities would stay, on as many images,
+    if each answer were right exactly as often as its probability says: what the few images alone can make of it.
+
+    probabilities: float (images, classes), of each of several tests, whose errors are averaged.
+    """
+    random, found = np.random.default_rng(0), np.zeros(draws)
+    for of_test in probabilities:
+        confidence, bins = confidence_bins(of_test)
+        in_bin = bins[:, None] == np.unique(bins)
+        right = random.random((draws, len(confidence))) < confidence
+        found += np.abs((confidence - right) @ in_bin).sum(axis=1) / len(confidence) / len(probabilities)
+    return float(np.quantile(found, 0.95))
 
 
 def roc_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:

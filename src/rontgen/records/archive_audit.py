@@ -8,11 +8,11 @@ from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 
-from rontgen.core import params, runs
+from rontgen.core import environment, params, runs
 from rontgen.core.io import read_json, replacing, write_json
 from rontgen.core.params import Params
+from rontgen.data import archive_facts
 from rontgen.orchestration import clone
-from rontgen.records import provenance
 from rontgen.records.records import ARCHIVES
 from rontgen.records.reproduce import refuse_fixed
 
@@ -41,7 +41,7 @@ def record(extra: dict[str, str], measure: Callable[[list[str]], dict], probed: 
             }
             described: dict[str, dict] = {}
             for name in image_sets:
-                described |= provenance.describe_archives(runs.load_image_set(name).study)
+                described |= archive_facts.describe(runs.load_image_set(name).study)
             found = {
                 "leakage": read_json(Path("metrics/leakage.json"), "dvc repro leakage"),
                 "shortcuts": measured | probed,
@@ -50,9 +50,9 @@ def record(extra: dict[str, str], measure: Callable[[list[str]], dict], probed: 
                     "commit": commit,
                     "set": changes,
                     "archives": described,
-                    "packages": provenance.packages(),
-                    "machine": provenance.machine(),
-                    "deviations": provenance.archive_deviations(described),
+                    "packages": environment.packages(),
+                    "machine": environment.machine(),
+                    "deviations": archive_facts.deviations(described),
                 },
             }
     with replacing(ARCHIVES) as temporary:

@@ -18,7 +18,7 @@ from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, replacing
 from rontgen.core.vocabulary import PROTOCOL
 from rontgen.evaluation import history
-from rontgen.evaluation.metrics import COLUMNS, compute_metrics, read_predictions, roc_table
+from rontgen.evaluation.metrics import COLUMNS, compute_metrics, read_predictions
 from rontgen.records import splits
 
 FOLDER = Path("results")
@@ -84,11 +84,6 @@ class Record:
     def classes(self) -> list[str]:
         return self.predictions.columns[len(COLUMNS) :].tolist()
 
-    @property
-    def roc(self) -> pd.DataFrame:
-        """A table of evaluation.metrics.roc_table."""
-        return roc_table(self.predictions, self.classes)
-
 
 def treatment_of(reading: str, extra: Mapping[str, str]) -> str:
     """The name of a reading with further settings, of which it keeps the last part of the key: scale=0.4."""
@@ -140,7 +135,7 @@ def read(path: Path) -> Record:
 
 
 def sources_of(archives: dict[str, dict], folder: Path = FOLDER) -> tuple[str, ...]:
-    """What archives (provenance.describe_archives) are, for those that SOURCES in `folder` knows."""
+    """What archives (data.archive_facts.describe) are, for those that SOURCES in `folder` knows."""
     path = folder / SOURCES
     known = read_json(path, f"git checkout {path}") if path.exists() else {}
     return tuple(known[archive["sha256"]] for archive in archives.values() if archive.get("sha256") in known)

@@ -57,18 +57,10 @@ def verification(found: Verification) -> str:
         interval = f"{accuracy['difference']:+.4f} ({accuracy['low']:+.4f} to {accuracy['high']:+.4f})"
         numbers = f"{run['same']:>15.1%}{accuracy['first']:>10.4f}{accuracy['second']:>9.4f}{interval:>34}"
         lines.append(f"{name:<28}{numbers}{' *' if name in found.significant else ''}")
-        others = [
-            f"{other} {row['difference']:+.3f}"
-            for other, row in metrics.items()
-            if other != "accuracy" and leaves_out_zero(row)
-        ]
-        if others:
-            text = f"intervals without zero: {', '.join(others)}"
-            lines += textwrap.wrap(text, 96, initial_indent=" " * 4, subsequent_indent=" " * 6)
     if found.runs:
         note = (
             f"* p < 0.05 by McNemar's test, with Holm's correction over {len(found.runs)} runs. The intervals are "
-            "bootstraps by patient without a correction: of many, one in twenty leaves out zero by chance."
+            "bootstraps by patient, without a correction."
         )
         lines += ["", *textwrap.wrap(note, 96)]
     if found.missing:

@@ -7,7 +7,6 @@ inlined, so that the page can be mailed or kept. The same files at the same comm
 import base64
 import tempfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import jinja2
@@ -16,12 +15,11 @@ from markupsafe import Markup
 from PIL import Image
 
 from rontgen.claims import studies
-from rontgen.claims.studies import Study
 from rontgen.core import params
 from rontgen.core.io import commit, replacing
 from rontgen.core.papers import load_papers
 from rontgen.records import records
-from rontgen.reporting import audit_plots, pages, record_plot, verdicts_plot
+from rontgen.reporting import audit_plots, pages, verdicts_plot
 from rontgen.reporting.cards import Card
 from rontgen.reporting.rendering import environment
 
@@ -44,7 +42,7 @@ def write(output: Path) -> None:
                 lambda path: verdicts_plot.draw(found, path),
                 "each published accuracy, our seeds, and how far apart the two are",
             ),
-            studies=[(study.name, html(pages.study_page(study, papers, values)), _of_runs(study)) for study in found],
+            studies=[(study.name, html(pages.study_page(study, papers, values))) for study in found],
             archives=html(pages.archives_page(papers)),
             leaks=_figure(
                 lambda path: audit_plots.leaks(audits["leakage"]["splits"], path), "share of test images that leak"
@@ -55,17 +53,6 @@ def write(output: Path) -> None:
     )
     with replacing(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
-
-
-def _of_runs(study: Study) -> list[Markup]:
-    """The figure of each recorded run of a study."""
-    return [
-        _figure(
-            partial(record_plot.draw, run, study.curves(run)),
-            f"{run}: ROC curve and training of each seed",
-        )
-        for run in study.runs
-    ]
 
 
 def _figure(draw: Callable[[Path], None], text: str) -> Markup:

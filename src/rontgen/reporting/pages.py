@@ -10,14 +10,14 @@ from rontgen.claims import descriptions, findings, studies
 from rontgen.claims.findings import in_brief, points
 from rontgen.claims.studies import SCORES, Study
 from rontgen.claims.verdicts import Row
-from rontgen.core import params
+from rontgen.core import origins, params
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
 from rontgen.core.papers import FOLDER, Papers, load_papers
 from rontgen.core.params import Params
 from rontgen.core.vocabulary import PROTOCOL, VERDICTS
 from rontgen.records import records
-from rontgen.reporting import origins, rendering
+from rontgen.reporting import rendering
 
 README, REAL_DATA = Path("README.md"), Path("docs/real-data.md")
 BEGIN, END = "<!-- results: written by `rontgen docs` -->", "<!-- end of results -->"
@@ -70,9 +70,7 @@ def study_page(study: Study, papers: Papers, values: Params) -> str:
 
 def archives_page(papers: Papers) -> str:
     """docs/real-data.md."""
-    return rendering.markdown(
-        "real_data.md.j2", sources=papers.sources, studies=list(papers.studies), **studies.read_audits()
-    )
+    return rendering.markdown("real_data.md.j2", studies=list(papers.studies), **studies.read_audits())
 
 
 def shown(study: Study) -> list[Row]:

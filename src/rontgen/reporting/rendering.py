@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from rontgen.claims.comparisons import Difference
-from rontgen.claims.findings import apart_in_words, points
+from rontgen.claims.findings import apart_in_words, of_completions, points
 from rontgen.claims.verdicts import Number, Row
 from rontgen.core.cells import COUNT
 from rontgen.records.records import ranges
@@ -37,7 +37,7 @@ def _markdown_environment() -> jinja2.Environment:
     # Markdown has its own escapes, see _escaped
     loader = jinja2.PackageLoader("rontgen.reporting")
     made = environment(loader, autoescape=False, finalize=_escaped, keep_trailing_newline=True)
-    made.filters |= {"markdown": Markup, "ranges": ranges, "share": share, "ours": ours}
+    made.filters |= {"markdown": Markup, "ranges": ranges, "share": share, "ours": ours, "completions": of_completions}
     return made
 
 

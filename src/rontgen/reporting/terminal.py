@@ -2,8 +2,6 @@
 
 import textwrap
 
-import pandas as pd
-
 from rontgen.claims.studies import Study
 from rontgen.core import parts, runs
 from rontgen.core.io import read_json, require
@@ -57,7 +55,7 @@ def demo(values: Params) -> str:
         run, command = runs.load_run(name, values), parts.stage_command("evaluate", name)
         predictions = read_predictions(require(run.predictions, command), str(run.predictions), command)
         majority = float(read_json(run.metrics, command)["majority_accuracy"])
-        right, images = _right(predictions), len(predictions)
+        right, images = int((predictions["predicted"] == predictions["class"]).sum()), len(predictions)
         learns = exact_interval(right, images)[0] > majority
         learning += learns
         table.append((name, str(images), f"{right / images:.3f}", f"{majority:.3f}", "learns" if learns else ""))
@@ -71,10 +69,6 @@ def demo(values: Params) -> str:
             "naming the largest class",
         ]
     )
-
-
-def _right(predictions: pd.DataFrame) -> int:
-    return int((predictions["predicted"] == predictions["class"]).sum())
 
 
 def _aligned(table: list[tuple], numbers: int) -> list[str]:

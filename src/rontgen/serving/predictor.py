@@ -19,9 +19,8 @@ from rontgen.core.parts import Run
 from rontgen.data import arrays, decoding
 from rontgen.evaluation import metrics
 from rontgen.evaluation.intervals import bootstrap_intervals
-from rontgen.records import checkout
 from rontgen.records.records import Record
-from rontgen.serving import dicom, export, ood, ood_probes
+from rontgen.serving import dicom, export, ood, ood_probes, recorded
 from rontgen.serving.ood import Reference
 
 # Bytes of one file: an uncompressed radiograph of 16 bits and 9 megapixels has 18 MB
@@ -76,9 +75,9 @@ class Trained:
     @classmethod
     def recorded(cls, name: str) -> "Trained":
         """The model of a record. Raises RontgenError if there is no such record, or DVC's cache lacks its files."""
-        record = checkout.find(name)
-        run = checkout.run_of(record)
-        folder = checkout.checkout(record, run)
+        record = recorded.find(name)
+        run = recorded.run_of(record)
+        folder = recorded.checkout(record, run)
         bounds = bootstrap_intervals(record.predictions, record.classes)
         commit = record.provenance["commit"][:12]
         return cls(record.name, run, folder, record.metrics["test"], bounds, commit, False, record)

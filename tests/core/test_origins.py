@@ -5,9 +5,8 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT
 from made_up_studies import OPEN, paper
-from rontgen.core import params, readings, runs
+from rontgen.core import origins, params, readings, runs
 from rontgen.core.papers import Interval, Origin, check, leaves, load_papers
-from rontgen.reporting import origins
 
 PAPERS = load_papers(ROOT / "studies")
 VALUES = params.load(ROOT / "params.yaml").model_copy(update={"profile": "paper"})

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from conftest import copy_settings
-from finished_project import recorded
+from finished_project import recorded as make_record
 from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
 from rontgen.orchestration import clone
-from rontgen.records import checkout, records
+from rontgen.records import records
+from rontgen.serving import recorded
 
 RUN = "pirngadi_simple_rnn"
 NAME = f"{RUN}/protocol/seed-3"
@@ -37,7 +38,7 @@ def cache(tmp_path, monkeypatch):
         {"md5": outs.pop(path), "relpath": Path(path).name} for path in FILES if path.startswith("data/preprocessed")
     ]
     outs["data/preprocessed/pirngadi_150"] = put(folder, json.dumps(images).encode(), ".dir")
-    record = recorded(RUN, "protocol", 3, ("NORMAL", "PNEUMONIA"), 70, 100)
+    record = make_record(RUN, "protocol", 3, ("NORMAL", "PNEUMONIA"), 70, 100)
     record.provenance.update(
         commit="0123456789abcdef",
         set=SET,
@@ -58,8 +59,8 @@ def put(folder, content, suffix=""):
 
 
 def checked_out():
-    record = checkout.find(NAME)
-    return checkout.checkout(record, checkout.run_of(record))
+    record = recorded.find(NAME)
+    return recorded.checkout(record, recorded.run_of(record))
 
 
 def test_the_files_of_a_record_lie_at_their_usual_paths(cache):
@@ -68,13 +69,13 @@ def test_the_files_of_a_record_lie_at_their_usual_paths(cache):
 
 @pytest.mark.parametrize("name", [NAME + "/", "results/" + NAME])
 def test_a_record_is_named_as_its_folder_is(cache, name):
-    assert checkout.find(name).name == NAME
+    assert recorded.find(name).name == NAME
 
 
 @pytest.mark.parametrize("name", ["pirngadi_simple_rnn", "../results", "pirngadi_simple_rnn/protocol/seed-4"])
 def test_an_unknown_record_is_refused(cache, name):
     with pytest.raises(RontgenError, match=r"--record: expected one such as .*, received '.*': `rontgen record` lists"):
-        checkout.find(name)
+        recorded.find(name)
 
 
 @pytest.mark.parametrize("path", FILES)
