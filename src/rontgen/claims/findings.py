@@ -10,6 +10,7 @@ from rontgen.claims.studies import Study
 from rontgen.claims.verdicts import COMPLETIONS, Completions, Row
 from rontgen.core.sections import LEAKFREE
 from rontgen.core.vocabulary import CLOSE, CONTRADICTORY, PROTOCOL, REPRODUCED, UNAVAILABLE
+from rontgen.records.records import ranges
 
 
 def points(value: float, sign: bool = False) -> str:
@@ -67,7 +68,9 @@ def of_completions(drawn: Completions) -> str:
     if drawn.are_complete:
         low, high = drawn.interval
         return f"{said} ({100 * low:.0f} to {100 * high:.0f}% of all such completions, 95% interval)."
-    return f"{said}; {COMPLETIONS} are planned, and those that train fastest came first, so they are no fair sample."
+    seeds = [record.seed for record in drawn.records]
+    fair = "" if seeds == list(range(1, many + 1)) else f"; these are seeds {ranges(seeds)} alone, so no fair sample"
+    return f"{said}; {COMPLETIONS} are planned{fair}."
 
 
 def findings(study: Study) -> list[str]:
