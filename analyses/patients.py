@@ -331,7 +331,7 @@ def markdown(rows: list[dict]) -> str:
 
 PAGE_TEXT = """# The patients of `chest_xray`, measured
 
-Written by `python -m benchmarks.patients data/archives/{archive}`.
+The stage `patients` writes this page, from the real archive.
 What it means: [evidence.md](evidence.md#who-is-a-patient).
 
 The archive at hand has {images:,} images, {folders}, of median size {width}×{height} pixels. Its SHA-256 is
