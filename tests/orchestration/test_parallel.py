@@ -151,6 +151,14 @@ def test_the_stale_stages_alone_are_rebuilt(project):
     assert "drawn from 33" in (project / "report").read_text()
 
 
+def test_a_frozen_stage_is_left_alone(project):
+    frozen = "  measured:\n    cmd: 'false'\n    frozen: true\n    outs: [{measured.md: {cache: false}}]\n"
+    (project / "dvc.yaml").write_text((project / "dvc.yaml").read_text() + frozen)
+    (project / "measured.md").write_text("elsewhere")
+    assert "measured" not in rebuilt(scaled(project))
+    assert (project / "measured.md").read_text() == "elsewhere"
+
+
 def test_a_stage_that_writes_something_else_each_time_runs_once_in_a_fresh_clone(project, tmp_path, monkeypatch):
     """For example the seconds of a training, which git tracks: dvc.lock has those of whoever committed it."""
     pipeline = (project / "dvc.yaml").read_text()

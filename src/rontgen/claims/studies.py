@@ -93,7 +93,10 @@ class Training:
         if published is None:
             return None
         counted = [record for record in self.records if record.provenance["settings"]["balance"] == "none"]
-        received = {record.metrics["train"]["train_images"] for record in counted} - {published}
+        trained = [record.metrics["train"] for record in counted]
+        # a paper may count those that it validates on
+        sizes = [(one["train_images"], one["train_images"] + one["validation_images"]) for one in trained]
+        received = {train for train, both in sizes if published not in (train, both)}
         if not received:
             return None
         numbers = " or ".join(f"{number:,}" for number in sorted(received))

@@ -56,7 +56,7 @@ def plan(repo: Repo, targets: list[str], remote: str | None) -> tuple[list[Task]
         stale, at_home, inputs = set[Stage](), set[Stage](), set[Stage]()
         for stage in plan_repro(graph, collect_stages(repo, targets)):
             parents = list(graph.successors(stage))
-            if stale.isdisjoint(parents) and not stage.changed():
+            if stage.frozen or (stale.isdisjoint(parents) and not stage.changed()):
                 continue
             stale.add(stage)
             if len(parents) > MOST_PARENTS or not at_home.isdisjoint(parents):
