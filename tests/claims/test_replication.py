@@ -52,7 +52,8 @@ def test_the_rule_errs_no_more_often_than_the_page_says(design):
 def test_the_page_of_error_rates_is_what_the_program_writes():
     text = error_rates.PAGE.read_text(encoding="utf-8")
     for design in list(error_rates.designs())[:2]:
-        assert error_rates.line(design, 0.01, error_rates.row(design, 0.01)) in text.splitlines()
+        found = [error_rates.row(design, spread) for spread in error_rates.SPREADS]
+        assert error_rates.line(design, "inside", "false", found) in text.splitlines()
 
 
 # ---- the four outcomes
