@@ -21,7 +21,7 @@ setup: .venv/installed $(EXTRAS:%=.venv/installed-%)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-# An extra of pyproject.toml: `app` (the page, and the models that travel), `gpu` or `jax-gpu`
+# An extra of pyproject.toml: `app` (the page, and the models that travel) or `gpu`
 .venv/installed-%: requirements-%.txt .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@

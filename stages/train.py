@@ -1,7 +1,6 @@
 """Stage train: one model, by the protocol of its study."""
 
 import argparse
-from contextlib import nullcontext
 
 from rontgen.core import errors, runs
 from rontgen.core.imports import importing_keras
@@ -21,15 +20,13 @@ def main() -> None:
     # --help and missing inputs need not wait for Keras
     with importing_keras():
         from rontgen.models.build import build_model
-        from rontgen.training import callbacks, data_parallel, determinism, protocol
+        from rontgen.training import callbacks, determinism, protocol
 
     determinism.prepare(run.train.seed, run.threads)
-    data_parallel.prepare(run.train.distribute, run.train.batch_size)
     if run.train.mixed_precision:
         determinism.mix_precision()
     inputs = [*run.image_set.preprocessed.iterdir(), *run.image_set.balanced.iterdir()]
     fingerprint = protocol.fingerprint(run, [*inputs, *run.start.folder.iterdir()])
-    data_parallel.agree(fingerprint)
     model = build_model(
         run.model_name, run.model, pixels.shape[1:], len(classes), weights,
         channels=run.image.channels, normalize=run.image.normalize,
@@ -38,16 +35,13 @@ def main() -> None:
         protocol.set_batch_norm_momentum(model, run.batch_norm_momentum)
     train_set = arrays.subset("train", manifest, classes, pixels, synthetic)
     validation_set = arrays.subset("validation", manifest, classes, pixels)
-    writes = data_parallel.is_first()
-    with callbacks.open_live(run.live) if writes else nullcontext() as live:
+    with callbacks.open_live(run.live) as live:
         result = protocol.fit(
             model, train_set, validation_set, run.train, run.augment,
             unfrozen_layers=None if weights is None else run.model.unfrozen_layers,
             name=run.name, live=live, progress_file=run.progress, fingerprint=fingerprint,
         )  # fmt: skip
 
-    if not writes:
-        return
     protocol.save(model, run.model_file)
     write_csv(result.history, run.history)
     images = {"train_images": len(train_set), "validation_images": len(validation_set)}

@@ -52,7 +52,7 @@ def test_an_extra_is_added_to_what_is_installed(setup, extra):
 
 
 def test_several_extras_are_added(setup):
-    assert installed_from(setup("EXTRAS=gpu jax-gpu")) == ["requirements-gpu.txt", "requirements-jax-gpu.txt"]
+    assert installed_from(setup("EXTRAS=app gpu")) == ["requirements-app.txt", "requirements-gpu.txt"]
 
 
 def test_an_extra_that_there_is_not_is_one_line(setup):

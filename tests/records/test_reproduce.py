@@ -201,6 +201,13 @@ def test_another_reading_or_seed_or_treatment_is_another_record(project):
     assert [reproduce._recorded(other) for other in others] == [None] * 4
 
 
+def test_a_record_of_a_setting_that_is_none_any_more_is_the_job_s(project):
+    record = record_of(job())
+    record.provenance["settings"]["train"]["distribute"] = "none"
+    records.write(record)
+    assert reproduce._recorded(job()).seed == 3
+
+
 @pytest.mark.parametrize(
     ("section", "key", "value", "said"),
     [

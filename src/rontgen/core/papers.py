@@ -22,7 +22,8 @@ FOLDER = Path("studies")
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 PLACE = re.compile(r"(Abstract|Chapter|Section|Table|Figure).*, lines? \d+.*")
 
-# Settings that are no choice of a paper: seeds, what belongs to an architecture or its weights, and the profile's
+# Settings that are no choice of a paper: seeds, what belongs to an architecture or its weights, and the profile's.
+# train.distribute is in records alone, always `none`: it once was a setting
 NO_ORIGIN = re.compile(
     r"(split|train)\.seed|train\.distribute|model\.(name|family|preprocessing)|max_per_class(\.\w+)?|batch_norm_momentum|threads"
 )

@@ -148,7 +148,6 @@ class Train(Section):
     checkpoint: Literal["val_loss", "val_accuracy", "last"]
     mixed_precision: bool
     seed: Annotated[int, Field(ge=0)]
-    distribute: Literal["none", "data_parallel"] = "none"
 
 
 class Source(Section):

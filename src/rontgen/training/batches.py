@@ -8,7 +8,6 @@ import numpy as np
 from rontgen.core.sections import Augment
 from rontgen.data.arrays import Subset
 from rontgen.training.augmentation import draw, identity
-from rontgen.training.data_parallel import ALONE, Share
 
 
 class Batches(keras.utils.PyDataset):
@@ -18,17 +17,17 @@ class Batches(keras.utils.PyDataset):
     whether a batch also has the amounts of the augmentation, those of the identity if `augmentation` is None.
 
     Yields images uint8 (B, H, W, 1), or features float32 (B, …) where the subset holds them, and labels, float32 (B, 1)
-    for one sigmoid unit, else int32 (B,). If several processes share a batch, each yields its own part.
+    for one sigmoid unit, else int32 (B,).
     """
 
     def __init__(
         self, subset: Subset, batch_size: int, *, sigmoid: bool, seed: int | None = None,
-        augmentation: Augment | None = None, with_amounts: bool = False, shuffle: bool = True, share: Share = ALONE,
+        augmentation: Augment | None = None, with_amounts: bool = False, shuffle: bool = True,
     ):  # fmt: skip
         super().__init__()
         self.subset, self.batch_size, self.sigmoid = subset, batch_size, sigmoid
         self.seed, self.augmentation, self.with_amounts = seed, augmentation, with_amounts
-        self.share, self.shuffle = share, shuffle
+        self.shuffle = shuffle
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
@@ -51,8 +50,7 @@ class Batches(keras.utils.PyDataset):
         return -(-len(self.order) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, np.ndarray]:
-        end = min((index + 1) * self.batch_size, len(self.order))
-        batch = self.share.of(np.arange(index * self.batch_size, end), self.batch_size)
+        batch = slice(index * self.batch_size, (index + 1) * self.batch_size)
         positions = self.order[batch]
         images, labels = self.subset.read(positions), self.subset.labels[positions]
         labels = labels.astype(np.float32)[:, None] if self.sigmoid else labels.astype(np.int32)

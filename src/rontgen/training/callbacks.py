@@ -15,7 +15,6 @@ from scmrepo.exceptions import SCMError
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
-from rontgen.training import data_parallel
 
 # Keras's names of what it measures each epoch, and ours
 HISTORY_COLUMNS = {
@@ -76,7 +75,7 @@ class TimeLeft(keras.callbacks.Callback):
         self.seconds += time.perf_counter() - self.begun
         self.trained += 1
         left = self.seconds / self.trained * (self.total - epoch - 1)
-        if left and data_parallel.is_first():
+        if left:
             left = timedelta(seconds=round(left))
             print(f"epoch {epoch + 1} of {self.total} done, at most {left} left", file=sys.stderr)
 
@@ -109,12 +108,9 @@ class KeepBest(keras.callbacks.Callback):
 
 
 class LiveHistory(keras.callbacks.Callback):
-    """Collects the history, and logs each epoch to DVCLive, so that a run can be watched.
+    """Collects the history, and logs each epoch to DVCLive, so that a run can be watched."""
 
-    live: None in a process that does not write.
-    """
-
-    def __init__(self, live: Live | None):
+    def __init__(self, live: Live):
         super().__init__()
         self.live, self.rows = live, list[dict]()
 
@@ -125,8 +121,6 @@ class LiveHistory(keras.callbacks.Callback):
 
     def add(self, row: dict) -> None:
         self.rows.append(row)
-        if self.live is None:
-            return
         for name, value in row.items():
             if name != "epoch":
                 self.live.log_metric(name, value)
@@ -142,7 +136,7 @@ class Progress(keras.callbacks.Callback):
 
     That is the phase, weights, optimizer and random state, schedules, history, and the best weights so far. Saving
     takes at most a twentieth of the time: after short epochs it is skipped. A file with another fingerprint is ignored.
-    Of several processes the first saves and all read. This must be the last callback of the list.
+    This must be the last callback of the list.
     """
 
     def __init__(self, path: Path, fingerprint: str, keep: KeepBest, history: LiveHistory):
@@ -179,7 +173,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.seconds = time.perf_counter() - self.clock
-        if data_parallel.is_first() and self.seconds >= self.next_save:
+        if self.seconds >= self.next_save:
             self._save()
             took = time.perf_counter() - self.clock - self.seconds
             self.next_save = self.seconds + (1 + SAVE_EVERY) * took

@@ -20,7 +20,6 @@ from rontgen.core.io import replacing
 from rontgen.core.parts import Run
 from rontgen.core.sections import Augment, Train
 from rontgen.data.arrays import Subset
-from rontgen.training import data_parallel
 from rontgen.training.augmentation import COLUMNS, Augmentation
 from rontgen.training.batches import Batches
 from rontgen.training.callbacks import Finite, KeepBest, LiveHistory, Progress, TimeLeft
@@ -61,10 +60,9 @@ def set_batch_norm_momentum(model: keras.Model, momentum: float) -> None:
 
 
 def fingerprint(run: Run, files: list[Path]) -> str:
-    """A SHA-256 of all that a run depends on: settings, input files, code, versions, and the number of devices, since
-    each sums its part of a gradient."""
+    """A SHA-256 of all that a run depends on: settings, input files, code and versions."""
     versions = (keras.__version__, keras.backend.backend(), sys.version)
-    digest = hashlib.sha256(repr((run, *versions, data_parallel.share().devices)).encode())
+    digest = hashlib.sha256(repr((run, *versions)).encode())
     for path in sorted(files) + sorted(Path(__file__).parents[1].rglob("*.py")):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -80,30 +78,24 @@ def fit(
     *,
     unfrozen_layers: int | Literal["all"] | None,
     name: str,
-    live: Live | None,
+    live: Live,
     progress_file: Path,
     fingerprint: str,
 ) -> Result:
     """Train a model by a protocol and leave it with the weights of the epoch that is kept.
 
-    If the whole backbone is frozen and nothing is augmented, its features are computed once, not in every epoch (on one
-    device).
+    If the whole backbone is frozen and nothing is augmented, its features are computed once, not in every epoch.
     unfrozen_layers: how many of a pretrained backbone's last layers are trained, or all; None where there is no
     backbone or it has no pretrained weights: then everything is trained, for frozen random features mean nothing.
     name: of the run, for messages. progress_file: where progress is saved; a killed run with the same fingerprint
-    resumes from it. live: None in a process that does not write. Raises RontgenError if a loss is not finite, or if
-    several processes resume from different epochs.
+    resumes from it. Raises RontgenError if a loss is not finite.
     """
     trainer = _trainer(model, augmentation)
-    share = data_parallel.share()
-    options = {"sigmoid": model.output_shape[-1] == 1, "with_amounts": augmentation is not None, "share": share}
+    options = {"sigmoid": model.output_shape[-1] == 1, "with_amounts": augmentation is not None}
     keep, history = KeepBest(model, train.checkpoint), LiveHistory(live)
     progress = Progress(progress_file, fingerprint, keep, history)
     phases = _phases(train)
     watch = [Finite(name), TimeLeft(sum(phase.epochs for phase in phases))]
-    data_parallel.agree(f"{len(history.rows):08}")
-    variants = augmentation.variants if augmentation else 1
-    data_parallel.without_padding(trainer, train.batch_size, variants * len(train_set), len(validation_set))
 
     for number, phase in enumerate(phases):
         schedules = _schedules(train)
@@ -115,7 +107,7 @@ def fit(
         if unfrozen_layers is not None:
             _set_trainable(model, None if phase.whole else unfrozen_layers)
         fitted, subsets = trainer, [train_set, validation_set]
-        if unfrozen_layers == 0 and augmentation is None and not phase.whole and share.devices == 1:
+        if unfrozen_layers == 0 and augmentation is None and not phase.whole:
             begun = time.perf_counter()
             constant, fitted = split_at_backbone(model)
             subsets = [_features(constant, subset, train.batch_size, progress_file.parent) for subset in subsets]
@@ -140,7 +132,7 @@ def fit(
             epochs=done if progress.is_stopped else begin + phase.epochs,
             callbacks=[next_order, *watch, keep, *schedules, history, progress],
             shuffle=False,  # Keras would shuffle the batches again, with Python's own random numbers
-            verbose=0 if not data_parallel.is_first() else 1 if sys.stdout.isatty() else 2,
+            verbose=1 if sys.stdout.isatty() else 2,
         )
     keep.restore()
     seen = len(train_batches.order) * len(history.rows)
@@ -171,7 +163,7 @@ def _number_shared_objects(config: str) -> str:
 
 
 def device() -> str:
-    """The device that trains, as the backend names it: `cpu`, or the name of the GPU; `2 × cpu` where several do."""
+    """The device that trains, as the backend names it: `cpu`, or the name of the GPU."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -180,8 +172,7 @@ def device() -> str:
     if keras.backend.backend() == "jax":
         import jax
 
-        name, devices = jax.devices()[0].device_kind, data_parallel.share().devices
-        return name if devices == 1 else f"{devices} × {name}"
+        return jax.devices()[0].device_kind
     return keras.distribution.list_devices()[0].split(":")[0]
 
 
