@@ -1,4 +1,4 @@
-"""Compile requirements.txt and requirements-<extra>.txt from pyproject.toml, pinned and hashed: `python tools/requirements.py`.
+"""Compile the pinned and hashed requirements of pyproject.toml and of each extra: `python tools/requirements.py`.
 
 It needs uv. Versions that a file has already are kept; options such as `--upgrade-package NAME` go to uv. An extra's
 file begins with `-r requirements.txt` and has what that lacks; that of uv, which installs them, stands alone.
