@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = sorted(PROJECT["optional-dependencies"].keys() - {"dev"})
+EXTRAS = sorted(PROJECT["optional-dependencies"].keys() - {"build", "uv"})
 
 
 @pytest.fixture
@@ -22,10 +22,11 @@ def make(tmp_path):
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv/installed").touch()
 
-    def run(*arguments):
+    def run(*arguments, path=None):
         command = ["make", "-n", *arguments]
         # Under `make test` this would be a make of level 1, which prints the folder that it enters
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        environment |= {"PATH": path} if path else {}
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
 
     return run
@@ -39,7 +40,7 @@ def setup(make):
 
 def installed_from(result):
     assert result.returncode == 0, result.stderr
-    return re.findall(r"pip install .*--require-hashes -r (\S+)", result.stdout)
+    return re.findall(r"uv pip install .*--require-hashes -r (\S+) \|\|", result.stdout)
 
 
 def test_the_base_is_not_installed_twice(setup):
@@ -52,7 +53,7 @@ def test_an_extra_is_added_to_what_is_installed(setup, extra):
 
 
 def test_several_extras_are_added(setup):
-    assert installed_from(setup("EXTRAS=app gpu")) == ["requirements-app.txt", "requirements-gpu.txt"]
+    assert installed_from(setup("EXTRAS=app dev")) == ["requirements-app.txt", "requirements-dev.txt"]
 
 
 def test_an_extra_that_there_is_not_is_one_line(setup):
@@ -76,8 +77,36 @@ def pins(name):
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
-def test_an_extra_keeps_the_pins_of_the_base(extra):
-    assert pins("requirements.txt") <= pins(f"requirements-{extra}.txt")
+def test_an_extra_begins_with_the_base_and_repeats_none_of_it(extra):
+    lines = [line for line in (ROOT / f"requirements-{extra}.txt").read_text().splitlines() if line[:1] != "#"]
+    assert lines[0] == "-r requirements.txt"
+    assert not {name for name, _ in pins("requirements.txt")} & {name for name, _ in pins(f"requirements-{extra}.txt")}
+
+
+@pytest.mark.parametrize("tool", ["pytest", "mypy", "ruff", "playwright", "jax"])
+def test_the_base_has_nothing_that_only_tests_need(tool):
+    assert tool not in {name for name, _ in pins("requirements.txt")}
+    assert tool in {name for name, _ in pins("requirements-dev.txt")}
+
+
+@pytest.mark.parametrize(
+    ("there", "chosen"),
+    [
+        (["python3.13"], "python3.13"),
+        (["python3.12", "python3.13"], "python3.12"),
+        (["python3.11", "python3.12", "python3.13"], "python3.11"),
+    ],
+)
+def test_the_first_python_that_the_machine_has_makes_the_environment(make, tmp_path, there, chosen):
+    (tmp_path / ".venv/installed").unlink()
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("sh", "make", "test"):
+        (programs / name).symlink_to(shutil.which(name))
+    for name in there:
+        (programs / name).write_text("#!/bin/sh\n")
+        (programs / name).chmod(0o755)
+    assert f"{programs}/{chosen} -m venv" in make("setup", path=str(programs)).stdout
 
 
 def test_the_extras_agree_so_that_several_can_be_installed():
