@@ -30,7 +30,6 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", "-S", metavar="KEY=VALUE", help="Another setting, recorded as a deviation."),
 ]
-Address = Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 is this machine alone.")]
 
 
 def verb(function: Callable) -> Callable:
@@ -189,7 +188,6 @@ def serve(
     names: Annotated[list[str] | None, typer.Argument(metavar="[RUN]…", help="The runs to choose from.")] = None,
     record: Record = None,
     kind: Kind = "keras",
-    host: Address = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8000,
 ) -> None:
     """Serve a web page on this machine: show an X-ray to a model, and see where it looks."""
@@ -199,7 +197,7 @@ def serve(
 
         models = [Trained.recorded(record)] if record else []
         models += [Trained.in_workspace(name) for name in names or ([] if record else [parts.ACTIVE])]
-        server.serve(models, kind, host, port)
+        server.serve(models, kind, port)
 
 
 @verb

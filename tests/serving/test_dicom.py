@@ -144,6 +144,8 @@ def test_the_first_window_follows_the_rescale():
     [
         ("LINEAR", [0, 0, 0.5 + 0.5 / 99, 1]),
         ("LINEAR_EXACT", [0, 0, 0.5, 1]),
+        ("", [0, 0, 0.5 + 0.5 / 99, 1]),
+        ("sigmoid", [1 / (1 + np.exp(4)), 1 / (1 + np.exp(2)), 0.5, 1 / (1 + np.exp(-2))]),
         ("SIGMOID", [1 / (1 + np.exp(4)), 1 / (1 + np.exp(2)), 0.5, 1 / (1 + np.exp(-2))]),
     ],
 )
@@ -153,7 +155,29 @@ def test_each_window_function_has_its_formula(function, expected):
 
 
 def test_a_window_one_wide_is_a_threshold():
-    assert read(make(row(9, 10, 11), WindowCenter=10.5, WindowWidth=1)).tolist() == [[0, 32768, 65535]]
+    assert read(make(row(9, 10, 11), WindowCenter=10.5, WindowWidth=1)).tolist() == [[0, 0, 65535]]
+
+
+def test_a_window_falls_with_a_rescale_that_falls():
+    changes = {"RescaleSlope": -1, "RescaleIntercept": 0, "WindowCenter": -50, "WindowWidth": 100}
+    data = make(row(0, 50, 100), VOILUTFunction="LINEAR_EXACT", **changes)
+    assert read(data).tolist() == [[65535, 32768, 0]]
+
+
+@pytest.mark.parametrize("changes", [{"RescaleSlope": 2}, {"RescaleIntercept": 10}, {"RescaleSlope": ""}])
+def test_half_a_rescale_is_read(changes):
+    data = make(row(0, 50, 100), WindowCenter=60, WindowWidth=100, VOILUTFunction="LINEAR_EXACT", **changes)
+    slope, intercept = changes.get("RescaleSlope") or 1, changes.get("RescaleIntercept", 0)
+    expected = [round(65535 * np.clip((value * slope + intercept - 10) / 100, 0, 1)) for value in (0, 50, 100)]
+    assert read(data).tolist() == [expected]
+
+
+def test_an_empty_window_is_none():
+    assert read(make(row(7, 8, 9), WindowCenter="", WindowWidth="")).tolist() == [[0, 32768, 65535]]
+
+
+def test_a_window_function_that_nobody_knows_is_refused():
+    assert "do not decode" in refused(make(DEEP, WindowCenter=5, WindowWidth=5, VOILUTFunction="OTHER"))
 
 
 def test_monochrome1_is_inverted():
@@ -185,6 +209,18 @@ def test_a_lut_in_words_has_the_order_of_the_file(syntax):
     order = "<" if syntax.is_little_endian else ">"
     item.add_new("LUTData", "OW", np.array([0, 4095, 273], f"{order}u2").tobytes())
     assert read(make(row(0, 1, 2), syntax, VOILUTSequence=[item])).tolist() == [[0, 65535, 4369]]
+
+
+def test_values_beyond_a_voi_lut_have_its_last_entry():
+    data = make(row(0, 300, 9000), RescaleSlope=100, VOILUTSequence=lut(range(4096), 0, 12))
+    assert read(data).tolist() == [[0, 65535, 65535]]
+
+
+@pytest.mark.parametrize("name", ["ModalityLUTSequence", "VOILUTSequence"])
+def test_a_lut_of_more_than_64_kilobytes_is_read(name):
+    data = make(row(0, 32767, 65534), **{name: lut(range(65535), 0, 16)})
+    top = 65534 if name == "VOILUTSequence" else 65535  # or else it is stretched
+    assert read(data).tolist() == [[0, round(top / 2), top]]
 
 
 def test_a_modality_lut_goes_before_the_window():
@@ -414,7 +450,15 @@ def test_noise_after_the_prefix_is_refused():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"WindowWidth": 0}, {"WindowWidth": "nan"}, {"RescaleSlope": "1e305", "WindowCenter": "inf"}]
+    "changes",
+    [
+        {"WindowWidth": 0},
+        {"WindowWidth": "nan"},
+        {"WindowWidth": "inf"},
+        {"WindowCenter": "inf"},
+        {"RescaleSlope": "1e305"},
+        {"RescaleSlope": "nan", "VOILUTSequence": lut([1, 2, 3], 0, 8)},
+    ],
 )
 def test_arithmetic_that_ends_nowhere_is_refused(changes):
     message = refused(make(DEEP, **{"WindowCenter": 5, "WindowWidth": 5, "RescaleIntercept": 0, **changes}))

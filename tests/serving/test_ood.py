@@ -43,7 +43,7 @@ def others(xrays):
     return ood_probes.draw(SIZE, xrays["test"])
 
 
-def unfamiliar(reference, pictures):
+def out_of_distribution(reference, pictures):
     return reference.score(pictures) > reference.threshold
 
 
@@ -54,12 +54,12 @@ def encode(image, kind="PNG", **options):
 
 
 def test_new_xrays_are_familiar(reference, xrays):
-    assert unfamiliar(reference, xrays["test"]).mean() < 0.04
+    assert out_of_distribution(reference, xrays["test"]).mean() < 0.04
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_no_upright_xray_is_unfamiliar(reference, others, kind):
-    assert unfamiliar(reference, others[kind]).mean() > 0.95
+def test_what_is_no_upright_xray_is_out_of_distribution(reference, others, kind):
+    assert out_of_distribution(reference, others[kind]).mean() > 0.95
 
 
 def test_an_xray_is_told_upside_down_though_its_distance_is_an_ordinary_one():
@@ -70,8 +70,8 @@ def test_an_xray_is_told_upside_down_though_its_distance_is_an_ordinary_one():
         return np.clip(128 + 30 * (ramp + random.normal(size=(count, SIZE, SIZE))), 0, 255).astype(np.uint8)[..., None]
 
     reference, new = ood.fit(halves(0, 200), halves(1, 200)), halves(2, 200)
-    assert unfamiliar(reference, new).mean() < 0.04
-    assert unfamiliar(reference, new[new.mean(axis=(2, 3))[:, -4:].mean(axis=1) > 150][:, ::-1]).all()
+    assert out_of_distribution(reference, new).mean() < 0.04
+    assert out_of_distribution(reference, new[new.mean(axis=(2, 3))[:, -4:].mean(axis=1) > 150][:, ::-1]).all()
 
 
 def test_neither_brightness_nor_contrast_alters_a_score(reference, xrays):
@@ -91,7 +91,7 @@ def test_a_picture_of_another_size_scores_about_the_same(reference, xrays, size)
 
 
 @pytest.mark.parametrize("level", [0, 100, 255])
-def test_a_flat_picture_is_unfamiliar(reference, level):
+def test_a_flat_picture_is_out_of_distribution(reference, level):
     speck = np.full((2, SIZE, SIZE, 1), level, dtype=np.uint8)
     speck[1, 3, 3] ^= 1
     assert (reference.score(speck) == np.inf).all()
@@ -119,9 +119,9 @@ def test_the_same_images_give_the_same_bytes(reference, xrays, others, tmp_path)
 
 def test_an_xray_moved_a_little_is_familiar_too(reference, xrays):
     turned = [Image.fromarray(xray[..., 0]).rotate(5, Image.Resampling.BILINEAR) for xray in xrays["test"]]
-    assert unfamiliar(reference, np.stack([np.asarray(image) for image in turned])[..., None]).mean() < 0.1
+    assert out_of_distribution(reference, np.stack([np.asarray(image) for image in turned])[..., None]).mean() < 0.1
     framed = np.pad(xrays["test"], ((0, 0), (1, 1), (1, 1), (0, 0)))
-    assert unfamiliar(reference, framed).mean() < 0.1
+    assert out_of_distribution(reference, framed).mean() < 0.1
 
 
 def test_black_images_of_unreadable_files_change_nothing(reference, xrays):
@@ -133,24 +133,24 @@ def test_black_images_of_unreadable_files_change_nothing(reference, xrays):
 @pytest.mark.parametrize("share", [0.01, 0.019, 0.3])
 def test_the_share_of_false_alarms_asked_for_is_that_of_the_validation_images(xrays, share):
     strict = ood.fit(xrays["train"], xrays["validation"], share)
-    assert unfamiliar(strict, xrays["validation"]).sum() == int(101 * share)
+    assert out_of_distribution(strict, xrays["validation"]).sum() == int(101 * share)
 
 
 def test_a_tiny_demo_works_and_its_few_validation_images_do_not_make_the_threshold_strict(xrays, others):
     tiny = ood.fit(xrays["train"][:60], xrays["validation"][:20])
     assert tiny.components.shape == (12, ood.GRID**2)
     assert tiny.threshold >= ood.FEW
-    assert not unfamiliar(tiny, xrays["validation"][:20]).any()
-    assert unfamiliar(tiny, xrays["test"]).mean() < 0.1
+    assert not out_of_distribution(tiny, xrays["validation"][:20]).any()
+    assert out_of_distribution(tiny, xrays["test"]).mean() < 0.1
     for kind in ood_probes.NO_XRAY:
-        assert unfamiliar(tiny, others[kind]).mean() > 0.9
+        assert out_of_distribution(tiny, others[kind]).mean() > 0.9
 
 
 def test_images_that_are_all_alike_are_familiar_and_noise_is_not(xrays, others):
     alike = np.repeat(xrays["train"][:1], 30, axis=0)
     reference = ood.fit(alike, alike)
-    assert not unfamiliar(reference, alike).any()
-    assert unfamiliar(reference, others["noise"]).all()
+    assert not out_of_distribution(reference, alike).any()
+    assert out_of_distribution(reference, others["noise"]).all()
 
 
 @pytest.mark.parametrize("few", ["training", "validation"])
@@ -194,7 +194,7 @@ def test_measure_counts(reference, xrays, others):
     assert list(result["caught"]) == KINDS
     assert {share["images"] for share in result["caught"].values()} == {60}
     assert result["no_xray"]["images"] == 300
-    everything = np.concatenate([unfamiliar(reference, others[kind]) for kind in ood_probes.NO_XRAY])
+    everything = np.concatenate([out_of_distribution(reference, others[kind]) for kind in ood_probes.NO_XRAY])
     assert result["no_xray"]["value"] == round(everything.mean(), 4)
     # the median score of upside-down ones as threshold: half of them are caught, but the overall figure leaves them out
     scores = reference.score(others["upside_down"])

@@ -12,7 +12,8 @@ from pydicom import Dataset, uid
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import get_frame
 from pydicom.filereader import read_dataset
-from pydicom.pixels import pixel_array
+from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing, pixel_array
+from pydicom.pixels.utils import get_expected_length
 from pydicom.tag import BaseTag, Tag
 
 from rontgen.core.errors import RontgenError
@@ -38,6 +39,9 @@ _TAGS += [Tag(name) for name in ("NumberOfFrames", "Rows", "Columns", "BitsAlloc
 _TAGS += [Tag(name) for name in ("PixelRepresentation", "RescaleIntercept", "RescaleSlope")]
 _TAGS += [Tag(name) for name in ("WindowCenter", "WindowWidth", "VOILUTFunction")]
 _TAGS += [_PIXELS]
+
+# Where an element is missing or empty
+DEFAULTS = {"RescaleSlope": 1, "RescaleIntercept": 0, "VOILUTFunction": "LINEAR"}
 
 # pydicom warns of what breaks the standard, logs it, and quotes it
 warnings.filterwarnings("ignore", module="pydicom")
@@ -137,8 +141,7 @@ def _check(header: Dataset) -> None:
 
     syntax = header.file_meta.TransferSyntaxUID
     if syntax in NATIVE:
-        size = rows * columns * samples * bits // 8
-        size = size * 2 // 3 if kind == "YBR_FULL_422" else size  # two pixels share their color
+        size = get_expected_length(header)
         if len(header.PixelData) < size:
             raise _error(f"{size} bytes of pixel data", f"{len(header.PixelData)}, as of a file cut short")
         return
@@ -177,48 +180,44 @@ def _as_seen(pixels: np.ndarray, header: Dataset) -> np.ndarray:
     """Gray values from 0 to 65535: computed for each of the 256 or 65536 possible values, then looked up."""
     patterns = np.arange(256**pixels.itemsize, dtype=f"u{pixels.itemsize}")
     stored = patterns.view(pixels.dtype)
+    for name, default in DEFAULTS.items():
+        if not header.get(name):
+            setattr(header, name, default)
     if header.get("ModalityLUTSequence"):
-        values, _ = _look_up(stored, header.ModalityLUTSequence[0], header)
-    else:
-        values = stored * float(header.get("RescaleSlope") or 1) + float(header.get("RescaleIntercept") or 0)
+        _widen(header.ModalityLUTSequence[0])
+    rescaled = values = apply_modality_lut(stored.astype(np.int64), header).astype(np.float64)
 
     if header.get("VOILUTSequence"):
-        values, high = _look_up(values, header.VOILUTSequence[0], header)
-        low = 0
-    elif header.get("WindowCenter") is not None and header.get("WindowWidth") is not None:
-        values, low, high = _window(values, header), 0, 1
+        item = header.VOILUTSequence[0]
+        low, span = 0, _widen(item)
+        first = item.LUTDescriptor[1]
+        values = apply_voi(np.round(values).clip(first, first + 65535).astype(np.int64), header)
+    elif all(header.get(name) not in (None, "") for name in ("WindowCenter", "WindowWidth")):
+        values = apply_windowing(np.append(values, (-np.inf, np.inf)), header)
+        low, span = values[-2], values[-1] - values[-2]
+        values = values[:-2]
     else:
         within = (stored >= pixels.min()) & (stored <= pixels.max()) | (pixels.itemsize == 1)
-        low, high = values[within].min(), values[within].max()
-    gray = ((values - low) / ((high - low) or 1)).clip(0, 1)
-    if np.isnan(gray).any():
+        low, span = values[within].min(), np.ptp(values[within]) or 1
+    gray = ((values - low) / span).clip(0, 1)
+    if np.isinf(span) or not (np.isfinite(rescaled) & np.isfinite(gray)).all():
         raise _error("a rescale and a window of finite numbers", "others")
     if header.PhotometricInterpretation == "MONOCHROME1":
         gray = 1 - gray
     return np.round(gray * 65535).astype(np.uint16)[pixels.view(patterns.dtype)]
 
 
-def _look_up(values: np.ndarray, item: Dataset, header: Dataset) -> tuple[np.ndarray, int]:
-    """The values in a LUT, and the highest that its depth allows. pydicom's reads 300 as 44 in an 8-bit LUT."""
-    entries, first, depth = item.LUTDescriptor
-    entries = entries or 65536
-    table = item.LUTData
-    if isinstance(table, bytes):
-        table = np.frombuffer(table, "<u2" if header.file_meta.TransferSyntaxUID.is_little_endian else ">u2")
-    if len(table) < entries or not 8 <= depth <= 16:
-        raise _error(f"a LUT of {entries} values of 8 to 16 bits", f"{len(table)} of {depth}")
-    index = np.round(values.astype(np.float64) - first).clip(0, entries - 1).astype(np.int64)
-    return np.asarray(table, np.float64)[index], 2**depth - 1
+def _widen(item: Dataset) -> int:
+    """Give a LUT the depth and the type that pydicom reads in full: it takes entry 300 of an 8-bit LUT for entry 44.
 
-
-def _window(values: np.ndarray, header: Dataset) -> np.ndarray:
-    """From 0 below the first window to 1 above it, by the formulas of DICOM PS3.3 C.11.2.1."""
-    center, width = (float(np.ravel(value)[0]) for value in (header.WindowCenter, header.WindowWidth))
-    if not width >= 1:
-        raise _error("a window at least 1 wide", f"{width}")
-    function = header.get("VOILUTFunction") or "LINEAR"
-    if function == "SIGMOID":
-        return 1 / (1 + np.exp(-4 * (values - center) / width))
-    if function != "LINEAR_EXACT":  # LINEAR: half a value lower and one narrower; 1 wide is a threshold
-        center, width = center - 0.5, max(width - 1, 1e-9)
-    return (values - center) / width + 0.5
+    Returns the highest value that the depth allowed.
+    """
+    entries, _, depth = item.LUTDescriptor
+    is_bytes = isinstance(item.LUTData, bytes)
+    held = len(item.LUTData) // (2 if is_bytes else 1)
+    if held < (entries or 65536) or not 8 <= depth <= 16:
+        raise _error(f"a LUT of {entries or 65536} values of 8 to 16 bits", f"{held} of {depth}")
+    item.LUTDescriptor[2] = 16
+    if is_bytes:
+        item["LUTData"].VR = "OW"  # not UN, as a long one of US may be
+    return 2**depth - 1

@@ -151,7 +151,7 @@ class Predictor:
             data = dicom.to_png(data)
         image = decoding.decode(data, self.description["size"])[..., None]
         shown = decoding.decode(data, SHOWN) if for_page else None
-        reason = self._unfamiliar(data, image)
+        reason = self._out_of_distribution(data, image)
         if reason:
             return Prediction(False, reason, None, None, None, shown, None)
         (probabilities,) = metrics.predict(self._model, image[None])
@@ -160,7 +160,7 @@ class Predictor:
         named = dict(zip(self.classes, map(float, probabilities), strict=True))
         return Prediction(True, None, named, self.classes[decided], float(probabilities[decided]), shown, heatmap)
 
-    def _unfamiliar(self, data: bytes, image: np.ndarray) -> str | None:
+    def _out_of_distribution(self, data: bytes, image: np.ndarray) -> str | None:
         if decoding.colourfulness(data) > ood.COLOUR:
             return "in_colour"
         (score,) = self._reference.score(image[None])

@@ -1,10 +1,9 @@
 """The web application: the pages in both languages and the JSON interface."""
 
 import asyncio
-import os
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
@@ -25,11 +24,12 @@ from starlette.requests import ClientDisconnect
 
 from rontgen.core.errors import RontgenError
 from rontgen.serving.predictor import MAX_BYTES, Prediction, Predictor, Trained, open_predictors
-from rontgen.serving.web.middleware import Gate, Impatient
+from rontgen.serving.web.middleware import Middleware
 from rontgen.serving.web.pages import LANGUAGES, Pages
 
-PASSWORD = "RONTGEN_PASSWORD"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# The address it listens on, and the host names it answers to
+LOOPBACK = "127.0.0.1"
+HOSTS = [LOOPBACK, "localhost"]
 MOST_FILES = 16
 MOST_CONNECTIONS = 100
 STATIC = Path(__file__).with_name("static")
@@ -87,11 +87,8 @@ class Failure(BaseModel):
     error: str
 
 
-def create(predictors: dict[str, Predictor], password: str | None = None, hosts: Sequence[str] = LOOPBACK) -> Gate:
-    """The application for some predictors; the first is the default.
-
-    password: see Gate. hosts: the host names it answers to; ["*"] for any.
-    """
+def create(predictors: dict[str, Predictor]) -> Middleware:
+    """The application for some predictors; the first is the default."""
     app = FastAPIOffline(
         title="Rontgen",
         version=version("rontgen"),
@@ -121,7 +118,7 @@ def create(predictors: dict[str, Predictor], password: str | None = None, hosts:
     @app.post(
         "/api/predict",
         openapi_extra={"requestBody": FILES},
-        responses={code: {"model": Failure} for code in (400, 401, 404, 408, 413, 422, 503)},
+        responses={code: {"model": Failure} for code in (400, 404, 413, 422, 503)},
         tags=["read"],
     )
     async def predict(request: Request, run: RunName = None) -> Answers:
@@ -147,7 +144,7 @@ def create(predictors: dict[str, Predictor], password: str | None = None, hosts:
 
     @app.get("/api/health", tags=["state"])
     async def health() -> dict[str, str]:
-        """Whether it serves; needs no password."""
+        """Whether it serves."""
         return {"status": "ok"}
 
     @app.get("/api/version", tags=["state"])
@@ -210,8 +207,8 @@ def create(predictors: dict[str, Predictor], password: str | None = None, hosts:
         return JSONResponse({"error": "something failed here that should not: report it, with /api/version"}, 500)
 
     # a page elsewhere whose name is made to lead here gets nothing
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts])
-    return Gate(app, password)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
+    return Middleware(app)
 
 
 def read(predictor: Predictor, file: UploadFile) -> Prediction:
@@ -228,31 +225,19 @@ def _said(error: StarletteHTTPException) -> str:
     return error.detail if "expected" in error.detail else f"expected another request: {error.detail.lower()}"
 
 
-def serve(models: list[Trained], kind: str, host: str, port: int) -> None:
-    """Serve the page over some trained models until Ctrl+C, and print its address.
+def serve(models: list[Trained], kind: str, port: int) -> None:
+    """Serve the page over some trained models until Ctrl+C, to this machine alone, and print its address.
 
-    port: 0 for any free one. Raises RontgenError if the address is not available, or if others can reach it and the
-    environment variable PASSWORD is not set.
+    port: 0 for any free one. Raises RontgenError if the port is not available.
     """
-    password = os.environ.get(PASSWORD) or None
-    hosts = LOOPBACK if host in LOOPBACK else ["*"]
-    if hosts == ["*"] and not password:
-        raise RontgenError(
-            f"--host {host}: expected a password for a page that others can reach, received none: set {PASSWORD}, or "
-            "leave --host away"
-        )
-    application = create(open_predictors(models, kind), password, hosts)
+    application = create(open_predictors(models, kind))
     try:
-        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening = socket.create_server((LOOPBACK, port))
     except (OSError, OverflowError) as error:
-        raise RontgenError(
-            f"--host {host} --port {port}: expected an address of this machine and a free port, "
-            f"{str(error).lower()}: take others"
-        ) from None
-    shown = f"[{host}]" if ":" in host else host
-    print(f"http://{shown}:{listening.getsockname()[1]}/ (Ctrl+C ends it)", flush=True)
+        raise RontgenError(f"--port {port}: expected a free port, {str(error).lower()}: take another") from None
+    print(f"http://{LOOPBACK}:{listening.getsockname()[1]}/ (Ctrl+C ends it)", flush=True)
     config = uvicorn.Config(
-        application, http=Impatient, ws="none", log_level="warning", access_log=False, server_header=False,
+        application, ws="none", log_level="warning", access_log=False, server_header=False,
         limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=5,
     )  # fmt: skip
     uvicorn.Server(config).run(sockets=[listening])
