@@ -66,7 +66,7 @@ test: .venv/installed-app .venv/installed-dev .venv/browser
 
 ## make chaos: the active run of a smaller demo, in a copy, killed at 30 random moments; the outputs must be the same
 chaos: setup
-	python tests/chaos.py --kills 30 --seed 0
+	python tools/chaos.py --kills 30 --seed 0
 
 ## make bench: ourselves against named peers, in 15 minutes, to docs/performance.md (ORIGINALS=a zip of large JPEGs)
 bench: setup

@@ -1,8 +1,7 @@
 """A few kills of the pipeline; `make chaos` makes more."""
 
 import pytest
-
-import chaos
+from tools import chaos
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""What a stage declares in dvc.yaml is what it uses: each kind of stage is run under an audit (tests/audit.py).
+"""What a stage declares in dvc.yaml is what it uses: each kind of stage is run under an audit (tools/audit.py).
 
 The stages of a foreach group share one template and one script, so a few of each group represent it. DVC itself
 resolves the templates. Exceptions are listed in UNDECLARED, UNUSED and SELDOM_READ; beyond them:
@@ -203,7 +203,7 @@ def prepare(stage, project, declared):
 def audit(folder, declared, stages):
     """What each of the stages opened, imported and read."""
     path = folder.parent / "findings.json"
-    run(folder, [ROOT / "tests/audit.py", path, *(declared[stage]["cmd"].removeprefix("python ") for stage in stages)])
+    run(folder, [ROOT / "tools/audit.py", path, *(declared[stage]["cmd"].removeprefix("python ") for stage in stages)])
     return dict(zip(stages, json.loads(path.read_text()), strict=True))
 
 

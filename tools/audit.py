@@ -1,6 +1,6 @@
 """Run stages one after the other, and write a JSON list of what each opened, imported and read of the settings.
 
-python tests/audit.py FINDINGS.json "stages/train.py --run active" "stages/evaluate.py --run active"
+python tools/audit.py FINDINGS.json "stages/train.py --run active" "stages/evaluate.py --run active"
 
 All run in one process, because Keras takes seconds to import; but every stage imports the modules of `rontgen` anew.
 
