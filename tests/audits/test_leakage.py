@@ -1,6 +1,5 @@
 """The leakage audit: every planted copy is counted, none is made up, and the figures come out the same each time."""
 
-import io
 import re
 
 import numpy as np
@@ -37,14 +36,13 @@ def fingerprint(layout, folder, labels):
         members = [image for image in layouts.read(layout, archive).images if image.label in labels]
         images = pd.DataFrame(
             {
-                "archive": path.name,
                 "member": [image.member for image in members],
                 "class": [image.label.upper() for image in members],
                 "patient": [image.patient for image in members],
                 "folder": [image.folder for image in members],
                 "sha256": [str(archive.read(image.member)) for image in members],
             }
-        )
+        ).assign(archive=path.name)
     return near_duplicates.take(images, folder, 0)
 
 
@@ -71,6 +69,12 @@ def pair(first, second, kind="near"):
 
 def manifest(rows):
     return pd.DataFrame(rows, columns=["subset", "sha256", "patient"])
+
+
+def counts(images, exact=0, near=0, conflicts=0):
+    """What the audit counts of a dataset."""
+    duplicates = {"exact_duplicates": exact, "near_duplicates": near}
+    return {"images": images, "unreadable": 0, **duplicates, "label_conflicts": conflicts}
 
 
 def test_copies_and_patients_are_counted_between_an_archives_own_folders():
@@ -103,14 +107,8 @@ def test_an_archive_without_folders_of_its_own_is_not_counted_by_them():
 def test_every_planted_copy_is_found_and_no_other(demo, everything, pairs):
     found = leakage.audit(demo, everything.images, pairs, {})
     assert found["datasets"] == {
-        "pneumonia": {
-            "images": 706,
-            "unreadable": 0,
-            "exact_duplicates": len(synthetic.DUPLICATES),
-            "near_duplicates": len(synthetic.NEAR_DUPLICATES),
-            "label_conflicts": 0,
-        },
-        "covid": {"images": 60, "unreadable": 0, "exact_duplicates": 0, "near_duplicates": 0, "label_conflicts": 0},
+        "pneumonia": counts(706, len(synthetic.DUPLICATES), len(synthetic.NEAR_DUPLICATES)),
+        "covid": counts(60),
     }
     # one of the images that the second archive repeats is in the first one twice
     assert found["across"] == {"pneumonia covid": {"exact": 0, "near": synthetic.COPIES_IN_COVID + 1}}
@@ -139,24 +137,19 @@ def test_an_archive_that_two_datasets_share_is_taken_once(demo):
 
 
 def test_of_a_dataset_later_copies_and_pairs_of_two_classes_are_counted():
-    data = prints(
-        [("1", "a", "NORMAL"), ("2", "b", "NORMAL"), ("3", "a", "COVID"), ("4", "c", "COVID"), ("5", "d", "NORMAL")]
-    )
-    # b and c are near a
-    found = leakage.audit({"x": data}, data.images, pd.DataFrame([pair(0, 1), pair(0, 3)]), {})
-    assert found["datasets"]["x"] == {
-        "images": 5,
-        "unreadable": 0,
-        "exact_duplicates": 1,
-        "near_duplicates": 2,
-        "label_conflicts": 2,
-    }
+    images = [("a", "NORMAL"), ("b", "NORMAL"), ("a", "COVID"), ("c", "COVID"), ("d", "NORMAL")]
+    data = prints([(str(number), *image) for number, image in enumerate(images)])
+    near_a = pd.DataFrame([pair(0, 1), pair(0, 3)])  # b and c
+    found = leakage.audit({"x": data}, data.images, near_a, {})
+    assert found["datasets"]["x"] == counts(5, exact=1, near=2, conflicts=2)
 
 
 def test_a_pair_of_another_dataset_is_not_counted():
-    one, other = prints([("1", "a", "NORMAL"), ("2", "b", "NORMAL")]), prints([("1", "c", "COVID")], "b.zip")
-    everything = leakage.gather({"one": one, "other": other})
-    found = leakage.audit({"one": one, "other": other}, everything.images, pd.DataFrame([pair(1, 2)]), {})
+    sets = {
+        "one": prints([("1", "a", "NORMAL"), ("2", "b", "NORMAL")]),
+        "other": prints([("1", "c", "COVID")], "b.zip"),
+    }
+    found = leakage.audit(sets, leakage.gather(sets).images, pd.DataFrame([pair(1, 2)]), {})
     assert found["datasets"]["one"]["near_duplicates"] == found["datasets"]["other"]["near_duplicates"] == 0
     assert found["across"] == {"one other": {"exact": 0, "near": 1}}
 
@@ -203,16 +196,13 @@ def test_a_split_counts_each_kind_of_leak_and_each_image_once():
     }
 
 
-def test_a_near_copy_is_found_from_either_side_and_an_exact_pair_is_not_near():
+@pytest.mark.parametrize(("trained", "tested", "exact", "near"), [("a", "b", 0, 1), ("b", "a", 0, 1), ("a", "a", 1, 0)])
+def test_a_near_copy_is_found_from_either_side_and_an_exact_pair_is_not_near(trained, tested, exact, near):
     images = pd.DataFrame({"sha256": ["a", "b", "a"], "archive": "a.zip", "folder": ""})
     pairs = pd.DataFrame([pair(0, 1), pair(0, 2, "exact")])
-    for trained, tested in (("a", "b"), ("b", "a")):
-        split = manifest([("train", trained, ""), ("test", tested, "")])
-        found = leakage.audit({}, images, pairs, {"study": split})["splits"]["study"]
-        assert (found["test_exact"], found["test_near"]) == (0, 1)
-    split = manifest([("train", "a", ""), ("test", "a", "")])
+    split = manifest([("train", trained, ""), ("test", tested, "")])
     found = leakage.audit({}, images, pairs, {"study": split})["splits"]["study"]
-    assert (found["test_exact"], found["test_near"]) == (1, 0)
+    assert (found["test_exact"], found["test_near"]) == (exact, near)
 
 
 def split_counts(images, exact, near, patient):
@@ -220,40 +210,31 @@ def split_counts(images, exact, near, patient):
     return {"test_images": images, **counts, "test_any": max(counts.values()), "test_unknown_patient": 0}
 
 
-def assert_same_picture(draw, path):
+def assert_the_same_each_time(draw, path):
     draw(path)
     first = path.read_bytes()
     draw(path)
     assert path.read_bytes() == first
-    return Image.open(io.BytesIO(first))
+    with Image.open(path) as image:
+        assert image.size[0] == 900
 
 
 def test_the_figure_of_splits_is_the_same_each_time(tmp_path):
     splits = {"smatika": split_counts(100, 1, 2, 40), "smatika_leakfree": split_counts(90, 0, 0, 0)}
-    image = assert_same_picture(lambda path: audit_plots.leaks(splits, path), tmp_path / "leakage.png")
-    assert image.size[0] == 900
+    assert_the_same_each_time(lambda path: audit_plots.leaks(splits, path), tmp_path / "leakage.png")
 
 
 def test_the_figure_of_splits_shows_the_kinds_that_leak(tmp_path):
     audit_plots.leaks({"a": split_counts(100, 0, 50, 0)}, tmp_path / "leakage.png")
     with Image.open(tmp_path / "leakage.png") as image:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
-    shown = {kind for kind, color in audit_plots.KIND_COLORS.items() if (pixels == rgb(color)).all(axis=1).sum() > 1000}
-    assert shown == {"near"}
+    rgb = {kind: tuple(bytes.fromhex(color[1:])) for kind, color in audit_plots.KIND_COLORS.items()}
+    assert {kind for kind, color in rgb.items() if (pixels == color).all(axis=1).sum() > 1000} == {"near"}
 
 
-def rgb(color):
-    return [int(color[place : place + 2], 16) for place in (1, 3, 5)]
+@pytest.mark.parametrize("shown", [slice(None), slice(0)], ids=["all pairs", "none"])
+def test_the_figure_of_examples_is_the_same_each_time(shown, everything, pairs, tmp_path):
+    def draw(path):
+        audit_plots.near_pairs(pairs[shown], everything.images, everything.thumbnails, path)
 
-
-def test_the_figure_of_examples_is_the_same_each_time(everything, pairs, tmp_path):
-    image = assert_same_picture(
-        lambda path: audit_plots.near_pairs(pairs, everything.images, everything.thumbnails, path),
-        tmp_path / "leakage_examples.png",
-    )
-    assert image.size[0] == 900
-
-
-def test_the_figure_of_examples_is_drawn_where_there_are_none(everything, pairs, tmp_path):
-    audit_plots.near_pairs(pairs.head(0), everything.images, everything.thumbnails, tmp_path / "leakage_examples.png")
-    assert (tmp_path / "leakage_examples.png").exists()
+    assert_the_same_each_time(draw, tmp_path / "leakage_examples.png")

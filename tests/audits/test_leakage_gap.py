@@ -41,10 +41,9 @@ def test_of_one_seed_each_there_is_a_gap_without_an_interval():
 def test_each_metric_is_that_of_the_evaluation():
     random = np.random.default_rng(3)
     sick = random.random((2, 60))
+    names = np.repeat(CLASSES, [35, 25])
     tables = [
-        prediction_table(
-            np.arange(60) + 100 * place, [""] * 60, np.repeat(CLASSES, [35, 25]), CLASSES, np.stack([1 - p, p], axis=1)
-        )
+        prediction_table(np.arange(60) + 100 * place, [""] * 60, names, CLASSES, np.stack([1 - p, p], axis=1))
         for place, p in enumerate(sick)
     ]
     run, leakfree = (compute_metrics(table, CLASSES) for table in tables)
@@ -95,7 +94,6 @@ def test_too_few_shared_images_of_a_class_are_not_scored_alone(right, paired):
 
 def test_other_classes_are_refused():
     leakfree = predictions(20, 5).rename(columns={"COVID": "TUBERCULOSIS"})
-    with pytest.raises(
-        RontgenError, match="received NORMAL, COVID and NORMAL, TUBERCULOSIS: make both by the same settings"
-    ):
+    message = "received NORMAL, COVID and NORMAL, TUBERCULOSIS: make both by the same settings"
+    with pytest.raises(RontgenError, match=message):
         leakage_gap.measure([(predictions(20, 5), leakfree)])

@@ -89,10 +89,8 @@ def test_a_copy_made_again_is_near_its_original_and_no_other(variant, drawn, tak
 
 
 def test_another_exposure_of_the_same_patient_is_no_copy(take):
-    assert (
-        near(take({f"{patient}-{n}.png": encode(picture(patient, n)) for patient in range(6) for n in range(4)}))
-        == set()
-    )
+    exposures = {f"{patient}-{n}.png": encode(picture(patient, n)) for patient in range(6) for n in range(4)}
+    assert near(take(exposures)) == set()
 
 
 def test_the_hash_alone_does_not_make_a_copy(drawn, take):
@@ -124,9 +122,9 @@ def test_the_detail_is_compared_after_a_small_move(move):
 def test_the_detail_alone_does_not_make_a_copy(drawn, take):
     prints = take({"a.png": drawn["person0_bacteria_1.png"], "b.png": encode(tone(picture(0), 1.1))})
     assert near(prints) == {(0, 1)}
-    prints.images.loc[1, "perceptual_hash"] = prints.images["perceptual_hash"][0].translate(
-        str.maketrans("0123456789abcdef", "fedcba9876543210")
-    )  # 256 bits apart: more than a byte can count
+    # 256 bits apart: more than a byte can count
+    opposite = str.maketrans("0123456789abcdef", "fedcba9876543210")
+    prints.images.loc[1, "perceptual_hash"] = prints.images["perceptual_hash"][0].translate(opposite)
     assert near(prints) == set()
 
 
@@ -144,10 +142,8 @@ def test_all_pairs_are_compared_whatever_the_blocks(drawn, take, monkeypatch):
 
 def test_a_pair_is_the_same_in_either_order(drawn, take):
     members = {"a.png": encode(picture(5)), "b.png": VARIANTS["cropped"](picture(5))}
-    tables = [
-        near_duplicates.find_near(prints.images, prints.thumbnails)
-        for prints in (take(members), take(dict(reversed(members.items()))))
-    ]
+    either = take(members), take(dict(reversed(members.items())))
+    tables = [near_duplicates.find_near(prints.images, prints.thumbnails) for prints in either]
     pd.testing.assert_frame_equal(*tables)
 
 

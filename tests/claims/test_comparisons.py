@@ -15,18 +15,19 @@ from rontgen.records import splits
 
 OTHER = "smatika_resnet50v2"
 READINGS = {name: {"why": "x", "runs": [RUN], "set": {"balance": "smote"}} for name in ("one_way", "another")}
-IDS = [f"{number:012x}" for number in range(100)]
+TWO_READINGS, TWO_RUNS = paper(readings=READINGS), paper({RUN: [], OTHER: [cell("test.accuracy", "0.97")]})
+IDS = [f"{number:012x}" for number in range(101)]
 
 
 def compared(published, *records):
-    return study(published, [record for some in records for record in on_images(some, IDS)]).comparisons
+    return study(published, [record for some in records for record in on_images(some, IDS[:100])]).comparisons
 
 
 # ---- paired comparisons
 
 
 def test_readings_are_compared_seed_by_seed_on_the_same_images():
-    (found,) = compared(paper(readings=READINGS), seeds(60, 75, 87), seeds(90, 91, 93, treatment="another"))
+    (found,) = compared(TWO_READINGS, seeds(60, 75, 87), seeds(90, 91, 93, treatment="another"))
     differences = np.array([0.30, 0.16, 0.06])
     low, high = stats.t.interval(0.95, 2, differences.mean(), stats.sem(differences))
     assert (found.first.treatment, found.second.treatment, found.seeds) == ("another", "protocol", 3)
@@ -38,14 +39,14 @@ def test_readings_are_compared_seed_by_seed_on_the_same_images():
 
 def test_sensitivity_and_specificity_are_compared_too():
     one, other = seeds(80, 82, 87), seeds(90, 91, 93, treatment="another")
-    (found,) = compared(paper(readings=READINGS), one, other)
+    (found,) = compared(TWO_READINGS, one, other)
     for name in ("sensitivity", "specificity"):
         values = [[record.metrics["test"][name] for record in some] for some in (one, other)]
         assert getattr(found, name).mean == pytest.approx(np.mean(values[1]) - np.mean(values[0]))
 
 
 def test_seeds_that_agree_by_luck_have_at_least_the_error_of_their_images():
-    (found,) = compared(paper(readings=READINGS), seeds(80, 82, 87), seeds(85, 87, 92, treatment="another"))
+    (found,) = compared(TWO_READINGS, seeds(80, 82, 87), seeds(85, 87, 92, treatment="another"))
     error = np.sqrt(0.05 * 0.95 / 300)
     reach = stats.t.ppf(0.975, 2) * error
     assert (found.accuracy.low, found.accuracy.high) == (pytest.approx(0.05 - reach), pytest.approx(0.05 + reach))
@@ -53,45 +54,43 @@ def test_seeds_that_agree_by_luck_have_at_least_the_error_of_their_images():
 
 
 def test_the_same_answers_do_not_differ():
-    (found,) = compared(paper(readings=READINGS), seeds(80, 82, 87), seeds(80, 82, 87, treatment="another"))
+    (found,) = compared(TWO_READINGS, seeds(80, 82, 87), seeds(80, 82, 87, treatment="another"))
     assert (found.accuracy.mean, found.accuracy.low, found.p) == (0, 0, 1)
 
 
 def test_seeds_tested_on_other_images_are_not_compared():
-    assert study(paper(readings=READINGS), seeds(80, 82, 87) + seeds(90, 91, 93, treatment="another")).comparisons
-    others = [f"{number:012x}" for number in range(1, 101)]
-    moved = on_images(seeds(90, 91, 93, treatment="another"), others)
-    assert study(paper(readings=READINGS), on_images(seeds(80, 82, 87), IDS) + moved).comparisons == []
+    one, other = seeds(80, 82, 87), seeds(90, 91, 93, treatment="another")
+    assert study(TWO_READINGS, one + other).comparisons
+    assert study(TWO_READINGS, on_images(one, IDS[:100]) + on_images(other, IDS[1:])).comparisons == []
 
 
 def test_fewer_than_three_seeds_in_common_are_not_compared():
-    assert compared(paper(readings=READINGS), seeds(80, 82), seeds(90, 91, 93, treatment="another")) == []
+    assert compared(TWO_READINGS, seeds(80, 82), seeds(90, 91, 93, treatment="another")) == []
 
 
 def test_the_order_of_the_images_does_not_matter():
-    one, other = on_images(seeds(80, 82, 87), IDS), on_images(seeds(90, 91, 93, treatment="another"), IDS)
-    other = [replace(record, predictions=record.predictions[::-1]) for record in other]
-    (found,) = study(paper(readings=READINGS), one + other).comparisons
+    one, other = seeds(80, 82, 87), seeds(90, 91, 93, treatment="another")
+    moved = [replace(record, predictions=record.predictions[::-1]) for record in on_images(other, IDS[:100])]
+    (found,) = study(TWO_READINGS, on_images(one, IDS[:100]) + moved).comparisons
     assert found.accuracy.mean == pytest.approx(0.25 / 3)
 
 
 def test_the_highest_published_run_is_compared_with_the_others_by_each_reading():
-    published = paper({RUN: [], OTHER: [cell("test.accuracy", "0.97")]})
-    (found,) = compared(published, seeds(80, 82, 87), seeds(81, 82, 84, run=OTHER))
+    (found,) = compared(TWO_RUNS, seeds(80, 82, 87), seeds(81, 82, 84, run=OTHER))
     assert (found.first.trained, found.second.trained) == (OTHER, RUN)
     assert found.accuracy.mean == pytest.approx(-0.02 / 3)
     assert not found.is_of_readings and not found.is_shown
 
 
 def test_two_published_rows_of_one_training_are_compared_once():
-    published = paper({RUN: [], OTHER: [cell("test.accuracy", "0.97")]}, trained_as={OTHER: RUN})
+    published = TWO_RUNS.model_copy(update={"trained_as": {OTHER: RUN}})
     assert compared(published, seeds(80, 82, 87)) == []
 
 
 def test_p_is_corrected_for_all_comparisons_of_the_study():
     some = [seeds(80, 82, 87), seeds(90, 91, 93, treatment="another"), seeds(80, 83, 88, treatment="one_way")]
-    found = compared(paper(readings=READINGS), *some)
-    alone = [compared(paper(readings=READINGS), some[0], other)[0].p for other in some[2:] + some[1:2]]
+    found = compared(TWO_READINGS, *some)
+    alone = [compared(TWO_READINGS, some[0], other)[0].p for other in some[2:] + some[1:2]]
     assert [one.first.treatment for one in found] == ["one_way", "another"]
     smaller, larger = sorted(alone)
     assert sorted(one.p for one in found) == [pytest.approx(2 * smaller), pytest.approx(max(2 * smaller, larger))]
@@ -106,21 +105,16 @@ def leaky(folder, wrong, run=RUN, exposed=20, seed=1):
     wrong: errors of the exposed, and of the other NORMAL images.
     """
     record = recorded(run, "protocol", seed, CLASSES, 80, 80)
-    ids = [f"{number:012x}" for number in range(80)]
     patients = [*(f"p{number}" for number in range(40)), *[""] * 40]
     answers = ["PNEUMONIA"] * wrong[0] + ["NORMAL"] * (exposed - wrong[0])
     answers += ["PNEUMONIA"] * wrong[1] + ["NORMAL"] * (40 - exposed - wrong[1]) + ["PNEUMONIA"] * 40
     probabilities = np.array([[0.9, 0.1] if answer == "NORMAL" else [0.1, 0.9] for answer in answers])
-    classes = np.repeat(CLASSES, 40)
-    table = prediction_table(np.array(ids), np.array(patients), classes, list(CLASSES), probabilities)
-    training = pd.DataFrame(
-        {
-            "id": [f"{number:012x}" for number in range(200, 200 + exposed)] + ["00000000ffff"],
-            "patient": [*patients[:exposed], "nobody"],
-            "subset": "train",
-        }
+    table = prediction_table(
+        np.array(IDS[:80]), np.array(patients), np.repeat(CLASSES, 40), list(CLASSES), probabilities
     )
-    tested = pd.DataFrame({"id": ids, "patient": patients, "subset": "test"})
+    trained_on = [*(f"{number:012x}" for number in range(200, 200 + exposed)), "00000000ffff"]
+    training = pd.DataFrame({"id": trained_on, "patient": [*patients[:exposed], "nobody"], "subset": "train"})
+    tested = pd.DataFrame({"id": IDS[:80], "patient": patients, "subset": "test"})
     column = splits.write("smatika", pd.concat([training, tested]), folder / "results")
     record.provenance["split"] = {"name": "smatika", "column": column}
     return replace(record, predictions=table)

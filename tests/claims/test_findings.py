@@ -9,13 +9,19 @@ from rontgen.claims.comparisons import LeakEffect
 from rontgen.claims.findings import findings, in_brief, points
 
 OTHER = "smatika_resnet50v2"
+TWO_RUNS = paper({RUN: [], OTHER: [cell("test.accuracy", "0.97")]})
 READINGS = {"another": {"why": "x", "runs": [RUN], "set": {"balance": "smote"}}}
+TWO_READINGS = paper(readings=READINGS)
 LEAKS = {"test_any": 40, "test_images": 100, "share": 0.4, "test_unknown_patient": 0}
 GAP = {"seeds": 3, "note": "3 seeds each", "metrics": {"accuracy": {"gap": 0.02, "low": -0.01, "high": 0.05}}}
 
 
-def said(published, records, name="smatika", **values):
-    return "\n".join(findings(study(published, records, name, **values)))
+def said(*known, **values):
+    return "\n".join(findings(study(*known, **values)))
+
+
+def brief(*known):
+    return in_brief(study(*known))
 
 
 # ---- in brief
@@ -31,59 +37,56 @@ def test_a_study_in_brief_is_the_papers_number_ours_and_how_close():
 
 
 def test_another_reading_with_another_verdict_is_named():
-    found = study(paper(readings=READINGS), seeds(60, 61, 62) + seeds(89, 90, 91, treatment="another"))
-    assert "By another reading (another) it is reproduced: 0.900." in in_brief(found)
-    found = study(paper(readings=READINGS), seeds(89, 90, 91) + seeds(89, 90, 91, treatment="another"))
-    assert "another reading" not in in_brief(found)
+    another = seeds(89, 90, 91, treatment="another")
+    text = brief(TWO_READINGS, seeds(60, 61, 62) + another)
+    assert "By another reading (another) it is reproduced: 0.900." in text
+    assert "another reading" not in brief(TWO_READINGS, seeds(89, 90, 91) + another)
 
 
 def test_random_completions_are_named_beside_the_verdict():
-    drawn = seeds(*[50] * 4, treatment="random_completion")
-    found = study(paper(), seeds(60, 61, 62) + drawn)
-    assert "0 of 4 random completions come within 10 points of it; 10 are planned" in in_brief(found)
-    found = study(paper(), seeds(60, 61, 62) + seeds(*[50] * 9, 85, treatment="random_completion"))
-    assert "1 of 10 random completions come within 10 points of it (0 to 45% of all such" in in_brief(found)
+    text = brief(paper(), seeds(60, 61, 62) + seeds(*[50] * 4, treatment="random_completion"))
+    assert "0 of 4 random completions come within 10 points of it; 10 are planned" in text
+    text = brief(paper(), seeds(60, 61, 62) + seeds(*[50] * 9, 85, treatment="random_completion"))
+    assert "1 of 10 random completions come within 10 points of it (0 to 45% of all such" in text
 
 
 def test_a_training_that_differs_takes_from_what_is_reproduced():
     published = paper({RUN: [cell("train.final.train_accuracy", "0.50")]})
     records = seeds(89, 90, 91, train__final__train_accuracy=[0.98, 0.99, 0.97])
-    assert "But the training differs from the paper's." in in_brief(study(published, records))
+    assert "But the training differs from the paper's." in brief(published, records)
     assert "train accuracy (final) 0.980, the paper's 0.50" in said(published, records)
 
 
 def test_the_papers_highest_number_is_named_where_it_is_not_recorded():
-    published = paper({RUN: [], OTHER: [cell("test.accuracy", "0.97")]})
-    assert in_brief(study(published, seeds(89, 90, 91))).endswith(f"The paper's highest, 0.97 ({OTHER}), is not run.")
+    assert brief(TWO_RUNS, seeds(89, 90, 91)).endswith(f"The paper's highest, 0.97 ({OTHER}), is not run.")
 
 
 def test_what_arithmetic_settles_is_said():
     published = paper({RUN: [cell("test.weighted.recall", "0.70")]})
-    text = in_brief(study(published, seeds(89, 90, 91)))
+    text = brief(published, seeds(89, 90, 91))
     assert "numbers for this row cannot all be true if its accuracy and its other scores are of the same" in text
-    text = in_brief(study(paper(["lungcare_cnn5"]), seeds(80, 82, 81, run="lungcare_cnn5"), "lungcare"))
+    text = brief(paper(["lungcare_cnn5"]), seeds(80, 82, 81, run="lungcare_cnn5"), "lungcare")
     assert "But the paper's images are not all openly available." in text
 
 
 def test_a_study_without_a_record_names_the_command():
-    assert in_brief(study(paper(), [])) == f"Not recorded: rontgen reproduce {RUN} --seeds 1-5 does so."
+    assert brief(paper(), []) == f"Not recorded: rontgen reproduce {RUN} --seeds 1-5 does so."
 
 
 # ---- findings
 
 
 def test_a_verdict_that_depends_on_the_reading_is_said():
-    published = paper(readings=READINGS)
-    text = said(published, seeds(60, 61, 62) + seeds(89, 90, 91, treatment="another"))
+    another = seeds(89, 90, 91, treatment="another")
+    text = said(TWO_READINGS, seeds(60, 61, 62) + another)
     assert f"The verdict on {RUN} depends on the reading. not reproduced: as stated; reproduced: another." in text
-    text = said(published, seeds(89, 90, 91) + seeds(89, 90, 91, treatment="another"))
+    text = said(TWO_READINGS, seeds(89, 90, 91) + another)
     assert f"{RUN} is reproduced by every reading that is recorded: as stated, another." in text
 
 
 def test_one_or_two_seeds_are_too_few():
-    assert f"One seed decides nothing, and two are too few; five are the standard. So far: {RUN} (as stated)." in said(
-        paper(), seeds(90, 91)
-    )
+    text = f"One seed decides nothing, and two are too few; five are the standard. So far: {RUN} (as stated)."
+    assert text in said(paper(), seeds(90, 91))
 
 
 @pytest.mark.parametrize(
@@ -100,9 +103,8 @@ def test_the_papers_comparison_is_answered_from_its_counts(highest, p, end):
 
 
 def test_the_papers_comparison_is_answered_by_pairs():
-    published = paper({RUN: [], OTHER: [cell("test.accuracy", "0.97")]})
     ids = [f"{number:012x}" for number in range(100)]
-    text = said(published, on_images(seeds(80, 82, 87), ids) + on_images(seeds(81, 82, 84, run=OTHER), ids))
+    text = said(TWO_RUNS, on_images(seeds(80, 82, 87), ids) + on_images(seeds(81, 82, 84, run=OTHER), ids))
     start = f"{OTHER} against {RUN} (as stated), on the same test images: -0.7 points ("
     assert start in text and "for this pair alone): no difference is shown, p = " in text
 
@@ -111,9 +113,8 @@ def test_leaks_and_what_they_do_are_told():
     effect = LeakEffect(RUN, "as stated", "NORMAL", (1, 9), (20, 20), 0.008, None, None)
     text = said(paper(), seeds(90, 91, 92), leaks=LEAKS, leak_effects=[effect])
     assert "40.0% of the test images (40 of 100) have a copy" in text
-    assert (
-        f"{RUN}, NORMAL: 1 of 20 answers are wrong where another image of the patient was trained on, 9 of 20" in text
-    )
+    wrong = "1 of 20 answers are wrong where another image of the patient was trained on, 9 of 20"
+    assert f"{RUN}, NORMAL: {wrong}" in text
     assert "An effect of leaks is undecided: no run without leaks to compare with." in text
 
 
@@ -149,27 +150,26 @@ def test_points_have_a_sign_where_asked():
 
 
 def test_the_row_that_stands_for_a_study_is_the_highest_that_is_recorded():
-    published = paper({RUN: [], OTHER: [cell("test.accuracy", "0.97")]})
-    assert study(published, seeds(60, 61, 62)).main.run == RUN
-    assert study(published, []).main.run == OTHER
-    both = study(published, seeds(60, 61, 62) + seeds(60, 61, 62, run=OTHER))
+    assert study(TWO_RUNS, seeds(60, 61, 62)).main.run == RUN
+    assert study(TWO_RUNS, []).main.run == OTHER
+    both = study(TWO_RUNS, seeds(60, 61, 62) + seeds(60, 61, 62, run=OTHER))
     assert both.main.run == OTHER
     assert replace(both, rows=both.rows[:1]).main.run == RUN
 
 
 def test_the_largest_class_alone_takes_from_a_verdict_that_it_would_reach_too():
-    text = in_brief(study(paper({RUN: [cell("test.accuracy", "0.55")]}), seeds(54, 55, 56)))
-    assert "But always naming the largest class gives 0.500, within 10 points too." in text
-    assert "largest class" not in in_brief(study(paper({RUN: [cell("test.accuracy", "0.65")]}), seeds(64, 65, 66)))
-    text = said(paper({RUN: [cell("test.accuracy", "0.55")]}), seeds(54, 55, 56))
+    known = paper({RUN: [cell("test.accuracy", "0.55")]}), seeds(54, 55, 56)
+    assert "But always naming the largest class gives 0.500, within 10 points too." in brief(*known)
+    text = said(*known)
     assert f"within 10 points of the 0.55 of {RUN}: a verdict on accuracy alone says little here." in text
+    higher = paper({RUN: [cell("test.accuracy", "0.65")]}), seeds(64, 65, 66)
+    assert "largest class" not in brief(*higher)
 
 
 def test_what_is_never_nothing_apart_has_both_ends():
-    found = study(paper(), seeds(60, 61, 62)).main.replication
-    assert f"the two are {points(found.least)} to {points(found.greatest)} points apart" in in_brief(
-        study(paper(), seeds(60, 61, 62))
-    )
+    found = study(paper(), seeds(60, 61, 62))
+    ends = f"{points(found.main.replication.least)} to {points(found.main.replication.greatest)} points apart"
+    assert f"the two are {ends}" in in_brief(found)
 
 
 def test_the_verdict_on_other_images_is_told_where_they_are_taken_to_be_the_same():
@@ -178,7 +178,5 @@ def test_the_verdict_on_other_images_is_told_where_they_are_taken_to_be_the_same
     found = study(paper(same_test_images=same), on_images(seeds(88, 90, 92), ids))
     other = found.main.other_images
     assert other.bound > found.main.replication.bound
-    assert (
-        f"Were they others: {RUN} (as stated) {other.verdict}, at most {points(other.bound)} points apart."
-        in "\n".join(findings(found))
-    )
+    told = f"Were they others: {RUN} (as stated) {other.verdict}, at most {points(other.bound)} points apart."
+    assert told in "\n".join(findings(found))

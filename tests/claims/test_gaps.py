@@ -20,18 +20,11 @@ def paired(run, *records):
 
 
 def test_records_are_paired_by_run_and_seed():
-    records = [
-        record("a_leakfree", 2),
-        record("a", 10),
-        record("a", 2),
-        record("a", 3),  # its leak-free run is not recorded
-        record("a_leakfree", 10),
-        record("b", 2),
-        record("c_leakfree", 2),
-    ]
-    assert paired("a", *records) == [
-        (f"a/protocol/seed-{seed}", f"a_leakfree/protocol/seed-{seed}") for seed in (2, 10)
-    ]
+    # the leak-free runs of seed 3 and of b are not recorded, nor is c
+    recorded_seeds = {"a": (10, 2, 3), "a_leakfree": (2, 10), "b": (2,), "c_leakfree": (2,)}
+    records = [record(run, seed) for run, some in recorded_seeds.items() for seed in some]
+    expected = [(f"a/protocol/seed-{seed}", f"a_leakfree/protocol/seed-{seed}") for seed in (2, 10)]
+    assert paired("a", *records) == expected
     assert paired("b", *records) == paired("c", *records) == []
 
 
@@ -61,10 +54,8 @@ def test_the_treatment_with_most_pairs_counts():
 
 def test_a_gap_between_machines_says_so():
     def note(*processors):
-        pairs = [
-            (record("a", seed), record("a_leakfree", seed, "protocol", one)) for seed, one in enumerate(processors)
-        ]
-        return measure_gap(pairs)["note"]
+        seeds = enumerate(processors)
+        return measure_gap([(record("a", n), record("a_leakfree", n, processor=one)) for n, one in seeds])["note"]
 
     alike = "2 seeds each; scored on the same 200 test images in all"
     assert note("Zilog Z80", "Zilog Z80") == alike

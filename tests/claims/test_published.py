@@ -65,9 +65,7 @@ def test_a_rate_is_so_many_of_its_images(metric, value, successes, trials):
 
 def test_the_papers_own_interval_is_exact():
     run = Published.of("smatika", "smatika_resnet50v2", PAPERS.studies["smatika"], list(CLASSES))
-    expected = proportion_confint(97, 100, method="beta")
-    assert own_interval(run, "test.accuracy") == pytest.approx(expected)
-    assert [round(bound, 3) for bound in expected] == [0.915, 0.994]
+    assert own_interval(run, "test.accuracy") == pytest.approx(proportion_confint(97, 100, method="beta"))
 
 
 def test_the_papers_own_interval_spans_all_counts_that_print_alike():
@@ -98,9 +96,8 @@ def test_no_pairing_makes_the_headline_of_smatika_significant():
     assert (tested.best, tested.right, tested.images) == ("smatika_resnet50v2", 97, 100)
     assert (tested.other, tested.other_right) == ("smatika_vgg16", 92)
     assert tested.fisher_p == pytest.approx(0.21341, abs=1e-5)
-    assert tested.least_mcnemar_p == 0.0625
     every = [mcnemar([[0, 5 + c], [c, 0]], exact=True).pvalue for c in range(4)]  # the best has at most 3 wrong answers
-    assert min(every) == every[0] == 0.0625
+    assert tested.least_mcnemar_p == min(every) == 0.0625
 
 
 def test_the_best_is_tested_against_the_next_one():

@@ -10,9 +10,8 @@ SMOTE = {"smote": {"why": "?", "runs": ["one", "two", "three"], "set": {"balance
 
 
 def of(*trainings, published=None, completions=()):
-    return study(
-        published or paper(), [], paper=published or paper(), trainings=list(trainings), completions=completions
-    )
+    given = {"paper": published or paper(), "trainings": list(trainings), "completions": completions}
+    return study(paper(), [], **given)
 
 
 def test_scores_are_those_of_each_seed():
@@ -49,8 +48,7 @@ def test_random_completions_have_a_command_too():
 def test_the_runs_of_a_reading_that_have_no_record_are_named():
     published = paper(["one", "two", "three", "other"], readings=SMOTE)
     trainings = [training("one"), training("two", "smote+scale=0.4"), training("other")]
-    found = study(paper(), [], paper=published, trainings=trainings)
-    assert found.not_run_by("smote") == ["one", "three"]
+    assert of(*trainings, published=published).not_run_by("smote") == ["one", "three"]
 
 
 def test_a_deviation_is_listed_once_with_the_runs_that_have_it():
@@ -63,7 +61,7 @@ def test_what_departs_from_the_paper_by_choice_is_a_deviation_of_each_run_that_h
     published = paper(["one", "two"], origins_of={"one": {"train.learning_rate": departs}})
     trainings = [training("one", deviations=["smaller"]), training("one", "smote", deviations=[])]
     trainings += [training("one_leakfree", deviations=[]), training("two", deviations=["smaller"])]
-    assert study(paper(), [], paper=published, trainings=trainings).deviations == {
+    assert of(*trainings, published=published).deviations == {
         "train.learning_rate: the paper says 0.9 (Section 2, line 3). It would not train.": ["one", "one_leakfree"],
         "smaller": ["one", "two"],
     }
@@ -92,10 +90,8 @@ def test_each_machine_is_listed_once():
     processor = one.records[0].provenance["machine"]["processor"]
     amd = one.records[0].provenance["machine"] | {"processor": "AMD EPYC", "keras_backend": "jax"}
     other.records[1].provenance["machine"] = amd
-    assert of(one, other).machines == [
-        f"{processor}, 2 cores, tensorflow on the cpu",
-        "AMD EPYC, 2 cores, jax on the cpu",
-    ]
+    expected = [f"{processor}, 2 cores, tensorflow on the cpu", "AMD EPYC, 2 cores, jax on the cpu"]
+    assert of(one, other).machines == expected
 
 
 def test_the_trainings_of_a_study_are_those_that_are_recorded_the_protocol_first():
@@ -103,11 +99,8 @@ def test_the_trainings_of_a_study_are_those_that_are_recorded_the_protocol_first
     records = seeds(90, treatment="another") + seeds(90, run=f"{RUN}_leakfree") + seeds(90, 91)
     records += seeds(90, treatment="random_completion")
     found = study(published, records)
-    assert [(one.run, one.treatment) for one in found.trainings] == [
-        (RUN, "protocol"),
-        (RUN, "another"),
-        (f"{RUN}_leakfree", "protocol"),
-    ]
+    expected = [(RUN, "protocol"), (RUN, "another"), (f"{RUN}_leakfree", "protocol")]
+    assert [(one.run, one.treatment) for one in found.trainings] == expected
     assert [one.run for one in found.completions] == [RUN]
 
 

@@ -4,7 +4,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from conftest import ROOT
-from made_up_studies import OPEN, cell, paper
+from made_up_studies import OPEN, PAPERS, VALUES, cell, paper
 from rontgen.core import papers, params, readings, runs
 from rontgen.core.cells import Cell
 from rontgen.core.errors import RontgenError
@@ -12,9 +12,7 @@ from rontgen.core.papers import load_papers
 from rontgen.core.params import SplitProfile
 from rontgen.core.sections import LEAKFREE, Counts
 
-PAPERS = load_papers(ROOT / "studies")
 RAW = params.read(ROOT / "params.yaml")
-VALUES = params.validate(RAW)
 
 ACCURACY = "metric: test.accuracy, value: 0.90, place: Table 1"
 IMAGES = "metric: test.test_images, value: 100, place: Table 1"
@@ -37,18 +35,19 @@ def write(folder, cells=(ACCURACY,), of_study=(), more="", head=HEAD, common=COM
     return load_papers(folder).studies["a_study"]
 
 
+def refused(folder, message, *cells, **values):
+    """Check that a study with a mistake is refused in one line that names its file."""
+    with pytest.raises(RontgenError, match=message) as caught:
+        write(folder, cells or (ACCURACY,), **values)
+    assert "a_study/paper.yaml" in str(caught.value) and "\n" not in str(caught.value)
+
+
 # ---- the five papers
 
 
 def test_every_run_has_its_published_numbers():
     trained = {study.trained(run): name for name, study in PAPERS.studies.items() for run in study.runs}
     assert trained == {name: run.study for name, run in VALUES.runs.items() if not name.endswith(LEAKFREE)}
-
-
-def test_two_published_rows_are_one_training():
-    study = PAPERS.studies["lungcare"]
-    assert study.trained("lungcare_b32_s240") == study.trained("lungcare_cnn4") == "lungcare_cnn4"
-    assert study.readings_of("lungcare_b32_s240") == ["protocol", "copies_on_both_sides", "random_completion"]
 
 
 NAMED = [(name, reading) for name, study in PAPERS.studies.items() for reading in study.readings]
@@ -62,7 +61,7 @@ def test_a_reading_gives_each_of_its_runs_the_settings_that_it_names(name, readi
         values = params.validate(params.changed(RAW, changes))
         runs.check(values)
         settings = runs.load_run(run, values).settings
-        before = runs.load_run(run, VALUES.model_copy(update={"profile": "paper"})).settings
+        before = runs.load_run(run, VALUES).settings
         for key, text in study.readings[reading].set.items():
             found, old = settings, before
             for part in key.split("."):
@@ -78,13 +77,9 @@ def test_the_parts_of_an_archive_are_all_of_it():
 
 
 def test_images_under_terms_are_of_a_label_that_there_is():
-    known = {
-        (archive, label)
-        for dataset in VALUES.datasets.values()
-        for archive, labels in dataset.labels.items()
-        for label in labels
-    }
-    assert {(archive, label) for archive, labels in PAPERS.restricted.items() for label in labels} <= known
+    known = {archive: labels for dataset in VALUES.datasets.values() for archive, labels in dataset.labels.items()}
+    for archive, labels in PAPERS.restricted.items():
+        assert labels.keys() <= set(known[archive]), archive
 
 
 def test_every_archive_has_a_source():
@@ -118,24 +113,23 @@ def test_a_number_stands_for_all_that_print_as_it(tmp_path, cell, number, low, h
     assert (float(one.number), float(one.low), float(one.high)) == (number, low, high)
 
 
-def test_a_share_of_the_split_is_stated_in_whole_percents(tmp_path):
-    (one,) = write(tmp_path, of_study=["metric: data.share.train, value: 0.9, place: x"]).cells
+def test_a_share_of_the_split_is_stated_in_whole_percents():
+    one = Cell(**cell("data.share.train", "0.9"))
     assert (float(one.low), float(one.high)) == (0.895, 0.905)
 
 
 @pytest.mark.parametrize(
     ("relation", "text"),
     [
-        ("", "15"),
-        (", relation: at_most", "at most 15"),
-        (", relation: at_least", "at least 15"),
-        (", relation: about", "about 15"),
-        (", relation: between, to: 20", "15 to 20"),
+        ({}, "15"),
+        ({"relation": "at_most"}, "at most 15"),
+        ({"relation": "at_least"}, "at least 15"),
+        ({"relation": "about"}, "about 15"),
+        ({"relation": "between", "to": "20"}, "15 to 20"),
     ],
 )
-def test_a_number_says_how_it_was_meant(tmp_path, relation, text):
-    cell = f"metric: train.epochs, value: 15{relation}, place: x"
-    assert write(tmp_path, [ACCURACY, cell]).runs["a_run"][1].text == text
+def test_a_number_says_how_it_was_meant(relation, text):
+    assert Cell(**cell("train.epochs", 15, **relation)).text == text
 
 
 @pytest.mark.parametrize("epoch", ["kept_epoch", "best_accuracy_epoch", "best_loss_epoch"])
@@ -146,49 +140,44 @@ def test_an_epoch_is_a_count(epoch):
 
 
 def test_synthetic_images_and_the_first_epoch_may_be_published(tmp_path):
-    study = write(
-        tmp_path,
-        [ACCURACY, "metric: train.first.validation_loss, value: 0.3, place: x"],
-        ["metric: data.synthetic.NORMAL, value: 2690, place: x"],
-    )
+    first = "metric: train.first.validation_loss, value: 0.3, place: x"
+    study = write(tmp_path, [ACCURACY, first], ["metric: data.synthetic.NORMAL, value: 2690, place: x"])
     assert [one.value for one in (study.cells[0], study.runs["a_run"][1])] == ["2690", "0.3"]
 
 
+def test_a_metric_that_a_study_has_not_is_named(tmp_path):
+    refused(tmp_path, "received 'test.accuracy'", of_study=["metric: test.accuracy, value: 1, place: x"])
+
+
 @pytest.mark.parametrize(
-    ("cells", "of_study", "message"),
+    ("cell", "message"),
     [
-        (["metric: test.acuracy, value: 1, place: x"], [], "received 'test.acuracy'"),
-        (["metric: my.test.accuracy, value: 1, place: x"], [], "received 'my.test.accuracy'"),
-        (["metric: train.middle.train_loss, value: 1, place: x"], [], "received 'train.middle.train_loss'"),
-        (["metric: train.best_epoch, value: 1, place: x"], [], "received 'train.best_epoch'"),
-        (["metric: data.images, value: 1, place: x"], [], "received 'data.images'"),
-        (["metric: setting.train.epochs, value: 1, place: x"], [], "received 'setting.train.epochs'"),
-        ([ACCURACY], ["metric: test.accuracy, value: 1, place: x"], "received 'test.accuracy'"),
-        (["metric: test.accuracy, value: high, place: x"], [], "a_run.0: expected a number.*received 'high'"),
-        (["metric: test.accuracy, value: nan, place: x"], [], "received 'nan'"),
-        (["metric: test.accuracy, value: 97, place: x"], [], "expected a share of 1.*received '97'"),
-        (["metric: train.epochs, value: 2.5, place: x"], [], "expected a whole number.*received '2.5'"),
-        (["metric: test.accuracy, value: 1"], [], "a_run.0.place: expected a value, received nothing"),
-        ([ACCURACY + ", remark: x"], [], "a_run.0.remark: .*received 'x'"),
-        ([ACCURACY, ACCURACY], [], "one cell per metric, test.accuracy has more"),
-        (["metric: test.log_loss, value: 1, place: x"], [], "expected a cell test.accuracy in a_run"),
-        (["metric: test.log_loss, value: -1, place: x"], [], "no number below zero.*received '-1'"),
-        ([ACCURACY + ", relation: more"], [], "a_run.0.relation: expected 'equal'.*received 'more'"),
-        ([ACCURACY + ", relation: between"], [], "expected a number.*received '0.90' to ''"),
-        ([ACCURACY + ", relation: between, to: 0.90"], [], "expected a number.*received '0.90' to '0.90'"),
-        (["metric: [, value: 1"], [], "not valid YAML"),
+        ("metric: test.acuracy, value: 1, place: x", "received 'test.acuracy'"),
+        ("metric: my.test.accuracy, value: 1, place: x", "received 'my.test.accuracy'"),
+        ("metric: train.middle.train_loss, value: 1, place: x", "received 'train.middle.train_loss'"),
+        ("metric: train.best_epoch, value: 1, place: x", "received 'train.best_epoch'"),
+        ("metric: data.images, value: 1, place: x", "received 'data.images'"),
+        ("metric: setting.train.epochs, value: 1, place: x", "received 'setting.train.epochs'"),
+        ("metric: test.accuracy, value: high, place: x", "a_run.0: expected a number.*received 'high'"),
+        ("metric: test.accuracy, value: nan, place: x", "received 'nan'"),
+        ("metric: test.accuracy, value: 97, place: x", "expected a share of 1.*received '97'"),
+        ("metric: train.epochs, value: 2.5, place: x", "expected a whole number.*received '2.5'"),
+        ("metric: test.accuracy, value: 1", "a_run.0.place: expected a value, received nothing"),
+        ("metric: test.log_loss, value: 1, place: x", "expected a cell test.accuracy in a_run"),
+        ("metric: test.log_loss, value: -1, place: x", "no number below zero.*received '-1'"),
+        ("metric: [, value: 1", "not valid YAML"),
+        (f"{ACCURACY}, remark: x", "a_run.0.remark: .*received 'x'"),
+        (f"{ACCURACY}, relation: more", "a_run.0.relation: expected 'equal'.*received 'more'"),
+        (f"{ACCURACY}, relation: between", "expected a number.*received '0.90' to ''"),
+        (f"{ACCURACY}, relation: between, to: 0.90", "expected a number.*received '0.90' to '0.90'"),
     ],
 )
-def test_a_mistake_is_named_in_one_line(tmp_path, cells, of_study, message):
-    with pytest.raises(RontgenError, match=message) as caught:
-        write(tmp_path, cells, of_study)
-    assert "a_study/paper.yaml" in str(caught.value)
-    assert "\n" not in str(caught.value)
+def test_a_mistake_in_a_number_is_named(tmp_path, cell, message):
+    refused(tmp_path, message, cell)
 
 
-def test_a_key_that_is_none_is_named(tmp_path):
-    with pytest.raises(RontgenError, match=r"paper\.yaml: author: .*received 'x'"):
-        write(tmp_path, more="author: x")
+def test_a_metric_that_is_there_twice_is_named(tmp_path):
+    refused(tmp_path, "one cell per metric, test.accuracy has more", ACCURACY, ACCURACY)
 
 
 def test_an_accuracy_says_of_how_many_images_it_is(tmp_path):
@@ -224,8 +213,7 @@ def test_a_paper_is_cited_in_one_line(tmp_path, more, text):
     [("0" * 64, "0" * 63, "citation.text_sha256"), ("Judul", '""', "citation.title"), ("It compares.", '""', "about")],
 )
 def test_a_citation_without_its_text_or_title_is_refused(tmp_path, old, new, key):
-    with pytest.raises(RontgenError, match=rf"paper\.yaml: {key}: expected"):
-        write(tmp_path, head=HEAD.replace(old, new))
+    refused(tmp_path, rf"paper\.yaml: {key}: expected", head=HEAD.replace(old, new))
 
 
 # ---- origins
@@ -233,8 +221,8 @@ def test_a_citation_without_its_text_or_title_is_refused(tmp_path, old, new, key
 PLACE = "Section 3.1, line 97"
 
 
-def origin_of(tmp_path, entry):
-    return write(tmp_path, more=f"origins: {{balance: {{{entry}}}}}").origins["balance"]
+def of_balance(origin):
+    return f"origins: {{balance: {{{origin}}}}}"
 
 
 @pytest.mark.parametrize(
@@ -249,7 +237,7 @@ def origin_of(tmp_path, entry):
     ],
 )
 def test_a_setting_is_open_where_another_value_could_have_been_chosen(tmp_path, entry, is_open):
-    assert origin_of(tmp_path, entry).is_open is is_open
+    assert write(tmp_path, more=of_balance(entry)).origins["balance"].is_open is is_open
 
 
 @pytest.mark.parametrize(
@@ -264,14 +252,14 @@ def test_a_setting_is_open_where_another_value_could_have_been_chosen(tmp_path, 
     ],
 )
 def test_a_place_is_a_part_of_the_text_and_its_lines(tmp_path, place):
-    assert origin_of(tmp_path, f'stated: "{place}"').stated == place
+    assert write(tmp_path, more=of_balance(f'stated: "{place}"')).origins["balance"].stated == place
 
 
 @pytest.mark.parametrize("place", ["page 3", "Section 3.1", "line 97", "Section 3, line x", "section 3, line 9"])
 @pytest.mark.parametrize("kind", ["stated: {}", "departs: x, says: y, place: {}"])
 def test_a_place_without_a_line_is_refused(tmp_path, kind, place):
-    with pytest.raises(RontgenError, match=rf"origins\.balance: expected a section and a line.*received '{place}'"):
-        origin_of(tmp_path, kind.format(f'"{place}"'))
+    message = rf"origins\.balance: expected a section and a line.*received '{place}'"
+    refused(tmp_path, message, more=of_balance(kind.format(f'"{place}"')))
 
 
 OF_ONE_KIND = "expected one of stated, ours and departs, received"
@@ -294,13 +282,11 @@ RANGE = "expected a range where the setting is ours, and none where it is stated
         ("ours: x, range: {low: 1}", "range"),
         ("ours: x, range: {low: 1, high: 2, log: maybe}", "range"),
         ("ours: x, range: none", "range"),
-        ("ours: x, range: [none], why: y", r"origins\.balance\.why: .*received 'y'"),
+        ("ours: x, range: [none], why: y", r"\.why: .*received 'y'"),
     ],
 )
 def test_an_origin_is_of_one_kind_with_what_it_needs(tmp_path, entry, message):
-    with pytest.raises(RontgenError, match=message) as caught:
-        origin_of(tmp_path, entry)
-    assert "origins.balance" in str(caught.value) and "\n" not in str(caught.value)
+    refused(tmp_path, rf"origins\.balance.*{message}", more=of_balance(entry))
 
 
 def ours(why, *values):
@@ -336,31 +322,17 @@ def test_the_longest_key_that_is_the_setting_or_a_section_above_it_counts(run, k
     assert (origin.ours if origin else None) == why
 
 
-def test_a_run_has_the_origins_of_its_study_but_for_its_own():
-    assert {key: origin.ours for key, origin in LAYERED.origins_for("b_run").items()} == {
-        "train": "all",
-        "train.epochs": "of b",
-        "split": "all",
-        "balance": "all",
-        "train.fine_tune": "of b too",
-    }
-
-
 def test_every_study_has_the_common_origins_but_for_its_own(tmp_path):
-    common = COMMON.replace(
-        "origins: {}", "origins: {fixed.a: {ours: common, range: [1]}, fixed.b: {ours: common, range: [1]}}"
-    )
+    entry = "{ours: common, range: [1]}"
+    common = COMMON.replace("origins: {}", f"origins: {{fixed.a: {entry}, fixed.b: {entry}}}")
     study = write(tmp_path, more="origins: {fixed.b: {ours: own, range: [1]}}", common=common)
     assert {key: origin.ours for key, origin in study.origins.items()} == {"fixed.a": "common", "fixed.b": "own"}
     assert set(write(tmp_path, common=common).origins) == {"fixed.a", "fixed.b"}
 
 
 def test_the_settings_of_a_run_that_are_open_are_those_with_other_values():
-    study = paper(
-        ("a_run", "b_run"),
-        origins={"balance": OPEN, "dataset": ours("x")},
-        origins_of={"b_run": {"balance": ours("x")}},
-    )
+    origins = {"balance": OPEN, "dataset": ours("x")}
+    study = paper(("a_run", "b_run"), origins=origins, origins_of={"b_run": {"balance": ours("x")}})
     assert list(study.open_settings("a_run")) == list(study.open_settings("a_run_leakfree")) == ["balance"]
     assert study.open_settings("b_run") == {}
 
@@ -396,27 +368,22 @@ def test_a_study_without_its_paper_is_named():
 
 
 @pytest.mark.parametrize(
-    ("run", "key", "gone"),
-    [
-        ("jitet_mobilenetv2", "balance", "balance"),
-        ("jitet_mobilenetv2", "train.fine_tune.epochs", "train.fine_tune"),
-        ("jitet_mobilenetv2", "weights", "weights"),
-    ],
+    ("key", "gone"),
+    [("balance", "balance"), ("train.fine_tune.epochs", "train.fine_tune"), ("weights", "weights")],
 )
-def test_a_setting_without_an_origin_is_named(run, key, gone):
+def test_a_setting_without_an_origin_is_named(key, gone):
     study = PAPERS.studies["jitet"]
     left = {name: origin for name, origin in study.origins.items() if name != gone and not name.startswith(f"{gone}.")}
     study = study.model_copy(update={"origins": left})
     other = PAPERS.model_copy(update={"studies": PAPERS.studies | {"jitet": study}})
-    message = rf"^studies/jitet/paper.yaml: expected where {key} of {run} comes from, received no origin"
+    message = f"^studies/jitet/paper.yaml: expected where {key} of jitet_mobilenetv2 comes from, received no origin"
     with pytest.raises(RontgenError, match=message):
         papers.check(other, VALUES)
 
 
 def test_what_the_profile_caps_needs_no_origin():
-    capped = VALUES.profiles["paper"].model_copy(
-        update={"split": SplitProfile(max_per_class=Counts(train=24, validation=12, test=8))}
-    )
+    cap = SplitProfile(max_per_class=Counts(train=24, validation=12, test=8))
+    capped = VALUES.profiles["paper"].model_copy(update={"split": cap})
     papers.check(PAPERS, VALUES.model_copy(update={"profiles": VALUES.profiles | {"paper": capped}}))
 
 
@@ -498,29 +465,22 @@ SAME = f"why: x, place: '{PLACE}', runs: [a_run]"
         (f"same_test_images: {{{SAME.replace('a_run', '')}}}", "same_test_images.runs: expected .*at least 1"),
         (f"same_test_images: {{{SAME.replace(PLACE, 'Section 3')}}}", "test_images.place: expected .*'Section 3'"),
         (f"same_test_images: {{{SAME.replace('why: x', 'why: ')}}}", "same_test_images.why: expected"),
+        ("author: x", r"paper\.yaml: author: .*received 'x'"),
         ("claims: [{says: x, place: y}]", "claims.0.examined: expected a value, received nothing"),
         ("excluded: [{what: x, place: y}]", "excluded.0.why: expected a value, received nothing"),
     ],
 )
 def test_a_mistake_in_how_a_study_is_read_is_named(tmp_path, more, message):
-    with pytest.raises(RontgenError, match=message) as caught:
-        write(tmp_path, more=more)
-    assert "\n" not in str(caught.value)
+    refused(tmp_path, message, more=more)
 
 
-def test_an_ordering_of_two_runs_is_accepted(tmp_path):
-    (ordering,) = write(tmp_path, more=f"orderings: [{{{ORDERING}}}]").orderings
-    assert ordering.pairs == [("a_run", "a_run")]
-
-
-@pytest.mark.parametrize("condition", ["", "if it is meant of all of them"])
-def test_an_ordering_may_rest_on_a_condition(tmp_path, condition):
-    (ordering,) = write(tmp_path, more=f"orderings: [{{{ORDERING}, condition: '{condition}'}}]").orderings
-    assert ordering.condition == condition
-
-
-def test_an_ordering_rests_on_nothing_unless_it_says_so(tmp_path):
-    assert write(tmp_path, more=f"orderings: [{{{ORDERING}}}]").orderings[0].condition == ""
+@pytest.mark.parametrize(
+    ("more", "condition"),
+    [("", ""), (", condition: ''", ""), (", condition: if it is meant of all", "if it is meant of all")],
+)
+def test_an_ordering_of_two_runs_may_rest_on_a_condition(tmp_path, more, condition):
+    (ordering,) = write(tmp_path, more=f"orderings: [{{{ORDERING}{more}}}]").orderings
+    assert (ordering.pairs, ordering.condition) == ([("a_run", "a_run")], condition)
 
 
 def test_the_runs_on_the_paper_s_own_test_images_are_told_with_the_place(tmp_path):

@@ -1,5 +1,4 @@
 import dataclasses
-import re
 from pathlib import Path
 
 import pytest
@@ -26,19 +25,9 @@ def profile(shipped, monkeypatch):
 
 
 def test_the_active_run_follows_the_top_level_keys(change_params):
-    change_params(
-        {
-            "profile": "paper",
-            "dataset": "covid",
-            "model": "cnn4",
-            "image": {"size": 96, "channels": 1, "normalize": "symmetric"},
-            "balance": "smote",
-            "split.seed": 11,
-            "train.batch_size": 5,
-            "train.epochs": 9,
-            "augment": None,
-        }
-    )
+    change_params({"profile": "paper", "dataset": "covid", "model": "cnn4", "balance": "smote", "augment": None})
+    change_params({"image": {"size": 96, "channels": 1, "normalize": "symmetric"}})
+    change_params({"split.seed": 11, "train.batch_size": 5, "train.epochs": 9})
     run = runs.load_run("active")
     assert (run.name, run.image_set.name, run.image_set.study.name) == ("active", "active", "active")
     assert (run.image_set.size, run.image_set.balance, run.image_set.study.split.seed) == (96, "smote", 11)
@@ -52,11 +41,8 @@ def test_the_active_run_follows_the_top_level_keys(change_params):
 def test_a_reported_run_ignores_the_active_keys(change_params):
     change_params({"profile": "paper", "dataset": "covid", "model": "cnn4", "balance": "smote", "split.seed": 11})
     run = runs.load_run("jitet_mobilenetv2")
-    assert (run.image_set.study.dataset_name, run.model_name, run.image_set.balance) == (
-        "pneumonia",
-        "mobilenetv2",
-        "none",
-    )
+    found = (run.image_set.study.dataset_name, run.model_name, run.image_set.balance)
+    assert found == ("pneumonia", "mobilenetv2", "none")
     assert (run.image_set.study.split.seed, run.image_set.size) == (7, 224)
     assert (run.train.optimizer, run.train.epochs, run.train.fine_tune.epochs) == ("adamw", 10, 5)
 
@@ -75,14 +61,9 @@ def test_no_image_is_scaled_to_less_than_eight_pixels(change_params):
 
 
 def test_a_profile_scales_and_caps(change_params):
-    change_params(
-        {
-            "profiles.demo.preprocess.scale": 0.13,
-            "profiles.demo.train.max_epochs": 3,
-            "profiles.demo.train.max_variants": 2,
-            "profiles.demo.split.max_per_class": {"train": 9, "validation": 8, "test": 7},
-        }
-    )
+    change_params({"profiles.demo.preprocess.scale": 0.13})
+    change_params({"profiles.demo.train.max_epochs": 3, "profiles.demo.train.max_variants": 2})
+    change_params({"profiles.demo.split.max_per_class": {"train": 9, "validation": 8, "test": 7}})
     run = runs.load_run("lungcare_b8_s640")
     assert (run.image_set.size, run.train.epochs, run.augment.variants) == (83, 3, 2)
     assert (run.image_set.study.max_per_class.test, run.image_set.study.check_counts) == (7, False)
@@ -128,41 +109,27 @@ def test_every_reported_run_resolves(profile, shipped, name):
         assert run.start.name == row.weights
 
 
-def test_paths_of_the_active_run(profile):
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [
+        ("active", ["split", "preprocess", "balance", "train"]),
+        (
+            "lungcare_cnn4_leakfree",
+            [
+                "reported_split@lungcare_leakfree",
+                "reported_preprocess@lungcare_240_leakfree",
+                "reported_balance@lungcare_240_leakfree",
+                "reported_train@lungcare_cnn4_leakfree",
+            ],
+        ),
+    ],
+)
+def test_the_command_of_a_stage_is_that_of_its_part_of_the_run(profile, name, commands):
     profile("demo")
-    run = runs.load_run("active")
-    study, image_set = run.image_set.study, run.image_set
-    assert (study.raw, study.manifest) == (Path("data/raw/pneumonia"), Path("data/split/active.csv"))
-    assert study.audit == Path("metrics/split/active.json")
-    assert (image_set.preprocessed, image_set.balanced) == (
-        Path("data/preprocessed/active"),
-        Path("data/balanced/active"),
-    )
-    assert (run.model_file, run.predictions) == (Path("models/active.keras"), Path("data/predictions/active.csv"))
-    assert (run.metrics, run.train_metrics) == (
-        Path("metrics/runs/active/test/metrics.json"),
-        Path("metrics/runs/active/train/metrics.json"),
-    )
-    assert run.time_metrics == Path("metrics/runs/active/time.json")
-    assert (run.live, run.plots, run.history) == (
-        Path("dvclive/active"),
-        Path("plots/runs/active"),
-        Path("metrics/runs/active/train/history.csv"),
-    )
-    assert (study.split_command, image_set.preprocess_command) == ("dvc repro split", "dvc repro preprocess")
-    assert (image_set.balance_command, run.train_command) == ("dvc repro balance", "dvc repro train")
-
-
-def test_paths_of_a_reported_run_are_those_of_its_parts(profile):
-    profile("demo")
-    run = runs.load_run("lungcare_b8_s640")
-    assert run.image_set.study.manifest == Path("data/split/lungcare.csv")
-    assert run.image_set.preprocessed == Path("data/preprocessed/lungcare_640")
-    assert run.model_file == Path("models/lungcare_b8_s640.keras")
-    assert run.image_set.study.split_command == "dvc repro reported_split@lungcare"
-    assert run.image_set.preprocess_command == "dvc repro reported_preprocess@lungcare_640"
-    assert run.image_set.balance_command == "dvc repro reported_balance@lungcare_640"
-    assert run.train_command == "dvc repro reported_train@lungcare_b8_s640"
+    run = runs.load_run(name)
+    image_set, study = run.image_set, run.image_set.study
+    found = [study.split_command, image_set.preprocess_command, image_set.balance_command, run.train_command]
+    assert found == [f"dvc repro {stage}" for stage in commands]
 
 
 @pytest.mark.parametrize("study", ["smatika", "jitet", "lungcare"])
@@ -172,11 +139,7 @@ def test_a_leakfree_split_parts_no_patient_and_keeps_no_copy(profile, shipped, s
     assert (own.is_leakfree, leakfree.is_leakfree) == (False, True)
     changed = {"group_by": "patient", "deduplicate": True, "on_shortage": "shrink"}
     assert leakfree.split == own.split.model_copy(update=changed)
-    assert (leakfree.dataset, leakfree.max_per_class, leakfree.check_counts) == (
-        own.dataset,
-        own.max_per_class,
-        own.check_counts,
-    )
+    assert dataclasses.replace(leakfree, name=own.name, split=own.split, list=own.list) == own
 
 
 @pytest.mark.parametrize("name", ["smatika_vgg16", "jitet_mobilenetv2", "lungcare_cnn4"])
@@ -188,26 +151,12 @@ def test_a_leakfree_run_differs_in_its_split_alone(profile, name):
     assert dataclasses.replace(leakfree, name=run.name, image_set=run.image_set) == run
 
 
-def test_paths_and_commands_of_a_leakfree_run(profile):
-    profile("demo")
-    run = runs.load_run("lungcare_cnn4_leakfree")
-    assert run.model_file == Path("models/lungcare_cnn4_leakfree.keras")
-    assert run.image_set.preprocessed == Path("data/preprocessed/lungcare_240_leakfree")
-    assert run.image_set.study.manifest == Path("data/split/lungcare_leakfree.csv")
-    assert run.image_set.study.fingerprints == Path("data/near_duplicates/lungs")
-    assert run.image_set.study.split_command == "dvc repro reported_split@lungcare_leakfree"
-    assert run.train_command == "dvc repro reported_train@lungcare_cnn4_leakfree"
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"image.size": 10}, r"image.size: expected at least 221 for resnet50v2 in the profile demo, .*received 10"),
         ({"profile": "paper", "image.size": 31}, r"image.size: expected at least 32 for resnet50v2 .*, received 31"),
-        (
-            {"image_sets.jitet_224.size": 20},
-            r"image_sets.jitet_224.size: expected at least 221 .*, received 20",
-        ),
+        ({"image_sets.jitet_224.size": 20}, r"image_sets.jitet_224.size: expected at least 221 .*, received 20"),
         ({"image.channels": 1}, r"^image.channels: expected 3 for resnet50v2, received 1"),
         ({"studies.jitet.image.channels": 1}, r"studies.jitet.image.channels: expected 3 for mobilenetv2, received 1"),
         ({"model": "cnn1", "image.normalize": "backbone"}, r"^image.normalize: .* cnn1, which has no backbone"),
@@ -228,19 +177,20 @@ def test_every_run_as_shipped_can_be_built(profile, name):
 @pytest.mark.parametrize(
     ("load", "name", "message"),
     [
-        (runs.load_dataset, "xray", "--dataset: expected one of pneumonia, covid, lungs, received 'xray'"),
-        (runs.load_study, "lungs", "--split: expected one of active, covid_hybrid, jitet, jitet_leakfree, lungcare, "),
+        (runs.load_dataset, "xray", "--dataset: expected one of pneumonia, covid, lungs,"),
         (
-            runs.load_image_set,
-            "lungcare",
-            "--image-set: expected one of active, covid_hybrid_224, jitet_224, ",
+            runs.load_study,
+            "lungs",
+            "--split: expected one of active, covid_hybrid, jitet, jitet_leakfree, lungcare, .*,",
         ),
-        (runs.load_run, "cnn4", "--run: expected one of active, covid_hybrid_resnet50, covid_hybrid_lstm, "),
+        (runs.load_image_set, "lungcare", "--image-set: expected one of active, covid_hybrid_224, jitet_224, .*,"),
+        (runs.load_run, "cnn4", "--run: expected one of active, covid_hybrid_resnet50, covid_hybrid_lstm, .*,"),
+        (runs.load_start, "resnet51", "--backbone: expected one of mobilenetv2, .*,"),
     ],
 )
 def test_an_unknown_name_lists_the_known_ones(profile, load, name, message):
     profile("demo")
-    with pytest.raises(RontgenError, match=f"^{re.escape(message)}.*received '{name}'$|^{re.escape(message)}$"):
+    with pytest.raises(RontgenError, match=f"^{message} received '{name}'$"):
         load(name)
 
 
@@ -269,13 +219,11 @@ def test_initial_weights_follow_the_profile_and_the_file(change_params):
     assert not runs.load_start("random").pretrained
     change_params({"profile": "demo"})
     assert not runs.load_start("resnet50").pretrained
-    with pytest.raises(RontgenError, match=r"--backbone: expected one of mobilenetv2, .*, received 'resnet51'"):
-        runs.load_start("resnet51")
 
 
 def test_a_run_may_start_from_random_weights_and_normalise_its_own_way(change_params):
-    change_params({"profile": "paper", "runs.covid_hybrid_resnet50.weights": "random"})
-    change_params({"runs.covid_hybrid_resnet50.image": {"normalize": "backbone"}})
+    changes = {"weights": "random", "image": {"normalize": "backbone"}}
+    change_params({"profile": "paper"} | {f"runs.covid_hybrid_resnet50.{key}": new for key, new in changes.items()})
     run, other = runs.load_run("covid_hybrid_resnet50"), runs.load_run("covid_hybrid_resnet50_lstm")
     assert (run.start.name, run.settings["weights"], run.image.normalize) == ("random", "random", "backbone")
     assert (other.start.name, other.settings["weights"], other.image.normalize) == ("resnet50", "resnet50", "unit")

@@ -192,15 +192,10 @@ def test_a_stage_on_a_full_disk_leaves_no_output(tmp_path):
         return {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
 
     assert run("inputs").returncode == 0  # a few bytes, less than the limit
-    stages = [
-        ("download", "--dataset", "pneumonia"),
-        ("split", "--split", "active"),
-        ("preprocess", "--image-set", "active"),
-    ]
-    for stage in stages:
+    for stage in ("download --dataset pneumonia", "split --split active", "preprocess --image-set active"):
         before = files()
-        failed = run(*stage, limit=LIMIT)
+        failed = run(*stage.split(), limit=LIMIT)
         assert failed.returncode == 2, failed.stderr
         assert failed.stderr.splitlines()[-1].startswith("error: data/")
         assert files() == before
-        assert run(*stage).returncode == 0
+        assert run(*stage.split()).returncode == 0

@@ -35,6 +35,10 @@ def patch(data, field, layout, value):
     return data
 
 
+def declaring(size, members):
+    return patch(packed(members), SIZE, "<I", size)
+
+
 @pytest.fixture
 def write(tmp_path):
     def write(data):
@@ -93,24 +97,18 @@ def linked(name, kind):
         (packed({"C:b.png": b"x"}), "member 'C:b.png' has an unsafe name"),
         (packed({"__MACOSX/../b.png": b"x"}), "has an unsafe name"),
         (packed({"aZb.png": b"x"}).replace(b"aZb", b"a\0b"), "member 'a' has an invalid name"),
-        (
-            packed({"a/X.png": b"1", "a/x.PNG": b"2"}),
-            r"members 'a/X\.png' and 'a/x\.PNG' differ at most in case",
-        ),
-        (
-            packed({"a.png": b"1", "b.png": b"2"}).replace(b"b.png", b"a.png"),
-            "'a.png' differ at most in case",
-        ),
+        (packed({"a/X.png": b"1", "a/x.PNG": b"2"}), r"members 'a/X\.png' and 'a/x\.PNG' differ at most in case"),
+        (packed({"a.png": b"1", "b.png": b"2"}).replace(b"b.png", b"a.png"), "'a.png' differ at most in case"),
         (packed({linked("a.png", stat.S_IFLNK): b"/etc/passwd"}), "member 'a.png' is a link or a device"),
         (packed({linked("a.png", stat.S_IFIFO): b""}), "member 'a.png' is a link or a device"),
         (patch(packed({"a.png": b"x"}), FLAGS, "<H", 0x1), "member 'a.png' is encrypted"),
         (packed({"a.png": b"x"}, zipfile.ZIP_BZIP2), "member 'a.png' is compressed by method 12"),
         (
-            patch(packed({"a.png": b"x"}), SIZE, "<I", archives.MAX_MEMBER + 1),
+            declaring(archives.MAX_MEMBER + 1, {"a.png": b"x"}),
             "member 'a.png' declares 67108865 bytes; expected at most 67108864",
         ),
         (
-            patch(packed({"a.png": b"x", "b.png": b"x"}), SIZE, "<I", 60_000_000),
+            declaring(60_000_000, {"a.png": b"x", "b.png": b"x"}),
             r"2\d\d bytes declare 120000000 when expanded; expected at most 34359738368 and 100 times",
         ),
     ],
@@ -127,7 +125,7 @@ def test_the_total_is_limited_whatever_the_ratio(write, monkeypatch):
 
 @pytest.mark.parametrize("read", [None, "a.png"])
 def test_more_than_declared_is_neither_read_nor_kept_in_memory(write, read):
-    path = write(patch(packed({"a.png": bytes(8_000_000)}), SIZE, "<I", 5000))
+    path = write(declaring(5000, {"a.png": bytes(8_000_000)}))
     tracemalloc.start()
     try:
         fault = error_of(path, read)
@@ -139,7 +137,7 @@ def test_more_than_declared_is_neither_read_nor_kept_in_memory(write, read):
 
 @pytest.mark.parametrize("read", [None, "a.png"])
 def test_less_than_declared_is_refused(write, read):
-    path = write(patch(packed({"a.png": b"twelve bytes"}), SIZE, "<I", 500))
+    path = write(declaring(500, {"a.png": b"twelve bytes"}))
     assert error_of(path, read) == "member 'a.png' has 12 bytes; expected 500"
 
 

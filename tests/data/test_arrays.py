@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,11 +35,19 @@ def synthetic():
     return np.full((2, 2, 2, 1), [[[[100]]], [[[101]]]], np.uint8), pd.DataFrame({"class": ["NORMAL", "SICK"]})
 
 
+def grays(subset, positions):
+    """The gray values of a subset's images at these positions, which must be images of 2 pixels."""
+    batch = subset.read(np.array(positions, dtype=int))
+    assert (batch.dtype, batch.shape) == (np.uint8, (len(positions), 2, 2, 1))
+    assert (batch == batch[:, :1, :1]).all()
+    return batch[:, 0, 0, 0].tolist()
+
+
 def test_a_subset_has_its_rows_and_labels(manifest, images):
     train = arrays.subset("train", manifest, CLASSES, images)
     assert len(train) == 3
     assert train.labels.tolist() == [1, 0, 1]
-    assert train.read(np.arange(3))[:, 0, 0, 0].tolist() == [0, 2, 4]
+    assert grays(train, [0, 1, 2]) == [0, 2, 4]
 
 
 def test_labels_follow_the_order_of_the_classes(manifest, images):
@@ -45,31 +55,26 @@ def test_labels_follow_the_order_of_the_classes(manifest, images):
 
 
 def test_positions_are_read_in_any_order_and_more_than_once(manifest, images):
-    batch = arrays.subset("train", manifest, CLASSES, images).read(np.array([2, 0, 2]))
-    assert (batch.dtype, batch.shape) == (np.uint8, (3, 2, 2, 1))
-    assert batch[:, 0, 0, 0].tolist() == [4, 0, 4]
+    assert grays(arrays.subset("train", manifest, CLASSES, images), [2, 0, 2]) == [4, 0, 4]
 
 
 def test_synthetic_images_come_after_the_others(manifest, images, synthetic):
     train = arrays.subset("train", manifest, CLASSES, images, synthetic)
     assert len(train) == 5
     assert train.labels.tolist() == [1, 0, 1, 0, 1]
-    batch = train.read(np.array([4, 1, 3, 0, 4]))
-    assert (batch.dtype, batch.shape) == (np.uint8, (5, 2, 2, 1))
-    assert batch[:, 0, 0, 0].tolist() == [101, 2, 100, 0, 101]
-    assert train.read(np.array([3, 4]))[:, 1, 1, 0].tolist() == [100, 101]
+    assert grays(train, [4, 1, 3, 0, 4]) == [101, 2, 100, 0, 101]
+    assert grays(train, [3, 4]) == [100, 101]
 
 
 def test_no_synthetic_images_change_nothing(manifest, images):
     none = np.empty((0, 2, 2, 1), np.uint8), pd.DataFrame({"class": []}, dtype=str)
     train = arrays.subset("train", manifest, CLASSES, images, none)
     assert train.labels.tolist() == [1, 0, 1]
-    assert train.read(np.arange(3))[:, 0, 0, 0].tolist() == [0, 2, 4]
+    assert grays(train, [0, 1, 2]) == [0, 2, 4]
 
 
 def test_no_position_gives_no_image(manifest, images, synthetic):
-    empty = np.array([], dtype=int)
-    assert arrays.subset("train", manifest, CLASSES, images, synthetic).read(empty).shape == (0, 2, 2, 1)
+    assert grays(arrays.subset("train", manifest, CLASSES, images, synthetic), []) == []
 
 
 def test_memory_mapped_images_are_read_as_they_are_needed(tmp_path, monkeypatch, manifest, images):
@@ -78,45 +83,32 @@ def test_memory_mapped_images_are_read_as_they_are_needed(tmp_path, monkeypatch,
     np.save(VIEW.preprocessed / "images.npy", images)
     mapped = arrays.read_images(VIEW)
     assert isinstance(mapped, np.memmap)
-    assert arrays.subset("test", manifest, CLASSES, mapped).read(np.array([1, 0]))[:, 0, 0, 0].tolist() == [5, 1]
+    assert grays(arrays.subset("test", manifest, CLASSES, mapped), [1, 0]) == [5, 1]
+
+
+TEXTS = {"id": ["001234", "1e5"], "class": ["NA", "SICK"], "patient": ["", "nan"]}
 
 
 def test_a_manifest_is_text_as_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     STUDY.manifest.parent.mkdir(parents=True)
     STUDY.manifest.write_text("id,class,patient\n001234,NA,\n1e5,SICK,nan\n")
-    assert arrays.read_split(STUDY).to_dict("list") == {
-        "id": ["001234", "1e5"],
-        "class": ["NA", "SICK"],
-        "patient": ["", "nan"],
-    }
+    assert arrays.read_split(STUDY).to_dict("list") == TEXTS
 
 
 @pytest.mark.parametrize(
-    ("read", "message"),
+    ("read", "part", "file", "stage"),
     [
-        (
-            lambda: arrays.read_split(STUDY),
-            r"data/split/jitet\.csv not found: run `dvc repro reported_split@jitet` fi",
-        ),
-        (
-            lambda: arrays.read_manifest(VIEW),
-            r"preprocessed/jitet_224/manifest\.csv not found: run `dvc repro reported_preprocess@jitet_224` fi",
-        ),
-        (
-            lambda: arrays.read_images(VIEW),
-            r"preprocessed/jitet_224/images\.npy not found: run `dvc repro reported_preprocess@jitet_224` fi",
-        ),
-        (
-            lambda: arrays.read_synthetic(VIEW),
-            r"balanced/jitet_224/rows\.csv not found: run `dvc repro reported_balance@jitet_224` ",
-        ),
+        (arrays.read_split, STUDY, "data/split/jitet.csv", "reported_split@jitet"),
+        (arrays.read_manifest, VIEW, "preprocessed/jitet_224/manifest.csv", "reported_preprocess@jitet_224"),
+        (arrays.read_images, VIEW, "preprocessed/jitet_224/images.npy", "reported_preprocess@jitet_224"),
+        (arrays.read_synthetic, VIEW, "balanced/jitet_224/rows.csv", "reported_balance@jitet_224"),
     ],
 )
-def test_what_is_missing_names_the_command(tmp_path, monkeypatch, read, message):
+def test_what_is_missing_names_the_command(tmp_path, monkeypatch, read, part, file, stage):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RontgenError, match=message):
-        read()
+    with pytest.raises(RontgenError, match=f"{re.escape(file)} not found: run `dvc repro {stage}` first"):
+        read(part)
 
 
 def written_manifest(text):
@@ -130,16 +122,14 @@ def test_the_images_of_a_manifest_are_those_of_its_rows(tmp_path, monkeypatch, i
     rows = pd.DataFrame({"row": [0, 2, 3, 5], "id": list("acdf"), "class": "SICK", "patient": "", "subset": "train"})
     manifest = written_manifest(rows.to_csv(index=False))
     assert manifest["id"].tolist() == list("acdf")
-    train = arrays.subset("train", manifest, CLASSES, images)
-    assert train.read(np.arange(4))[:, 0, 0, 0].tolist() == [0, 2, 3, 5]
+    assert grays(arrays.subset("train", manifest, CLASSES, images), [0, 1, 2, 3]) == [0, 2, 3, 5]
 
 
 def test_the_columns_of_a_manifest_but_its_rows_are_text_as_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     manifest = written_manifest("row,id,class,patient\n7,001234,NA,\n11,1e5,SICK,nan\n")
     assert manifest.index.tolist() == [7, 11]
-    expected = {"id": ["001234", "1e5"], "class": ["NA", "SICK"], "patient": ["", "nan"]}
-    assert manifest.to_dict("list") == expected
+    assert manifest.to_dict("list") == TEXTS
 
 
 def test_classes_are_in_the_order_in_which_a_manifest_lists_them():

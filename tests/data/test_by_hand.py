@@ -1,7 +1,5 @@
 """What was put into data/archives by hand: listed by what it is for, and checked again where it is used."""
 
-from pathlib import Path
-
 import pytest
 
 from conftest import ROOT
@@ -22,13 +20,17 @@ def folder(tmp_path):
     return tmp_path
 
 
-def lists(folder, profile, **changes):
+def hashes(folder, profile="paper", **changes):
     values = params.changed(params.read(ROOT / "params.yaml"), {"profile": profile, **changes})
-    return {str(path): set(hashes) for path, hashes in by_hand.lists(params.validate(values), folder).items()}
+    return {str(path): found for path, found in by_hand.lists(params.validate(values), folder).items()}
+
+
+def lists(folder, *profile, **changes):
+    return {path: set(found) for path, found in hashes(folder, *profile, **changes).items()}
 
 
 def test_an_archive_is_listed_for_each_dataset_that_uses_it(folder):
-    found = lists(folder, "paper")
+    found = lists(folder)
     assert found["archives/pneumonia.json"] == found["archives/lungs.json"] == {CHEST}
     assert found["archives/covid.json"] == set()
 
@@ -36,11 +38,11 @@ def test_an_archive_is_listed_for_each_dataset_that_uses_it(folder):
 def test_the_index_of_an_unpacked_archive_is_listed_as_the_archive_is(folder):
     index = unpacked.index_of(folder / CHEST)
     index.write_text("{}")
-    assert lists(folder, "paper")["archives/pneumonia.json"] == {CHEST, index.name}
+    assert lists(folder)["archives/pneumonia.json"] == {CHEST, index.name}
 
 
 def test_weights_are_listed_for_each_backbone(folder):
-    found = lists(folder, "paper")
+    found = lists(folder)
     assert found["weights/resnet50.json"] == {RESNET50}
     assert found["weights/vgg16.json"] == {KERAS_FILES["vgg16"]}
     assert found["weights/mobilenetv2.json"] == found["weights/random.json"] == set()
@@ -48,7 +50,7 @@ def test_weights_are_listed_for_each_backbone(folder):
 
 
 def test_of_a_backbone_that_starts_from_random_weights_nothing_is_listed(folder):
-    assert lists(folder, "paper", **{"backbones.resnet50.file": "null"})["weights/resnet50.json"] == set()
+    assert lists(folder, **{"backbones.resnet50.file": "null"})["weights/resnet50.json"] == set()
 
 
 def test_the_demo_uses_nothing_that_was_put_by_hand(folder):
@@ -56,19 +58,16 @@ def test_the_demo_uses_nothing_that_was_put_by_hand(folder):
 
 
 def test_a_hash_is_that_of_the_file(folder):
-    values = params.validate(params.changed(params.read(ROOT / "params.yaml"), {"profile": "paper"}))
-    found = by_hand.lists(values, folder)[Path("archives/pneumonia.json")]
-    assert found == {CHEST: archives.sha256(folder / CHEST)}
+    assert hashes(folder)["archives/pneumonia.json"] == {CHEST: archives.sha256(folder / CHEST)}
 
 
 def test_of_two_weights_files_the_one_that_must_be_pinned_is_listed_first(folder, monkeypatch):
     names = ["mobilenetv2.weights.h5", KERAS_FILES["mobilenetv2"]]
     for name in reversed(names):
         (folder / name).write_bytes(name.encode())
-    values = params.validate(params.changed(params.read(ROOT / "params.yaml"), {"profile": "paper"}))
     monkeypatch.setattr(by_hand, "LISTS", folder / "inputs")
-    path = Path("weights/mobilenetv2.json")
-    write_json(by_hand.lists(values, folder)[path], by_hand.LISTS / path)
+    path = "weights/mobilenetv2.json"
+    write_json(hashes(folder)[path], by_hand.LISTS / path)
     assert list(by_hand.read("weights", "mobilenetv2")) == names
 
 

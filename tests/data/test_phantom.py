@@ -22,6 +22,11 @@ def draw(finding: str, patient: int, exposure: int, height: int = 64, width: int
     return phantom.draw(finding, np.random.default_rng(patient), np.random.default_rng([99, exposure]), height, width)
 
 
+def films(finding: str, count: int = 30) -> list[phantom.Radiograph]:
+    """One film each of some patients."""
+    return [draw(finding, patient, patient) for patient in range(count)]
+
+
 def overlap(first: np.ndarray, second: np.ndarray) -> float:
     return (first & second).sum() / (first | second).sum()
 
@@ -83,13 +88,12 @@ def test_two_exposures_of_a_patient_are_more_alike_than_two_patients():
 
 
 def test_a_normal_chest_has_no_sign():
-    assert not any(draw("normal", patient, patient).sign.any() for patient in range(20))
+    assert not any(film.sign.any() for film in films("normal", 20))
 
 
 @pytest.mark.parametrize("finding", ABNORMAL)
 def test_every_abnormal_chest_has_a_sign_within_the_lungs(finding):
-    for patient in range(30):
-        drawn = draw(finding, patient, patient)
+    for drawn in films(finding):
         assert drawn.sign.sum() >= 10
         assert not (drawn.sign & ~drawn.lungs).any()
 
@@ -97,8 +101,7 @@ def test_every_abnormal_chest_has_a_sign_within_the_lungs(finding):
 @pytest.mark.parametrize("finding", ABNORMAL)
 def test_opacities_brighten_the_lung_and_free_air_darkens_it(finding):
     changes = []
-    for patient in range(30):
-        drawn, normal = draw(finding, patient, patient), draw("normal", patient, patient)
+    for drawn, normal in zip(films(finding), films("normal"), strict=True):
         # Against what lies outside the lungs, since the tone of the two films differs.
         contrast = [film.image[drawn.sign].mean() - film.image[~drawn.lungs].mean() for film in (drawn, normal)]
         changes.append(contrast[0] - contrast[1])
@@ -107,8 +110,7 @@ def test_opacities_brighten_the_lung_and_free_air_darkens_it(finding):
 
 def test_tuberculosis_lies_in_the_upper_zones_and_pneumonia_and_covid_do_not():
     def upper_share(finding: str) -> float:
-        films = [draw(finding, patient, patient) for patient in range(30)]
-        rows = [(np.nonzero(film.sign)[0], np.nonzero(film.lungs)[0].mean()) for film in films]
+        rows = [(np.nonzero(film.sign)[0], np.nonzero(film.lungs)[0].mean()) for film in films(finding)]
         return np.mean([(sign < middle).mean() for sign, middle in rows])
 
     assert upper_share("tuberculosis") > 0.85
@@ -117,8 +119,7 @@ def test_tuberculosis_lies_in_the_upper_zones_and_pneumonia_and_covid_do_not():
 
 def test_covid_is_in_both_lungs_and_pneumothorax_in_one():
     def smaller_share(finding: str) -> float:
-        halves = [draw(finding, patient, patient).sign for patient in range(30)]
-        counts = np.array([(sign[:, :32].sum(), sign[:, 32:].sum()) for sign in halves])
+        counts = np.array([(film.sign[:, :32].sum(), film.sign[:, 32:].sum()) for film in films(finding)])
         return np.mean(counts.min(axis=1) / counts.sum(axis=1))
 
     assert smaller_share("covid") > 0.3
@@ -163,13 +164,8 @@ def test_a_network_of_four_convolutions_learns_pneumonia_at_64_pixels():
             layers.BatchNormalization(momentum=0.9),
             layers.MaxPooling2D(),
         ]
-    stack += [
-        layers.Flatten(),
-        layers.Dense(128, activation="relu"),
-        layers.Dropout(0.5),
-        layers.Dense(1, activation="sigmoid"),
-    ]
-    model = keras.Sequential(stack)
+    stack += [layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dropout(0.5)]
+    model = keras.Sequential([*stack, layers.Dense(1, activation="sigmoid")])
     model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
     model.fit(*images(0, 250), epochs=6, batch_size=16, verbose=0)
     _, accuracy = model.evaluate(*images(1000, 100), verbose=0)

@@ -1,6 +1,7 @@
 """A backbone's weights: put in place by hand and pinned, Keras's own and checked, or none."""
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +41,14 @@ def put(name, content=b"weights"):
     return {name: archives.sha256(path)}
 
 
+def refused(start, listed):
+    """What the error says of weights that are refused, after which nothing may be left of them."""
+    with pytest.raises(RontgenError) as caught:
+        pretrained.write(start, listed)
+    assert list(START.folder.parent.iterdir()) == []
+    return str(caught.value)
+
+
 def test_a_pinned_file_is_brought_and_read():
     listed = put("vgg16.weights.h5")
     (sha256,) = listed.values()
@@ -52,15 +61,12 @@ def test_a_pinned_file_is_brought_and_read():
 def test_a_file_of_another_hash_is_refused_with_how_to_pin_it(pinned):
     listed = put("vgg16.weights.h5")
     (sha256,) = listed.values()
-    with pytest.raises(RontgenError, match=f"received {sha256}: .* set backbones.vgg16.sha256={sha256}"):
-        pretrained.write(replace(START, sha256=pinned), listed)
-    assert list(START.folder.parent.iterdir()) == []
+    message = refused(replace(START, sha256=pinned), listed)
+    assert re.search(f"received {sha256}: .* set backbones.vgg16.sha256={sha256}", message)
 
 
 def test_a_file_under_kerass_name_must_have_the_hash_that_keras_publishes(no_network):
-    with pytest.raises(RontgenError, match="expected Keras's own file, received another one"):
-        pretrained.write(START, put(KERAS_FILES["vgg16"]))
-    assert list(START.folder.parent.iterdir()) == []
+    assert "expected Keras's own file, received another one" in refused(START, put(KERAS_FILES["vgg16"]))
 
 
 def test_a_file_that_keras_replaces_by_a_download_is_refused(monkeypatch):
@@ -68,25 +74,19 @@ def test_a_file_that_keras_replaces_by_a_download_is_refused(monkeypatch):
         Path(os.environ["KERAS_HOME"], "models", KERAS_FILES["vgg16"]).write_bytes(b"Keras's")
 
     monkeypatch.setattr(keras.applications, "VGG16", download)
-    with pytest.raises(RontgenError, match="expected Keras's own file, received another one"):
-        pretrained.write(START, put(KERAS_FILES["vgg16"]))
-    assert list(START.folder.parent.iterdir()) == []
+    assert "expected Keras's own file, received another one" in refused(START, put(KERAS_FILES["vgg16"]))
 
 
 def test_a_file_of_a_backbone_without_a_published_hash_must_be_pinned():
-    with pytest.raises(RontgenError, match=r"set backbones.mobilenetv2.sha256="):
-        listed = put(KERAS_FILES["mobilenetv2"])
-        pretrained.write(Start("mobilenetv2", True, KERAS_FILES["mobilenetv2"], None), listed)
+    start = Start("mobilenetv2", True, KERAS_FILES["mobilenetv2"], None)
+    assert "set backbones.mobilenetv2.sha256=" in refused(start, put(start.file))
 
 
 def test_without_a_network_the_remedies_are_named(no_network):
-    with pytest.raises(RontgenError) as caught:
-        pretrained.write(START, {})
-    message = str(caught.value)
+    message = refused(START, {})
     assert "no network" in message and "run `dvc repro weights@vgg16` again" in message
     assert "set backbones.vgg16.file=null" in message
     assert str(BY_HAND / KERAS_FILES["vgg16"]) in message and "\n" not in message
-    assert list(START.folder.parent.iterdir()) == []
 
 
 def test_kerass_own_file_is_downloaded_into_a_home_of_its_own(monkeypatch):

@@ -25,55 +25,60 @@ def training():
 
 
 @pytest.fixture
+def synthetic(training):
+    return smote.smote(*training, seed=7)
+
+
+@pytest.fixture
+def parents(training, synthetic):
+    """Of each synthetic image: itself, its row, and the positions of its parents."""
+    position = {name: index for index, name in enumerate(training[2])}
+    rows = list(synthetic.rows.itertuples(index=False))
+    firsts, seconds = (synthetic.rows[name].map(position) for name in ("first", "second"))
+    return list(zip(synthetic.images, rows, firsts, seconds, strict=True))
+
+
+@pytest.fixture
 def image_set(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return ImageSet("pirngadi_150", study=None, size=6, max_unreadable=0, balance="smote")
 
 
-def test_classes_are_equal_afterwards(training):
-    synthetic = smote.smote(*training, seed=7)
+def test_classes_are_equal_afterwards(synthetic):
     assert synthetic.rows["class"].value_counts().to_dict() == {"COVID": 14, "SICK": 7}
     assert (synthetic.images.dtype, synthetic.images.shape) == (np.uint8, (21, 6, 5, 1))
     assert list(synthetic.rows.columns) == smote.ROW_COLUMNS
 
 
-def test_images_lie_between_their_parents(training):
-    images, classes, ids = training
-    synthetic = smote.smote(images, classes, ids, seed=7)
-    position = {name: index for index, name in enumerate(ids)}
-    for image, row in zip(synthetic.images, synthetic.rows.itertuples(index=False), strict=True):
-        first, second = position[row.first], position[row.second]
-        assert row.first != row.second
+def test_images_lie_between_their_parents(training, parents):
+    images, classes, _ = training
+    for image, row, first, second in parents:
+        assert first != second
         assert classes[first] == classes[second] == row[0]
         assert 0 <= row.step < 1
         expected = images[first] + row.step * (images[second].astype(float) - images[first])
         np.testing.assert_allclose(image, expected, atol=0.501)
 
 
-def test_the_second_parent_is_one_of_the_five_nearest(training):
-    images, classes, ids = training
-    synthetic = smote.smote(images, classes, ids, seed=7)
+def test_the_second_parent_is_one_of_the_five_nearest(training, parents):
+    images, classes, _ = training
     flat = images.reshape(len(images), -1).astype(float)
-    position = {name: index for index, name in enumerate(ids)}
-    for row in synthetic.rows.itertuples(index=False):
-        first, second = position[row.first], position[row.second]
+    for _, _, first, second in parents:
         distances = np.linalg.norm(flat[classes == classes[first]] - flat[first], axis=1)
         assert np.linalg.norm(flat[second] - flat[first]) <= np.sort(distances)[smote.NEIGHBOURS] + 1e-3
 
 
-def test_rows_are_those_of_imbalanced_learn(training):
-    images, classes, ids = training
-    synthetic = smote.smote(images, classes, ids, seed=7)
+def test_rows_are_those_of_imbalanced_learn(training, synthetic):
+    images, classes, _ = training
     flat = images.reshape(len(images), -1).astype(np.float64)
     resampled, names = SMOTE(random_state=7).fit_resample(flat, classes.astype(str))
     assert synthetic.rows["class"].tolist() == names[len(images) :].tolist()
     np.testing.assert_allclose(synthetic.images.reshape(21, -1), resampled[len(images) :], atol=0.501)
 
 
-def test_more_images_than_a_chunk_are_the_same(training, monkeypatch):
-    whole = smote.smote(*training, seed=7)
+def test_more_images_than_a_chunk_are_the_same(training, synthetic, monkeypatch):
     monkeypatch.setattr(smote, "CHUNK", 5)
-    np.testing.assert_array_equal(smote.smote(*training, seed=7).images, whole.images)
+    np.testing.assert_array_equal(smote.smote(*training, seed=7).images, synthetic.images)
 
 
 def test_synthetic_images_are_never_all_floats():
@@ -88,36 +93,30 @@ def test_synthetic_images_are_never_all_floats():
     assert peak < 5 * 200 * 100 * 100 * 4
 
 
-def test_the_seed_decides(training):
-    first, again, other = (smote.smote(*training, seed=seed) for seed in (7, 7, 8))
-    np.testing.assert_array_equal(first.images, again.images)
-    assert first.rows.equals(again.rows)
-    assert not first.rows.equals(other.rows)
+def test_the_seed_decides(training, synthetic):
+    again, other = (smote.smote(*training, seed=seed) for seed in (7, 8))
+    np.testing.assert_array_equal(again.images, synthetic.images)
+    assert again.rows.equals(synthetic.rows)
+    assert not other.rows.equals(synthetic.rows)
 
 
-def test_memory_mapped_images_do(training, tmp_path):
-    images, classes, ids = training
-    np.save(tmp_path / "images.npy", images)
+def test_memory_mapped_images_do(training, synthetic, tmp_path):
+    np.save(tmp_path / "images.npy", training[0])
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
-    np.testing.assert_array_equal(
-        smote.smote(mapped, classes, ids, 7).images, smote.smote(images, classes, ids, 7).images
-    )
+    np.testing.assert_array_equal(smote.smote(mapped, *training[1:], seed=7).images, synthetic.images)
 
 
 def test_equal_classes_need_none(training):
-    images, classes, ids = training
-    keep = np.concatenate([np.flatnonzero(classes == name)[:6] for name in COUNTS])
-    synthetic = smote.smote(images[keep], classes[keep], ids[keep], seed=7)
+    keep = np.concatenate([np.flatnonzero(training[1] == name)[:6] for name in COUNTS])
+    synthetic = smote.smote(*(values[keep] for values in training), seed=7)
     assert (synthetic.images.shape, len(synthetic.rows)) == ((0, 6, 5, 1), 0)
 
 
 def test_six_images_are_enough_and_five_are_not(training):
-    images, classes, ids = training
     assert COUNTS["COVID"] == 6
-    keep = np.ones(len(classes), dtype=bool)
-    keep[np.flatnonzero(classes == "COVID")[0]] = False
+    keep = np.delete(np.arange(39), np.flatnonzero(training[1] == "COVID")[0])
     with pytest.raises(RontgenError, match="more than 5 images of COVID for SMOTE, received 5: set balance to"):
-        smote.smote(images[keep], classes[keep], ids[keep], seed=7)
+        smote.smote(*(values[keep] for values in training), seed=7)
 
 
 # The stage's input: {subset: {class: images}}
@@ -127,11 +126,8 @@ SPLIT = {"train": {"NORMAL": 9, "PNEUMONIA": 20}, "validation": {"NORMAL": 8, "P
 
 @pytest.fixture
 def balanced(change_params, capsys, monkeypatch):
-    """Run the stage with a value of `balance`.
-
-    Returns the manifest, the synthetic images and their rows, the images, the printed output and the data of each
-    figure.
-    """
+    """Run the stage with a value of `balance`; returns the manifest, the synthetic images and their rows, the images,
+    the printed output and the data of each figure."""
     figures = {}
     for name in ("class_counts", "contact_sheet", "smote_examples"):
         monkeypatch.setattr(data_plots, name, lambda data, title, path, name=name: figures.update({name: data}))
@@ -187,23 +183,17 @@ def test_the_stage_evens_the_classes_of_the_subsets_that_parents_are_from(balanc
     assert len(figures.get("smote_examples", [])) == min(4, len(images))
 
 
-def test_what_is_written_is_read_back(training, image_set):
-    synthetic = smote.smote(*training, seed=7)
+def test_what_is_written_is_read_back(synthetic, image_set):
     smote.write(synthetic, image_set.balanced)
     images, rows = arrays.read_synthetic(image_set)
     np.testing.assert_array_equal(images, synthetic.images)
     assert rows.to_dict("list") == synthetic.rows.to_dict("list")
 
 
-def test_none_is_written_and_read_back(training, image_set):
+def test_none_replaces_what_was_written_and_is_read_back(training, synthetic, image_set):
+    smote.write(synthetic, image_set.balanced)
     smote.write(smote.no_balance(training[0]), image_set.balanced)
     images, rows = arrays.read_synthetic(image_set)
     assert (images.dtype, images.shape) == (np.uint8, (0, 6, 5, 1))
     assert (list(rows.columns), len(rows)) == (smote.ROW_COLUMNS, 0)
-
-
-def test_written_again_it_is_replaced(training, image_set):
-    smote.write(smote.smote(*training, seed=7), image_set.balanced)
-    smote.write(smote.no_balance(training[0]), image_set.balanced)
-    assert len(arrays.read_synthetic(image_set)[0]) == 0
     assert sorted(path.name for path in image_set.balanced.iterdir()) == ["images.npy", "rows.csv"]

@@ -55,12 +55,20 @@ def patients(sizes, classes=("NORMAL", "SICK")):
     )
 
 
-def counts(manifest, classes=CLASSES):
+def assigned(frame, chosen, maxima=None):
+    return splits.assign(frame, sorted(set(frame["class"])), chosen, maxima)
+
+
+def counts(manifest):
     """{class: [images in train, validation and test]}."""
     return {
         name: [((manifest["class"] == name) & (manifest["subset"] == subset)).sum() for subset in SUBSETS]
-        for name in classes
+        for name in sorted(set(manifest["class"]))
     }
+
+
+def counts_of(frame, chosen, maxima=None):
+    return counts(assigned(frame, chosen, maxima).manifest)
 
 
 def subsets_of(manifest, column, value):
@@ -117,7 +125,7 @@ MAXIMA = st.sampled_from([None, Counts(train=7, validation=3, test=4)])
 
 @given(images(), any_split(), MAXIMA)
 def test_no_image_patient_or_duplicate_is_in_two_subsets(frame, chosen, maxima):
-    manifest = splits.assign(frame, CLASSES, chosen, maxima).manifest
+    manifest = assigned(frame, chosen, maxima).manifest
     assert manifest.groupby("sha256")["subset"].nunique().max() == 1
     assert manifest.groupby(["archive", "member"])["subset"].nunique().max() == 1
     if chosen.group_by == "patient":
@@ -127,7 +135,7 @@ def test_no_image_patient_or_duplicate_is_in_two_subsets(frame, chosen, maxima):
 
 @given(images(), any_split(), MAXIMA)
 def test_every_image_is_kept_once_or_dropped_for_a_reason(frame, chosen, maxima):
-    manifest, dropped = vars(splits.assign(frame, CLASSES, chosen, maxima)).values()
+    manifest, dropped = vars(assigned(frame, chosen, maxima)).values()
     once = manifest.drop_duplicates(["archive", "member"])
     assert len(once) + sum(dropped.values()) == len(frame)
     if chosen.on_shortage != "repeat":
@@ -139,7 +147,7 @@ def test_every_image_is_kept_once_or_dropped_for_a_reason(frame, chosen, maxima)
 
 @given(images(), any_split(), MAXIMA)
 def test_ids_are_unique_and_say_the_content(frame, chosen, maxima):
-    manifest = splits.assign(frame, CLASSES, chosen, maxima).manifest
+    manifest = assigned(frame, chosen, maxima).manifest
     assert manifest["id"].is_unique
     assert (manifest["id"].str[:12] == manifest["sha256"].str[:12]).all()
 
@@ -148,21 +156,20 @@ def test_ids_are_unique_and_say_the_content(frame, chosen, maxima):
 def test_the_order_of_the_images_is_of_no_matter(frame, chosen, maxima, random):
     order = list(range(len(frame)))
     random.shuffle(order)
-    first, second = (splits.assign(rows, CLASSES, chosen, maxima) for rows in (frame, frame.iloc[order]))
+    first, second = (assigned(rows, chosen, maxima) for rows in (frame, frame.iloc[order]))
     pd.testing.assert_frame_equal(first.manifest, second.manifest)
     assert first.dropped == second.dropped
 
 
 @given(images(), any_split())
 def test_deduplicated_images_are_distinct(frame, chosen):
-    chosen = chosen.model_copy(update={"deduplicate": True})
-    manifest = splits.assign(frame, CLASSES, chosen).manifest
+    manifest = assigned(frame, chosen.model_copy(update={"deduplicate": True})).manifest
     assert manifest.drop_duplicates(["archive", "member"])["sha256"].is_unique
 
 
-@given(images(), any_split())
-def test_an_image_under_two_labels_is_dropped_and_counted(frame, chosen):
-    assignment = splits.assign(frame, CLASSES, chosen)
+@given(images(), any_split(), st.booleans())
+def test_an_image_under_two_labels_is_dropped_and_counted(frame, chosen, keep_copies):
+    assignment = assigned(frame, chosen.model_copy(update={"keep_copies": keep_copies}))
     unclear = frame.groupby("sha256")["class"].nunique().loc[lambda labels: labels > 1].index
     assert not assignment.manifest["sha256"].isin(unclear).any()
     assert assignment.dropped["same image under two labels"] == frame["sha256"].isin(unclear).sum()
@@ -173,26 +180,23 @@ def test_the_seed_decides(policy):
     frame = table(
         [(name, "", f"{name}{index}", "train" if index < 90 else "test") for name in CLASSES for index in range(99)]
     )
-    first, again, other = (
-        splits.assign(frame, CLASSES, policy.model_copy(update={"seed": seed})).manifest for seed in (7, 7, 8)
-    )
+    first, again, other = (assigned(frame, policy.model_copy(update={"seed": seed})).manifest for seed in (7, 7, 8))
     pd.testing.assert_frame_equal(first, again)
     assert set(zip(first["id"], first["subset"], strict=True)) != set(zip(other["id"], other["subset"], strict=True))
 
 
 def test_the_manifest_is_in_the_order_of_subset_class_archive_and_member():
-    manifest = splits.assign(distinct(SICK=9, NORMAL=9), ["SICK", "NORMAL"], split()).manifest
-    keys = [
-        (SUBSETS.index(row.subset), ["SICK", "NORMAL"].index(row["class"]), row.archive, row.member)
-        for _, row in manifest.iterrows()
-    ]
+    classes = ["SICK", "NORMAL"]
+    manifest = splits.assign(distinct(SICK=9, NORMAL=9), classes, split()).manifest
+    columns = (manifest[name] for name in ("subset", "class", "archive", "member"))
+    keys = [(SUBSETS.index(subset), classes.index(name), *rest) for subset, name, *rest in zip(*columns, strict=True)]
     assert keys == sorted(keys)
 
 
 def test_ids_differ_where_only_the_end_of_the_hashes_does():
     frame = distinct(NORMAL=9, SICK=9)
     frame["sha256"] = "0" * 60 + frame["sha256"].str[:4]
-    assert splits.assign(frame, CLASSES[:2], split()).manifest["id"].is_unique
+    assert assigned(frame, split()).manifest["id"].is_unique
 
 
 @pytest.mark.parametrize(
@@ -214,98 +218,75 @@ def test_the_options_of_a_split_are_those_of_its_policy(policy, names):
 
 
 def test_patients_without_a_name_are_not_one_patient():
-    manifest = splits.assign(distinct(NORMAL=10, SICK=10), CLASSES[:2], split(group_by="patient")).manifest
-    assert counts(manifest, CLASSES[:2]) == {"NORMAL": [6, 2, 2], "SICK": [6, 2, 2]}
+    found = counts_of(distinct(NORMAL=10, SICK=10), split(group_by="patient"))
+    assert found == {"NORMAL": [6, 2, 2], "SICK": [6, 2, 2]}
 
 
 @pytest.mark.parametrize("deduplicate", [False, True])
 @pytest.mark.parametrize("policy", ["stratified", "balanced"])
-def test_one_image_under_two_patients_makes_them_one(policy, deduplicate):
-    pairs = [
-        ("NORMAL", f"{side}{pair}", image)
-        for pair in range(30)
-        for side, image in (("a", f"a{pair}"), ("a", f"same{pair}"), ("b", f"b{pair}"), ("b", f"same{pair}"))
-    ]
-    frame = table([*pairs, *(("SICK", "", f"s{index}") for index in range(90))])
-    chosen = split(policy, counts=(40, 20, 20), group_by="patient", deduplicate=deduplicate)
-    manifest = splits.assign(frame, CLASSES[:2], chosen).manifest
-    for pair in range(30):
-        assert (
-            len(
-                subsets_of(manifest, "sha256", content(f"a{pair}"))
-                | subsets_of(manifest, "sha256", content(f"b{pair}"))
-            )
-            <= 1
-        )
+def test_copies_and_near_copies_under_two_patients_make_them_one(policy, deduplicate):
+    chain = [("a", "one"), ("a", "near copy"), ("b", "near original"), ("b", "same"), ("c", "same"), ("c", "two")]
+    rows = [("NORMAL", f"{patient}{i}", f"{image}{i}") for i in range(30) for patient, image in chain]
+    frame = table([*rows, *(("SICK", "", f"s{index}") for index in range(180))])
+    near = np.arange(len(frame))
+    near[2:180:6] = near[1:180:6]
+    chosen = split(policy, counts=(80, 30, 30), group_by="patient", deduplicate=deduplicate)
+    manifest = assigned(frame.assign(near=near), chosen).manifest
+    chains = manifest[manifest["patient"] != ""].groupby(manifest["patient"].str[1:])
+    assert len(chains) >= 23
+    assert (chains["subset"].nunique() == 1).all()
 
 
 @given(images(), any_split(), MAXIMA, st.integers(1, 9))
 def test_near_duplicates_are_never_in_two_subsets(frame, chosen, maxima, clusters):
     frame = frame.assign(near=np.arange(len(frame)) % (len(frame) // clusters + 1))
     try:
-        manifest = splits.assign(frame, CLASSES, chosen, maxima).manifest
+        manifest = assigned(frame, chosen, maxima).manifest
     except RontgenError:
         return  # too few images can be separated
     near = manifest.merge(frame[["archive", "member", "near"]], on=["archive", "member"])
     assert (near.groupby("near")["subset"].nunique() == 1).all()
 
 
-def test_near_duplicates_join_patients_and_copies_in_one_group():
-    frame = table([("SICK", "a", 1), ("SICK", "a", 2), ("SICK", "b", 3), ("SICK", "c", 3), ("SICK", "d", 4)])
-    groups = splits._groups(frame.assign(near=[0, 1, 1, 2, 3]), split(group_by="patient"))
-    assert groups.tolist() == [0, 0, 0, 0, 1]
-
-
 def test_a_patient_with_images_of_two_classes_is_kept_together():
     both = [(name, f"p{patient}", f"{name}{patient}") for patient in range(20) for name in CLASSES[:2]]
-    manifest = splits.assign(table(both), CLASSES[:2], split(group_by="patient")).manifest
-    assert counts(manifest, CLASSES[:2]) == {"NORMAL": [12, 4, 4], "SICK": [12, 4, 4]}
+    manifest = assigned(table(both), split(group_by="patient")).manifest
+    assert counts(manifest) == {"NORMAL": [12, 4, 4], "SICK": [12, 4, 4]}
     assert (manifest.groupby("patient")["subset"].nunique() == 1).all()
 
 
 # ---------------------------------------------------------------- copies on both sides
 
 
-def copied(number=60):
-    """Images of two classes, each of a different patient, and a bit-identical copy of each under another name."""
-    return table([(name, f"{name}{i}", f"{name}{i}") for name in CLASSES[:2] for i in range(number) for _ in range(2)])
-
-
 @pytest.mark.parametrize("policy", ["stratified", "balanced"])
-def test_kept_copies_are_parted_by_chance_alone(policy):
-    chosen = split(policy, counts=(72, 24, 24), keep_copies=True)
-    manifest = splits.assign(copied(), CLASSES[:2], chosen).manifest
-    assert counts(manifest, CLASSES[:2]) == {"NORMAL": [72, 24, 24], "SICK": [72, 24, 24]}
+@pytest.mark.parametrize(("group_by", "patient"), [("none", "{image}"), ("patient", "{image}-{copy}"), ("patient", "")])
+def test_kept_copies_are_parted_by_chance_alone(policy, group_by, patient):
+    frame = table(
+        [
+            (name, patient.format(image=f"{name}{image}", copy=copy), f"{name}{image}")
+            for name in CLASSES[:2]
+            for image in range(60)
+            for copy in range(2)
+        ]
+    )
+    chosen = split(policy, counts=(72, 24, 24), group_by=group_by, keep_copies=True)
+    manifest = assigned(frame, chosen).manifest
+    assert counts(manifest) == {"NORMAL": [72, 24, 24], "SICK": [72, 24, 24]}
     assert manifest["id"].is_unique
     # of 120 pairs, a share of 2 × 0.6 × 0.2 has by chance one copy in train and one in test
     shared = splits.shared(manifest)
     assert 15 <= shared["images"]["train_test"] <= 45
-    assert shared["images"] == shared["patients"]
-    kept_together = splits.assign(copied(), CLASSES[:2], chosen.model_copy(update={"keep_copies": False}))
+    assert shared["patients"] == (shared["images"] if group_by == "none" else dict.fromkeys(shared["images"], 0))
+    kept_together = assigned(frame, chosen.model_copy(update={"keep_copies": False}))
     assert set(splits.shared(kept_together.manifest)["images"].values()) == {0}
 
 
 @given(images(), any_split(), MAXIMA)
 def test_kept_copies_stay_with_their_patient_where_patients_are_groups(frame, chosen, maxima):
     chosen = chosen.model_copy(update={"keep_copies": True, "group_by": "patient", "deduplicate": False})
-    manifest = splits.assign(frame, CLASSES, chosen, maxima).manifest
+    manifest = assigned(frame, chosen, maxima).manifest
     known = manifest[manifest["patient"] != ""]
     assert (known.groupby("patient")["subset"].nunique() <= 1).all()
-
-
-def test_kept_copies_do_not_make_two_patients_one():
-    frame = table([("SICK", "a", 1), ("SICK", "a", 2), ("SICK", "b", 2), ("SICK", "", 2), ("SICK", "", 2)])
-    assert splits._groups(frame, split()).tolist() == [0, 1, 1, 1, 1]
-    assert splits._groups(frame, split(keep_copies=True)).tolist() == [0, 1, 2, 3, 4]
-    assert splits._groups(frame, split(group_by="patient")).tolist() == [0, 0, 0, 0, 0]
-    assert splits._groups(frame, split(keep_copies=True, group_by="patient")).tolist() == [0, 0, 1, 2, 3]
-
-
-def test_a_kept_copy_under_two_labels_is_dropped_all_the_same():
-    frame = table([*((name, "", f"{name}{i}") for name in CLASSES[:2] for i in range(20)), ("SICK", "", "NORMAL3")])
-    assignment = splits.assign(frame, CLASSES[:2], split(keep_copies=True))
-    assert assignment.dropped["same image under two labels"] == 2
-    assert subsets_of(assignment.manifest, "sha256", content("NORMAL3")) == set()
 
 
 # ---------------------------------------------------------------- stratified
@@ -314,7 +295,7 @@ def test_a_kept_copy_under_two_labels_is_dropped_all_the_same():
 @given(st.lists(st.integers(20, 60), min_size=3, max_size=3), st.integers(0, 5))
 def test_stratified_is_within_an_image_of_the_fractions(sizes, seed):
     frame = distinct(**dict(zip(CLASSES, sizes, strict=True)))
-    found = counts(splits.assign(frame, CLASSES, split(shares=(0.7, 0.2, 0.1), seed=seed)).manifest)
+    found = counts_of(frame, split(shares=(0.7, 0.2, 0.1), seed=seed))
     for name, size in zip(CLASSES, sizes, strict=True):
         assert sum(found[name]) == size
         assert np.abs(np.array(found[name]) - size * np.array([0.7, 0.2, 0.1])).max() < 1
@@ -323,37 +304,41 @@ def test_stratified_is_within_an_image_of_the_fractions(sizes, seed):
 @given(images(), st.sampled_from(POLICIES[:2]), st.sampled_from(["none", "patient"]))
 def test_every_image_is_needed_but_for_balanced(frame, policy, group_by):
     policy = policy.model_copy(update={"group_by": group_by})
-    assert splits.assign(frame, CLASSES, policy).dropped["not needed"] == 0
+    assert assigned(frame, policy).dropped["not needed"] == 0
 
 
 def test_single_images_make_up_for_large_patients():
-    found = counts(splits.assign(patients([20] * 4 + [1] * 20), CLASSES[:2], split(group_by="patient")).manifest)
-    assert found == {"NORMAL": [60, 20, 20], "SICK": [60, 20, 20], "WORSE": [0, 0, 0]}
+    found = counts_of(patients([20] * 4 + [1] * 20), split(group_by="patient"))
+    assert found == {"NORMAL": [60, 20, 20], "SICK": [60, 20, 20]}
 
 
 def test_a_patient_who_fits_nowhere_goes_where_most_is_open():
-    found = counts(splits.assign(patients([10] * 4 + [1] * 3), CLASSES[:2], split(group_by="patient")).manifest)
+    found = counts_of(patients([10] * 4 + [1] * 3), split(group_by="patient"))
     assert found["NORMAL"] == [23, 10, 10]  # the shares call for 26, 9 and 8
 
 
 def test_stratified_is_within_a_patient_of_the_fractions():
-    found = counts(splits.assign(patients([4] * 25), CLASSES[:2], split(group_by="patient")).manifest, CLASSES[:2])
-    for numbers in found.values():
+    for numbers in counts_of(patients([4] * 25), split(group_by="patient")).values():
         assert sum(numbers) == 100
         assert np.abs(np.array(numbers) - [60, 20, 20]).max() < 4
 
 
-def test_stratified_refuses_a_class_too_small_for_its_subsets():
-    message = (
-        "split.policy stratified: expected images of every class in every subset, received none of SICK in validation: "
-    )
-    with pytest.raises(RontgenError, match=message):
-        splits.assign(distinct(NORMAL=50, SICK=3), CLASSES[:2], split(shares=(0.8, 0.1, 0.1)))
+def official(**changes):
+    return split("official", shares=(0.9, 0.1, None), **changes)
 
 
-def test_a_class_that_the_archives_lack_is_named():
-    with pytest.raises(RontgenError, match="received none of WORSE in train"):
-        splits.assign(distinct(NORMAL=50, SICK=50), CLASSES, split())
+@pytest.mark.parametrize(
+    ("sizes", "chosen", "missing"),
+    [
+        ({"NORMAL": 50, "SICK": 3}, split(shares=(0.8, 0.1, 0.1)), "SICK in validation"),
+        ({"NORMAL": 50, "SICK": 50, "WORSE": 0}, split(), "WORSE in train"),
+        ({"NORMAL": 20, "SICK": 20}, official(), "NORMAL in test"),
+    ],
+)
+def test_a_class_that_a_subset_lacks_is_named(sizes, chosen, missing):
+    message = f"expected images of every class in every subset, received none of {missing}: "
+    with pytest.raises(RontgenError, match=rf"split\.policy {chosen.policy}: {message}"):
+        splits.assign(distinct(**sizes), [*sizes], chosen)
 
 
 # ---------------------------------------------------------------- balanced
@@ -362,22 +347,28 @@ def test_a_class_that_the_archives_lack_is_named():
 @given(images(), st.sampled_from(["none", "patient"]), st.booleans(), st.integers(0, 5))
 def test_balanced_has_exactly_the_counts(frame, group_by, deduplicate, seed):
     chosen = split("balanced", counts=(13, 5, 2), group_by=group_by, deduplicate=deduplicate, seed=seed)
-    assert counts(splits.assign(frame, CLASSES, chosen).manifest) == {name: [13, 5, 2] for name in CLASSES}
+    assert counts_of(frame, chosen) == {name: [13, 5, 2] for name in CLASSES}
 
 
 @given(images(), st.sampled_from(["none", "patient"]), st.booleans())
 def test_shrink_keeps_classes_equal_and_the_ratio_of_subsets(frame, group_by, deduplicate):
     chosen = split("balanced", counts=(140, 40, 20), on_shortage="shrink", group_by=group_by, deduplicate=deduplicate)
-    first, *others = counts(splits.assign(frame, CLASSES, chosen).manifest).values()
+    first, *others = counts_of(frame, chosen).values()
     assert [first, first] == others
     assert np.abs(np.array(first) - sum(first) * np.array([0.7, 0.2, 0.1])).max() < 1
     assert sum(first) >= 24  # the unrelated images alone
 
 
-def test_shrink_uses_all_of_the_smallest_class():
-    chosen = split("balanced", counts=(2000, 250, 250), on_shortage="shrink")
-    manifest = splits.assign(distinct(NORMAL=300, SICK=70, WORSE=200), CLASSES, chosen).manifest
-    assert counts(manifest) == {name: [56, 7, 7] for name in CLASSES}
+@pytest.mark.parametrize(
+    ("wanted", "sizes", "expected"),
+    [
+        ((2000, 250, 250), {"NORMAL": 300, "SICK": 70, "WORSE": 200}, [56, 7, 7]),
+        ((20, 5, 5), {"NORMAL": 40, "SICK": 30}, [20, 5, 5]),
+    ],
+)
+def test_shrink_uses_all_of_the_smallest_class_but_no_more_than_is_wanted(wanted, sizes, expected):
+    chosen = split("balanced", counts=wanted, on_shortage="shrink")
+    assert counts_of(distinct(**sizes), chosen) == dict.fromkeys(sizes, expected)
 
 
 def test_shrink_keeps_classes_equal_where_groups_leave_gaps_in_one():
@@ -385,24 +376,16 @@ def test_shrink_keeps_classes_equal_where_groups_leave_gaps_in_one():
     rows = [("NORMAL", f"p{patient}", f"n{patient}-{image}") for patient in range(20) for image in range(7)]
     frame = table([*rows, *(("SICK", "", f"s{index}") for index in range(140))])
     chosen = split("balanced", counts=(200, 60, 40), on_shortage="shrink", group_by="patient")
-    found = counts(splits.assign(frame, CLASSES[:2], chosen).manifest, CLASSES[:2])
+    found = counts_of(frame, chosen)
     assert found["NORMAL"] == found["SICK"]
     assert 130 <= sum(found["SICK"]) < 140
     assert np.abs(np.array(found["SICK"]) * 300 / sum(found["SICK"]) - [200, 60, 40]).max() < 3
 
 
-def test_shrink_does_not_where_there_is_enough():
-    chosen = split("balanced", counts=(20, 5, 5), on_shortage="shrink")
-    assert counts(splits.assign(distinct(NORMAL=40, SICK=30), CLASSES[:2], chosen).manifest, CLASSES[:2]) == {
-        "NORMAL": [20, 5, 5],
-        "SICK": [20, 5, 5],
-    }
-
-
 @given(images(), st.sampled_from(["none", "patient"]), st.booleans())
 def test_repeat_reaches_the_counts_with_as_few_copies_as_can_be(frame, group_by, deduplicate):
     chosen = split("balanced", counts=(60, 17, 11), on_shortage="repeat", group_by=group_by, deduplicate=deduplicate)
-    manifest = splits.assign(frame, CLASSES, chosen).manifest
+    manifest = assigned(frame, chosen).manifest
     assert counts(manifest) == {name: [60, 17, 11] for name in CLASSES}
     copies = manifest.groupby(["class", "subset", "archive", "member"]).size().groupby(["class", "subset"])
     assert (copies.max() - copies.min() <= 1).all()
@@ -414,33 +397,30 @@ def test_repeat_cuts_no_class_that_has_enough():
         + [("SICK", f"p{patient}", f"s{patient}-{image}") for patient in range(6) for image in range(7)]
     )
     chosen = split("balanced", counts=(70, 20, 10), on_shortage="repeat", group_by="patient")
-    manifest = splits.assign(frame, CLASSES[:2], chosen).manifest
+    manifest = assigned(frame, chosen).manifest
     assert manifest.loc[manifest["class"] == "NORMAL", "sha256"].is_unique
-    assert counts(manifest, CLASSES[:2])["SICK"] == [70, 20, 10]
+    assert counts(manifest)["SICK"] == [70, 20, 10]
 
 
 def test_error_names_the_class_and_the_numbers():
     message = "split.counts: expected 50 images of each class, received 49 of SICK that can be split this way"
     with pytest.raises(RontgenError, match=message):
-        splits.assign(distinct(NORMAL=60, SICK=49, WORSE=55), CLASSES, split("balanced", counts=(40, 5, 5)))
+        assigned(distinct(NORMAL=60, SICK=49, WORSE=55), split("balanced", counts=(40, 5, 5)))
 
 
 def test_error_says_how_many_images_the_groups_allow():
     # 40, 5 and 5 images from patients with 10 each: one patient can give half of the images to a subset, but no more
     chosen = split("balanced", counts=(40, 5, 5), group_by="patient")
     with pytest.raises(RontgenError, match="expected 50 images of each class, received 45 of NORMAL"):
-        splits.assign(patients([10] * 5), CLASSES[:2], chosen)
-    assert counts(splits.assign(patients([10] * 6), CLASSES[:2], chosen).manifest, CLASSES[:2]) == {
-        "NORMAL": [40, 5, 5],
-        "SICK": [40, 5, 5],
-    }
+        assigned(patients([10] * 5), chosen)
+    assert counts_of(patients([10] * 6), chosen) == {"NORMAL": [40, 5, 5], "SICK": [40, 5, 5]}
 
 
 @pytest.mark.parametrize("sizes", [[2] * 40, [3] * 30, [7] * 15, [9, 8, 7, 6, 5, 4, 3, 2, 1] * 2])
 def test_groups_that_do_not_fit_are_used_in_part(sizes):
     chosen = split("balanced", counts=(33, 11, 7), group_by="patient")
-    manifest = splits.assign(patients(sizes), CLASSES[:2], chosen).manifest
-    assert counts(manifest, CLASSES[:2]) == {"NORMAL": [33, 11, 7], "SICK": [33, 11, 7]}
+    manifest = assigned(patients(sizes), chosen).manifest
+    assert counts(manifest) == {"NORMAL": [33, 11, 7], "SICK": [33, 11, 7]}
     assert (manifest.groupby("patient")["subset"].nunique() == 1).all()
 
 
@@ -448,16 +428,11 @@ def test_balanced_fills_twice_at_most(monkeypatch):
     calls = []
     fill = splits._fill
     monkeypatch.setattr(splits, "_fill", lambda *rest, **options: calls.append(1) or fill(*rest, **options))
-    chosen = split("balanced", counts=(211, 53, 41), on_shortage="shrink", group_by="patient")
-    splits.assign(patients([10] * 30), CLASSES[:2], chosen)
+    assigned(patients([10] * 30), split("balanced", counts=(211, 53, 41), on_shortage="shrink", group_by="patient"))
     assert len(calls) == 2
 
 
 # ---------------------------------------------------------------- official
-
-
-def official(**changes):
-    return split("official", shares=(0.9, 0.1, None), **changes)
 
 
 def test_official_keeps_the_test_folder_whole_and_leaves_out_val():
@@ -469,18 +444,14 @@ def test_official_keeps_the_test_folder_whole_and_leaves_out_val():
             for index in range(count)
         ]
     )
-    assignment = splits.assign(frame, CLASSES[:2], official())
-    found = assignment.manifest.merge(frame, on=["archive", "member"])
-    assert counts(assignment.manifest, CLASSES[:2]) == {"NORMAL": [27, 3, 11], "SICK": [27, 3, 11]}
-    assert set(found.loc[found["folder"] == "test", "subset"]) == {"test"}
-    assert set(found.loc[found["folder"] == "train", "subset"]) == {"train", "validation"}
+    assignment = assigned(frame, official())
+    assert counts(assignment.manifest) == {"NORMAL": [27, 3, 11], "SICK": [27, 3, 11]}
     assert assignment.dropped["in the archive's own validation folder"] == 8
 
 
 @given(images(), st.sampled_from(["none", "patient"]), st.integers(0, 5))
 def test_official_never_moves_an_image_between_train_and_test(frame, group_by, seed):
-    chosen = official(group_by=group_by, seed=seed)
-    found = splits.assign(frame, CLASSES, chosen).manifest.merge(frame, on=["archive", "member"])
+    found = assigned(frame, official(group_by=group_by, seed=seed)).manifest.merge(frame, on=["archive", "member"])
     assert ((found["subset"] == "test") == (found["folder"] == "test")).all()
     assert (found["folder"] != "val").all()
 
@@ -503,29 +474,23 @@ def test_patients_with_both_classes_stay_in_the_train_folder(groups, expected):
     ]
     frame = table([*rows, *((name, "", f"{name} test", "test") for name in CLASSES[:2])])
     chosen = split("official", shares=(0.6, 0.4, None), group_by="patient", seed=1)
-    assert counts(splits.assign(frame, CLASSES[:2], chosen).manifest, CLASSES[:2]) == expected
+    assert counts_of(frame, chosen) == expected
 
 
 def folders(rows):
     """Enough images of two classes in train and test, plus `rows`."""
-    return table(
-        [
-            *(
-                (name, "", f"{name}{folder}{i}", folder)
-                for name in CLASSES[:2]
-                for folder in ("train", "test")
-                for i in range(20)
-            ),
-            *rows,
-        ]
-    )
+    enough = [(name, "", f"{name}{i}", "train" if i < 20 else "test") for name in CLASSES[:2] for i in range(40)]
+    return table([*enough, *rows])
 
 
-def test_official_drops_the_train_copies_of_test_images():
-    frame = folders([("SICK", "", "same", "train"), ("SICK", "", "same", "test"), ("SICK", "", "same", "train")])
-    assignment = splits.assign(frame, CLASSES[:2], official())
-    assert subsets_of(assignment.manifest, "sha256", content("same")) == {"test"}
-    assert assignment.dropped["in the test folder too"] == 2
+@pytest.mark.parametrize(("keep_copies", "in_test"), [(False, [True]), (True, [False, False, True])])
+def test_official_drops_the_train_copies_of_test_images_but_where_copies_are_kept(keep_copies, in_test):
+    frame = folders([("SICK", "", "same", folder) for folder in ("train", "test", "train")])
+    assignment = assigned(frame, official(keep_copies=keep_copies))
+    assert assignment.dropped["in the test folder too"] == 3 - len(in_test)
+    rows = assignment.manifest[assignment.manifest["sha256"] == content("same")]
+    assert (rows["subset"] == "test").tolist() == in_test
+    assert rows["id"].is_unique
 
 
 PATIENTS = [("SICK", "p1", "first", "train"), ("SICK", "p1", "second", "test"), ("SICK", "p2", "other", "train")]
@@ -533,7 +498,7 @@ PATIENTS = [("SICK", "p1", "first", "train"), ("SICK", "p1", "second", "test"), 
 
 @pytest.mark.parametrize(("group_by", "dropped"), [("none", 0), ("patient", 1)])
 def test_official_drops_the_train_images_of_test_patients_where_patients_are_groups(group_by, dropped):
-    assignment = splits.assign(folders(PATIENTS), CLASSES[:2], official(group_by=group_by))
+    assignment = assigned(folders(PATIENTS), official(group_by=group_by))
     assert assignment.dropped["in the test folder too"] == dropped
     assert len(subsets_of(assignment.manifest, "sha256", content("first"))) == 1 - dropped
 
@@ -541,33 +506,18 @@ def test_official_drops_the_train_images_of_test_patients_where_patients_are_gro
 @pytest.mark.parametrize("deduplicate", [False, True])
 def test_official_sees_a_test_patient_under_another_name(deduplicate):
     linked = [("SICK", "p1", "third", "train"), ("SICK", "p2", "third", "train")]
-    chosen = official(group_by="patient", deduplicate=deduplicate)
-    assignment = splits.assign(folders(PATIENTS + linked), CLASSES[:2], chosen)
+    assignment = assigned(folders(PATIENTS + linked), official(group_by="patient", deduplicate=deduplicate))
     assert assignment.dropped["in the test folder too"] == 4
     assert subsets_of(assignment.manifest, "patient", "p2") == set()
-
-
-def test_official_keeps_the_train_copies_of_test_images_where_copies_are_kept():
-    frame = folders([("SICK", "", "same", "train"), ("SICK", "", "same", "test"), ("SICK", "", "same", "train")])
-    assignment = splits.assign(frame, CLASSES[:2], official(keep_copies=True))
-    assert assignment.dropped["in the test folder too"] == 0
-    rows = assignment.manifest[assignment.manifest["sha256"] == content("same")]
-    assert (rows["subset"] == "test").tolist() == [False, False, True]
-    assert rows["id"].is_unique
 
 
 def test_official_refuses_an_archive_without_folders():
     frame = distinct(NORMAL=20, SICK=20).assign(folder="")
     with pytest.raises(RontgenError, match=r"split\.policy official: expected an archive with train and test folders"):
-        splits.assign(frame, CLASSES[:2], official())
+        assigned(frame, official())
     frame.loc[frame["archive"] == "a.zip", "folder"] = "train"
     with pytest.raises(RontgenError, match=r"split\.policy official: b\.zip has no train and test folders: set split"):
-        splits.assign(frame, CLASSES[:2], official())
-
-
-def test_official_refuses_an_empty_test_folder():
-    with pytest.raises(RontgenError, match="received none of NORMAL in test"):
-        splits.assign(distinct(NORMAL=20, SICK=20), CLASSES[:2], official())
+        assigned(frame, official())
 
 
 # ---------------------------------------------------------------- max_per_class
@@ -576,8 +526,8 @@ def test_official_refuses_an_empty_test_folder():
 @given(images(), st.sampled_from(POLICIES[:2]), st.integers(0, 5))
 def test_the_largest_class_is_thinned_to_the_maximum_and_the_others_with_it(frame, policy, seed):
     policy = policy.model_copy(update={"seed": seed})
-    before = counts(splits.assign(frame, CLASSES, policy).manifest)
-    after = counts(splits.assign(frame, CLASSES, policy, Counts(train=7, validation=3, test=100)).manifest)
+    before = counts_of(frame, policy)
+    after = counts_of(frame, policy, Counts(train=7, validation=3, test=100))
     for column, maximum in enumerate((7, 3, 100)):
         largest = max(before[name][column] for name in CLASSES)
         share = min(1, maximum / largest)
@@ -589,23 +539,19 @@ def test_the_largest_class_is_thinned_to_the_maximum_and_the_others_with_it(fram
 def test_what_is_thinned_is_left_to_chance():
     frame = table([(name, "", f"{name}{i}", "train" if i < 50 else "test") for name in CLASSES[:2] for i in range(100)])
     maxima = Counts(train=40, validation=5, test=10)
-    first, other = (splits.assign(frame, CLASSES[:2], official(seed=seed), maxima).manifest for seed in (7, 8))
-    assert counts(first, CLASSES[:2]) == {"NORMAL": [40, 5, 10], "SICK": [40, 5, 10]}
+    first, other = (assigned(frame, official(seed=seed), maxima).manifest for seed in (7, 8))
+    assert counts(first) == {"NORMAL": [40, 5, 10], "SICK": [40, 5, 10]}
     assert set(first.loc[first["subset"] == "test", "id"]) != set(other.loc[other["subset"] == "test", "id"])
 
 
 def test_no_class_is_thinned_to_nothing():
-    frame = distinct(NORMAL=500, SICK=10)
-    manifest = splits.assign(frame, CLASSES[:2], split(), Counts(train=5, validation=5, test=5)).manifest
-    assert counts(manifest, CLASSES[:2]) == {"NORMAL": [5, 5, 5], "SICK": [1, 1, 1]}
+    found = counts_of(distinct(NORMAL=500, SICK=10), split(), Counts(train=5, validation=5, test=5))
+    assert found == {"NORMAL": [5, 5, 5], "SICK": [1, 1, 1]}
 
 
 def test_balanced_counts_are_capped_too():
-    chosen = split("balanced", counts=(20, 6, 4))
-    manifest = splits.assign(
-        distinct(NORMAL=40, SICK=40), CLASSES[:2], chosen, Counts(train=8, validation=9, test=3)
-    ).manifest
-    assert counts(manifest, CLASSES[:2]) == {"NORMAL": [8, 6, 3], "SICK": [8, 6, 3]}
+    chosen, maxima = split("balanced", counts=(20, 6, 4)), Counts(train=8, validation=9, test=3)
+    assert counts_of(distinct(NORMAL=40, SICK=40), chosen, maxima) == {"NORMAL": [8, 6, 3], "SICK": [8, 6, 3]}
 
 
 # ---------------------------------------------------------------- helpers
@@ -634,17 +580,11 @@ def test_apportion(total, weights, parts):
 
 def test_shared_counts_images_and_patients_of_each_pair():
     manifest = pd.DataFrame(
-        [
-            ("train", "one", "p1"),
-            ("train", "one", "p1"),
-            ("train", "two", ""),
-            ("train", "three", "p2"),
-            ("validation", "four", "p1"),
-            ("validation", "five", ""),
-            ("test", "one", "p2"),
-            ("test", "two", "p3"),
-        ],
-        columns=["subset", "sha256", "patient"],
+        {
+            "subset": ["train"] * 4 + ["validation"] * 2 + ["test"] * 2,
+            "sha256": ["one", "one", "two", "three", "four", "five", "one", "two"],
+            "patient": ["p1", "p1", "", "p2", "p1", "", "p2", "p3"],
+        }
     )
     assert splits.shared(manifest) == {
         "images": {"train_validation": 0, "train_test": 2, "validation_test": 0},

@@ -39,6 +39,17 @@ def image(content: bytes) -> Image.Image:
     return picture
 
 
+@pytest.fixture
+def chest(archives) -> dict[str, bytes]:
+    """The images of chest_xray, without those of its nested copy."""
+    return of_class(archives["chest_xray"], IMAGES + r"[^/]+\.jpeg")
+
+
+def flat(content: bytes) -> np.ndarray:
+    """The pixels of a square image of SIZE."""
+    return np.asarray(image(content).resize((SIZE, SIZE)), dtype=float).ravel()
+
+
 def of_class(members: dict[str, bytes], pattern: str) -> dict[str, bytes]:
     return {name: content for name, content in members.items() if re.fullmatch(pattern, name)}
 
@@ -58,22 +69,15 @@ def test_chest_xray_has_the_folders_and_the_names_of_the_original(archives, fold
 
 def test_chest_xray_holds_a_nested_copy_of_everything(archives):
     members = archives["chest_xray"]
-    outer = {name: content for name, content in members.items() if re.match("chest_xray/(train|val|test)/", name)}
-    nested = {
-        name: content
-        for name, content in members.items()
-        if name.startswith("chest_xray/chest_xray/t") or name.startswith("chest_xray/chest_xray/v")
-    }
-    assert {
-        name.replace("chest_xray/", "chest_xray/chest_xray/", 1): content for name, content in outer.items()
-    } == nested
+    outer, nested = (
+        of_class(members, rf"{root}/(train|val|test)/.*") for root in ("chest_xray", "chest_xray/chest_xray")
+    )
+    assert nested == {f"chest_xray/{name}": content for name, content in outer.items()}
 
 
-def test_chest_xray_has_a_stub_that_is_no_image_for_every_image(archives):
-    members = archives["chest_xray"]
-    stubs = of_class(members, r"chest_xray/__MACOSX/chest_xray/.*/\._.*\.jpeg")
-    images = of_class(members, IMAGES + r"[^/]+\.jpeg")
-    assert {name.replace("__MACOSX/chest_xray/", "").replace("/._", "/") for name in stubs} == set(images)
+def test_chest_xray_has_a_stub_that_is_no_image_for_every_image(archives, chest):
+    stubs = of_class(archives["chest_xray"], r"chest_xray/__MACOSX/chest_xray/.*/\._.*\.jpeg")
+    assert {name.replace("__MACOSX/chest_xray/", "").replace("/._", "/") for name in stubs} == set(chest)
     with pytest.raises(OSError, match="cannot identify"):
         image(next(iter(stubs.values())))
 
@@ -82,41 +86,35 @@ def test_chest_xray_has_finder_files(archives):
     assert of_class(archives["chest_xray"], r".*/\.DS_Store")
 
 
-def test_chest_xray_repeats_some_images_under_other_names_once_across_train_and_test(archives):
+def test_chest_xray_repeats_some_images_under_other_names_once_across_train_and_test(chest):
     names = {}
-    for name, content in of_class(archives["chest_xray"], IMAGES + r"[^/]+").items():
+    for name, content in chest.items():
         names.setdefault(content, []).append(name)
-    repeated = [group for name, group in names.items() if len(group) > 1]
+    repeated = [group for group in names.values() if len(group) > 1]
     assert sum(len(group) - 1 for group in repeated) == len(synthetic.DUPLICATES) == 6
     assert sum(len({name.split("/")[1] for name in group}) == 2 for group in repeated) == 1
 
 
-def test_chest_xray_has_smaller_copies_under_other_patients_names_and_all_else_stays(archives, tmp_path, monkeypatch):
+def test_chest_xray_has_smaller_copies_under_other_patients_names_and_all_else_stays(
+    archives, chest, tmp_path, monkeypatch
+):
     monkeypatch.setattr(synthetic, "NEAR_DUPLICATES", {})
     without = written("chest_xray", tmp_path / "without.zip")
-    members = archives["chest_xray"]
-    assert list(members) == list(without)
-    changed = {name for name in of_class(members, IMAGES + "[^/]+") if members[name] != without[name]}
+    assert list(archives["chest_xray"]) == list(without)
+    changed = {name for name in chest if chest[name] != without[name]}
     assert len(changed) == 5
     assert {name.split("/")[1] for name in changed} == {"train", "test"}
-    originals = {name: image(content) for name, content in of_class(members, IMAGES + r"[^/]+").items()}
-    for name in changed:
-        copy = originals[name]
-        pixels = np.asarray(copy.resize((SIZE, SIZE)), dtype=float).ravel()
-        agreement = {
-            other: np.corrcoef(pixels, np.asarray(picture.resize((SIZE, SIZE)), dtype=float).ravel())[0, 1]
-            for other, picture in originals.items()
-            if other != name
-        }
-        source = max(agreement, key=agreement.get)
-        assert copy.size == tuple(round(side * 0.75) for side in originals[source].size)
-        assert chest_xray_patient(Path(source).name) != chest_xray_patient(Path(name).name)
+    pixels = {name: flat(content) for name, content in chest.items()}
+    for copy in changed:
+        source = max(chest.keys() - {copy}, key=lambda other: np.corrcoef(pixels[copy], pixels[other])[0, 1])
+        assert image(chest[copy]).size == tuple(round(side * 0.75) for side in image(chest[source]).size)
+        assert chest_xray_patient(Path(source).name) != chest_xray_patient(Path(copy).name)
 
 
 @pytest.mark.parametrize("label", ["NORMAL", "PNEUMONIA"])
-def test_chest_xray_has_several_images_of_many_patients_and_few_of_them_in_two_folders(archives, label):
+def test_chest_xray_has_several_images_of_many_patients_and_few_of_them_in_two_folders(chest, label):
     folders = {}
-    for name in of_class(archives["chest_xray"], f"chest_xray/(train|val|test)/{label}/[^/]+"):
+    for name in of_class(chest, f".*/{label}/.*"):
         _, folder, _, file = name.split("/")
         folders.setdefault(chest_xray_patient(file), []).append(folder)
     assert np.mean([len(images) > 1 for images in folders.values()]) > 0.3
@@ -132,10 +130,8 @@ def test_chest_xray_files_of_one_patient_show_one_anatomy(tmp_path, monkeypatch)
     monkeypatch.setattr(synthetic, "NEAR_DUPLICATES", {})
     monkeypatch.setattr(phantom, "draw", anatomy_as_brightness)
     shades = {}
-    for name, content in written("chest_xray", tmp_path / "shades.zip").items():
-        if re.fullmatch(IMAGES + "[^/]+", name):
-            patient = chest_xray_patient(Path(name).name)
-            shades.setdefault(patient, set()).add(image(content).getpixel((5, 5)))
+    for name, content in of_class(written("chest_xray", tmp_path / "shades.zip"), IMAGES + "[^/]+").items():
+        shades.setdefault(chest_xray_patient(Path(name).name), set()).add(image(content).getpixel((5, 5)))
     assert {len(values) for values in shades.values()} == {1}
     assert len(set.union(*shades.values())) > 100
     # one number with two pathogens means two children; their shades are equal in one pair of 256
@@ -145,9 +141,9 @@ def test_chest_xray_files_of_one_patient_show_one_anatomy(tmp_path, monkeypatch)
     assert sum(bacteria == virus for bacteria, virus in pairs) <= 2
 
 
-def test_chest_xray_numbers_patients_and_images_of_either_pathogen_apart_as_the_original(archives):
+def test_chest_xray_numbers_patients_and_images_of_either_pathogen_apart_as_the_original(chest):
     files = {"bacteria": [], "virus": []}
-    for name in of_class(archives["chest_xray"], r"chest_xray/train/PNEUMONIA/[^/]+"):
+    for name in of_class(chest, r"chest_xray/train/PNEUMONIA/.*"):
         patient, pathogen, serial = re.search(r"person(\d+)_(bacteria|virus)_(\d+)\.jpeg", name).groups()
         files[pathogen].append((int(serial), int(patient)))
     numbers = {}
@@ -160,8 +156,8 @@ def test_chest_xray_numbers_patients_and_images_of_either_pathogen_apart_as_the_
     assert len(numbers["bacteria"] & numbers["virus"]) > 20
 
 
-def test_chest_xray_images_are_wide_grayscale_jpegs_of_many_sizes(archives):
-    images = [image(content) for content in of_class(archives["chest_xray"], IMAGES + r"[^/]+\.jpeg").values()]
+def test_chest_xray_images_are_wide_grayscale_jpegs_of_many_sizes(chest):
+    images = [image(content) for content in chest.values()]
     assert {(picture.format, picture.mode) for picture in images} == {("JPEG", "L")}
     sizes = np.array([picture.size for picture in images])
     assert len(np.unique(sizes, axis=0)) > 50
@@ -189,19 +185,16 @@ def test_covid_radiography_masks_show_the_darker_lungs(archives):
         assert pixels[lungs].mean() < pixels[~lungs].mean() - 20
 
 
-def test_covid_radiography_repeats_normal_images_of_chest_xray_as_square_pngs(archives, tmp_path, monkeypatch):
+def test_covid_radiography_repeats_normal_images_of_chest_xray_as_square_pngs(archives, chest, tmp_path, monkeypatch):
     with_copies = archives["covid_radiography"]
     monkeypatch.setattr(synthetic, "COPIES_IN_COVID", 0)
     without = written("covid_radiography", tmp_path / "without.zip")
-    changed = {name for name in with_copies if with_copies[name] != without[name]}
-    copies = {f"Normal-{index}.png" for index in range(1, 37)}
-    assert {name.rpartition("/")[2] for name in changed if "/images/" in name} == copies
-    normal = of_class(archives["chest_xray"], r"chest_xray/train/NORMAL/[^/]+")
-    squared = [np.asarray(image(content).resize((SIZE, SIZE)), dtype=float).ravel() for content in normal.values()]
+    copies = {name for name in with_copies if with_copies[name] != without[name] and "/images/" in name}
+    assert {name.rpartition("/")[2] for name in copies} == {f"Normal-{index}.png" for index in range(1, 37)}
+    originals = [flat(content) for content in of_class(chest, r"chest_xray/train/NORMAL/.*").values()]
     sources = set()
     for name in copies:
-        pixels = np.asarray(image(with_copies[f"COVID-19_Radiography_Dataset/Normal/images/{name}"]), dtype=float)
-        agreement = [np.corrcoef(pixels.ravel(), other)[0, 1] for other in squared]
+        agreement = [np.corrcoef(flat(with_copies[name]), original)[0, 1] for original in originals]
         assert max(agreement) > 0.97
         sources.add(int(np.argmax(agreement)))
     assert len(sources) == 36
@@ -214,10 +207,14 @@ def test_tb_radiography_has_square_rgb_images(archives, label):
     assert {(image(content).mode, image(content).size) for content in found.values()} == {("RGB", (SIZE, SIZE))}
 
 
+def table(members: dict[str, bytes], subset: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(members[f"siim-acr-pneumothorax/stage_1_{subset}_images.csv"].decode())))
+
+
 @pytest.mark.parametrize("subset", ["train", "test"])
 def test_siim_pneumothorax_names_and_table_agree(archives, subset):
     members = archives["siim_pneumothorax"]
-    rows = list(csv.DictReader(io.StringIO(members[f"siim-acr-pneumothorax/stage_1_{subset}_images.csv"].decode())))
+    rows = table(members, subset)
     assert list(rows[0]) == ["new_filename", "ImageId", "has_pneumo"]
     assert [row["new_filename"] for row in rows] == [
         f"{index}_{subset}_{row['has_pneumo']}_.png" for index, row in enumerate(rows)
@@ -230,15 +227,13 @@ def test_siim_pneumothorax_names_and_table_agree(archives, subset):
 
 
 def test_siim_pneumothorax_is_not_sorted_by_label(archives):
-    table = archives["siim_pneumothorax"]["siim-acr-pneumothorax/stage_1_train_images.csv"].decode()
-    flags = "".join(row["has_pneumo"] for row in csv.DictReader(io.StringIO(table)))
+    flags = "".join(row["has_pneumo"] for row in table(archives["siim_pneumothorax"], "train"))
     assert len(re.findall("0+", flags)) > 10
 
 
 def test_siim_pneumothorax_masks_are_empty_for_negatives_alone(archives):
     members = archives["siim_pneumothorax"]
-    images = of_class(members, r"siim-acr-pneumothorax/png_images/.*")
-    for name, content in images.items():
+    for name, content in of_class(members, r"siim-acr-pneumothorax/png_images/.*").items():
         mask = image(members[name.replace("png_images", "png_masks")])
         assert mask.size == image(content).size
         assert bool(np.asarray(mask).any()) == name.endswith("_1_.png")
@@ -262,8 +257,7 @@ def test_an_archive_does_not_tell_when_or_how_it_was_written(tmp_path):
 def test_another_seed_gives_other_images(archives, tmp_path):
     other = written("tb_radiography", tmp_path / "other.zip", seed=8)
     assert list(other) == list(archives["tb_radiography"])
-    images = [name for name in other if name.endswith(".png")]
-    assert all(other[name] != archives["tb_radiography"][name] for name in images)
+    assert all(other[name] != archives["tb_radiography"][name] for name in other if name.endswith(".png"))
 
 
 @pytest.mark.parametrize("layout", ["covid_radiography", "tb_radiography"])
@@ -293,8 +287,7 @@ def test_progress_is_shown_on_stderr(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(synthetic.IMAGES, "tb_radiography", {"Normal": 3})
     synthetic.write_archive("tb_radiography", tmp_path / "tb.zip", SIZE, 7)
     shown = capsys.readouterr()
-    assert "3/3" in shown.err
-    assert shown.out == ""
+    assert "3/3" in shown.err and shown.out == ""
 
 
 def test_an_unknown_layout_is_refused_with_the_valid_ones(tmp_path):

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import zipfile
 from zlib import crc32
 
 import pytest
@@ -37,32 +36,22 @@ def path(folder, tmp_path):
 
 
 def fault_of(path, read=None):
-    with (
-        pytest.raises(ArchiveError) as caught,
-        unpacked.open_archive(path, command="dvc repro download@lungs") as archive,
-    ):
+    opened = unpacked.open_archive(path, command="dvc repro download@lungs")
+    with pytest.raises(ArchiveError) as caught, opened as archive:
         archive.read(read) if read else archive.verify(progress=False)
-    message, mounted = str(caught.value), path.parent / "mounted"
-    assert message == (
-        f"{mounted}: {caught.value.fault}; run `rontgen index {SLUG} {mounted}` and `dvc repro download@lungs` again"
-    )
-    return caught.value.fault
-
-
-def relist(path, **changes):
-    index = json.loads(unpacked.index_of(path).read_text())
-    unpacked.index_of(path).write_text(json.dumps(index | changes))
+    mounted, fault = path.parent / "mounted", caught.value.fault
+    remedy = f"run `rontgen index {SLUG} {mounted}` and `dvc repro download@lungs` again"
+    assert str(caught.value) == f"{mounted}: {fault}; {remedy}"
+    return fault
 
 
 def test_the_index_lies_where_the_zip_would(folder, tmp_path):
     assert unpacked.write_index(SLUG, folder, tmp_path) == tmp_path / "owner--name.index.json"
 
 
-def test_members_and_bytes_are_those_of_the_zip(folder, path, tmp_path):
-    with zipfile.ZipFile(tmp_path / "same.zip", "w") as file:
-        for name, data in FILES.items():
-            file.writestr(name, data)
-    with unpacked.open_archive(path) as one, Archive(tmp_path / "same.zip") as other:
+def test_members_and_bytes_are_those_of_the_zip(path, write_zip):
+    zipped = write_zip(FILES, "same.zip")
+    with unpacked.open_archive(path) as one, Archive(zipped) as other:
         assert one.members() == other.members()
         assert one.members()[1] == Member("b/2.png", 3, crc32(b"two"))
         assert one.left_out == other.left_out
@@ -70,9 +59,14 @@ def test_members_and_bytes_are_those_of_the_zip(folder, path, tmp_path):
         one.verify(progress=False)
 
 
-def test_a_zip_comes_first(path):
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("other.png", b"")
+def test_nothing_is_written_into_the_folder(folder, path):
+    with unpacked.open_archive(path) as archive:
+        archive.verify(progress=False)
+    assert {place.relative_to(folder).as_posix() for place in folder.rglob("*") if place.is_file()} == set(FILES)
+
+
+def test_a_zip_comes_first(path, write_zip):
+    write_zip({"other.png": b""}, path.name)
     with unpacked.open_archive(path) as archive:
         assert [member.name for member in archive.members()] == ["other.png"]
 
@@ -85,9 +79,10 @@ def test_a_zip_comes_first(path):
         (lambda file: file.write_bytes(b"three"), "member 'b/2.png' has 4 bytes; expected 3"),
         (lambda file: file.write_bytes(b"t"), "member 'b/2.png' has 1 bytes; expected 3"),
         (lambda file: file.unlink(), "member 'b/2.png' cannot be read: No such file or directory"),
+        (lambda file: shutil.rmtree(file.parents[1]), "expected the folder of an unpacked archive, found none"),
     ],
 )
-def test_a_file_that_changed_since_it_was_listed_is_refused(folder, path, change, fault, read):
+def test_what_changed_since_it_was_listed_is_refused(folder, path, change, fault, read):
     change(folder / "b/2.png")
     assert fault_of(path, read) == fault
 
@@ -108,7 +103,8 @@ def test_a_member_that_is_not_listed_is_refused(folder, path):
     ],
 )
 def test_an_index_with_what_a_zip_may_not_have_is_refused(path, members, fault):
-    relist(path, members=members)
+    index = unpacked.index_of(path)
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"members": members}))
     assert fault_of(path).startswith(fault)
 
 
@@ -120,26 +116,21 @@ def test_the_total_is_limited(path, monkeypatch):
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"slug": "a/b", "folder": "c", "members": [["a", "b", 1]]}'])
 def test_a_damaged_index_is_named(path, text):
     unpacked.index_of(path).write_text(text)
-    with (
-        pytest.raises(RontgenError, match=r"owner--name\.index\.json: expected a list that `rontgen index` wrote"),
-        unpacked.open_archive(path),
-    ):
+    fault = r"owner--name\.index\.json: expected a list that `rontgen index` wrote"
+    with pytest.raises(RontgenError, match=fault), unpacked.open_archive(path):
         pass
 
 
 def test_its_hash_is_that_of_the_files_wherever_they_lie(folder, path, tmp_path):
-    index = unpacked.Index.read(unpacked.index_of(path))
-    assert index.bytes == 7
-    shutil.move(folder, tmp_path / "elsewhere")
-    moved = unpacked.Index.read(unpacked.write_index(SLUG, tmp_path / "elsewhere", tmp_path))
-    assert (moved.folder, moved.sha256) == (str(tmp_path / "elsewhere"), index.sha256)
-    (tmp_path / "elsewhere/a.csv").write_bytes(b"two")
-    assert unpacked.Index.read(unpacked.write_index(SLUG, tmp_path / "elsewhere", tmp_path)).sha256 != index.sha256
+    def listed(place):
+        return unpacked.Index.read(unpacked.write_index(SLUG, place, tmp_path))
 
-
-def test_a_folder_that_is_gone_is_named(folder, path):
-    shutil.rmtree(folder)
-    assert fault_of(path) == "expected the folder of an unpacked archive, found none"
+    first = listed(folder)
+    assert first.bytes == 7
+    elsewhere = folder.rename(tmp_path / "elsewhere")
+    assert (listed(elsewhere).folder, listed(elsewhere).sha256) == (str(elsewhere), first.sha256)
+    (elsewhere / "a.csv").write_bytes(b"two")
+    assert listed(elsewhere).sha256 != first.sha256
 
 
 @pytest.mark.parametrize(
@@ -162,9 +153,7 @@ def test_a_folder_with_what_a_zip_may_not_have_is_not_listed(folder, tmp_path, m
 
 def test_a_folder_beside_its_zip_is_not_listed(folder, path, tmp_path):
     path.write_bytes(b"")
-    with pytest.raises(
-        RontgenError, match="expected either a zip or an unpacked archive, received both: remove the zip"
-    ):
+    with pytest.raises(RontgenError, match="either a zip or an unpacked archive, received both: remove the zip"):
         unpacked.write_index(SLUG, folder, tmp_path)
 
 
@@ -173,22 +162,16 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         unpacked.write_index(SLUG, tmp_path / "nowhere", tmp_path)
 
 
-def test_nothing_is_written_into_the_folder(folder, path):
-    with unpacked.open_archive(path) as archive:
-        archive.verify(progress=False)
-    found = {place.relative_to(folder).as_posix() for place in folder.rglob("*") if place.is_file()}
-    assert found == set(FILES)
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
+@pytest.fixture
+def drawn(tmp_path):
     """A drawn archive in the layout of Kaggle's, as a zip and unpacked: the folder of each."""
-    zipped, listed = (tmp_path_factory.mktemp(name) for name in ("zipped", "listed"))
-    path = zipped / archives.archive_name(PNEUMONIA.archives["chest_xray"].slug)
+    zipped, listed = tmp_path / "zipped", tmp_path / "listed"
+    slug = PNEUMONIA.archives["chest_xray"].slug
+    zipped.mkdir()
+    path = zipped / archives.archive_name(slug)
     synthetic.write_archive("chest_xray", path, 32, 7)
-    with zipfile.ZipFile(path) as file:
-        file.extractall(listed / "mounted")
-    unpacked.write_index(PNEUMONIA.archives["chest_xray"].slug, listed / "mounted", listed)
+    shutil.unpack_archive(path, listed / "mounted")
+    unpacked.write_index(slug, listed / "mounted", listed)
     return zipped, listed
 
 

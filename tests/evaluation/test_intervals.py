@@ -1,5 +1,7 @@
 """Intervals against statsmodels, SciPy, scikit-learn with weights, and cases worked by hand."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +18,12 @@ from rontgen.evaluation.metrics import compute_metrics, positive_classes, predic
 TWO, FOUR = ["NORMAL", "PNEUMONIA"], ["A", "B", "C", "D"]
 
 
-def predictions_of(images, classes, seed=0, skill=1.5, decimals=None, patients=None):
+def without_patients(truth, classes, probabilities):
+    ids, patients = np.arange(len(truth)).astype(str), np.full(len(truth), "", dtype=object)
+    return prediction_table(ids, patients, np.array(truth, dtype=object), classes, probabilities)
+
+
+def predictions_of(images, classes, seed=0, skill=1.5, decimals=None):
     """A prediction table with informative probabilities; with few decimals, there are many ties."""
     random = np.random.default_rng(seed)
     truth = np.arange(images) % len(classes)
@@ -27,17 +34,17 @@ def predictions_of(images, classes, seed=0, skill=1.5, decimals=None, patients=N
         probabilities = probabilities.round(decimals)
         probabilities[:, 0] = 1 - probabilities[:, 1:].sum(axis=1)
         probabilities = probabilities.clip(0, 1)
-    ids = np.arange(images).astype(str)
-    owners = np.full(images, "", dtype=object) if patients is None else patients
-    return prediction_table(ids, owners, np.array(classes, dtype=object)[truth], classes, probabilities)
+    return without_patients(np.array(classes)[truth], classes, probabilities)
 
 
-def decided(truth, predicted, patients=None):
+def decided(truth, predicted):
     """A prediction table of classes a and b, each predicted with probability 0.9."""
     scores = np.where(np.array(list(predicted)) == "b", 0.9, 0.1)
-    owners = np.full(len(scores), "", dtype=object) if patients is None else np.array(patients, dtype=object)
-    ids, probabilities = np.arange(len(scores)).astype(str), np.stack([1 - scores, scores], axis=1)
-    return prediction_table(ids, owners, np.array(list(truth), dtype=object), ["a", "b"], probabilities)
+    return without_patients(list(truth), ["a", "b"], np.stack([1 - scores, scores], axis=1))
+
+
+def bounds(interval):
+    return [interval["low"], interval["high"]]
 
 
 def place(nested, key):
@@ -73,9 +80,8 @@ def test_every_metric_that_weights_can_change_has_an_interval(classes):
             return None
         return {name: leaves(value, ends) for name, value in nested.items()}
 
-    assert leaves(intervals.bootstrap_intervals(predictions, classes, resamples=20), {"low", "high"}) == leaves(
-        expected, None
-    )
+    found = intervals.bootstrap_intervals(predictions, classes, resamples=20)
+    assert leaves(found, {"low", "high"}) == leaves(expected, None)
 
 
 @pytest.mark.parametrize("decimals", [None, 1])
@@ -115,7 +121,7 @@ def test_a_weight_is_a_number_of_repeats(classes):
 
 
 def test_a_patient_is_drawn_as_one():
-    predictions = decided("aabbb", "abbba", ["p", "p", "q", "", ""])
+    predictions = decided("aabbb", "abbba").assign(patient=["p", "p", "q", "", ""])
     sample = Sample(predictions, ["a", "b"])
     assert sample.units == 4
     metrics = sample.metrics(np.array([[2.0], [0.0], [1.0], [1.0]]))  # p twice, each image without a patient once
@@ -130,36 +136,32 @@ def test_unknown_patients_are_each_their_own_also_as_missing_values():
 def test_intervals_by_patient_are_wider_than_by_image_where_a_patients_images_are_alike():
     alone = predictions_of(200, TWO, skill=1)
     grouped = pd.concat([alone] * 4, ignore_index=True).assign(patient=np.tile(np.arange(200).astype(str), 4))
-    widths = []
-    for predictions in (alone, grouped, grouped.assign(patient="")):
-        interval = intervals.bootstrap_intervals(predictions, TWO)["accuracy"]
-        widths.append(interval["high"] - interval["low"])
-    assert widths[1] == pytest.approx(widths[0], rel=0.1)
-    assert widths[2] == pytest.approx(widths[0] / 2, rel=0.1)
+    of_alone, by_patient, by_image = (
+        np.ptp(bounds(intervals.bootstrap_intervals(predictions, TWO)["accuracy"]))
+        for predictions in (alone, grouped, grouped.assign(patient=""))
+    )
+    assert by_patient == pytest.approx(of_alone, rel=0.1)
+    assert by_image == pytest.approx(of_alone / 2, rel=0.1)
+
+
+def of_scipy(samples, statistic, resamples=5000, **options):
+    found = bootstrap(samples, statistic, n_resamples=resamples, method="percentile", random_state=0, **options)
+    return [found.confidence_interval.low, found.confidence_interval.high]
 
 
 def test_accuracys_interval_is_scipys_bootstrap():
     predictions = predictions_of(300, TWO, skill=1)
     right = (predictions["class"] == predictions["predicted"]).to_numpy(float)
-    expected = bootstrap((right,), np.mean, n_resamples=5000, method="percentile", random_state=0).confidence_interval
     ours = intervals.bootstrap_intervals(predictions, TWO)["accuracy"]
-    assert [ours["low"], ours["high"]] == pytest.approx([expected.low, expected.high], abs=0.008)
+    assert bounds(ours) == pytest.approx(of_scipy((right,), np.mean), abs=0.008)
 
 
 def test_the_interval_of_the_auc_is_scipys_bootstrap():
     predictions = predictions_of(120, TWO, skill=1)
-    truth, scores = predictions["class"] == "PNEUMONIA", predictions["PNEUMONIA"].to_numpy()
-    expected = bootstrap(
-        (truth.to_numpy(), scores),
-        roc_auc_score,
-        n_resamples=500,
-        method="percentile",
-        paired=True,
-        vectorized=False,
-        random_state=0,
-    ).confidence_interval
+    samples = (predictions["class"] == "PNEUMONIA").to_numpy(), predictions["PNEUMONIA"].to_numpy()
+    expected = of_scipy(samples, roc_auc_score, resamples=500, paired=True, vectorized=False)
     ours = intervals.bootstrap_intervals(predictions, TWO)["roc_auc"]
-    assert [ours["low"], ours["high"]] == pytest.approx([expected.low, expected.high], abs=0.02)
+    assert bounds(ours) == pytest.approx(expected, abs=0.02)
 
 
 def test_a_confusion_count_is_resampled_as_a_share_of_its_class():
@@ -182,15 +184,13 @@ def test_a_share_that_never_changes_has_the_exact_interval():
         (("confusion", "a", "a"), (48 * of_a[0], 48)),
         (("confusion", "a", "b"), (0, 48 * (1 - of_a[0]))),
     ]:
-        assert list(place(found, key).values()) == pytest.approx(interval), key
+        assert bounds(place(found, key)) == pytest.approx(interval), key
 
 
 def test_the_exact_interval_counts_patients():
-    predictions = decided("aaaabbbb", "aaaabbbb", list("ppqqrrst"))
-    low, high = proportion_confint(5, 5, method="beta")
-    assert intervals.bootstrap_intervals(predictions, ["a", "b"], resamples=20)["accuracy"] == pytest.approx(
-        {"low": low, "high": high}
-    )
+    predictions = decided("aaaabbbb", "aaaabbbb").assign(patient=list("ppqqrrst"))
+    found = intervals.bootstrap_intervals(predictions, ["a", "b"], resamples=20)["accuracy"]
+    assert bounds(found) == pytest.approx(proportion_confint(5, 5, method="beta"))
 
 
 def test_a_class_never_predicted_has_a_precision_of_which_nothing_is_known():
@@ -201,8 +201,7 @@ def test_a_class_never_predicted_has_a_precision_of_which_nothing_is_known():
 def test_resamples_without_an_image_of_a_class_are_left_out_of_its_metrics():
     predictions = decided("a" * 9 + "b", "a" * 8 + "bb")  # four resamples in ten have no b
     found = intervals.bootstrap_intervals(predictions, ["a", "b"])
-    values = pd.json_normalize(found).to_numpy()
-    assert np.isfinite(values.astype(float)).all()
+    assert np.isfinite(pd.json_normalize(found).to_numpy(float)).all()
     assert found["roc_auc"]["low"] > 0.7
 
 
@@ -260,14 +259,8 @@ def test_the_roc_band_of_scores_in_order_is_the_corner():
 
 
 def test_the_roc_band_of_one_score_is_the_diagonal():
-    predictions = decided("aabb", "bbbb")
-    band = intervals.roc_band(predictions, ["a", "b"], resamples=50)
+    band = intervals.roc_band(decided("aabb", "bbbb"), ["a", "b"], resamples=50)
     np.testing.assert_allclose(band[["low", "high"]], np.stack([intervals.GRID] * 2, axis=1), atol=1e-12)
-
-
-def weighted_once(monkeypatch, weights):
-    """Compute every band from one resample with these weights."""
-    monkeypatch.setattr(Sample, "draws", lambda *_: iter([weights]))
 
 
 def test_a_precision_recall_band_is_scikit_learns_curve_by_steps(monkeypatch):
@@ -275,7 +268,7 @@ def test_a_precision_recall_band_is_scikit_learns_curve_by_steps(monkeypatch):
     weights = weights_of(60, resamples=1)
     top = predictions["PNEUMONIA"] == predictions["PNEUMONIA"].max()
     weights[top] = 0  # the highest score is not drawn
-    weighted_once(monkeypatch, weights)
+    monkeypatch.setattr(Sample, "draws", lambda *_: iter([weights]))
     band = intervals.precision_recall_band(predictions, TWO)
     precision, recall, _ = precision_recall_curve(
         predictions["class"] == "PNEUMONIA", predictions["PNEUMONIA"], sample_weight=weights[:, 0]
@@ -307,15 +300,14 @@ def test_a_paired_difference_is_second_minus_first():
 def test_a_paired_difference_of_accuracy_is_the_mean_of_the_images_differences():
     first, second = predictions_of(300, TWO, skill=1), predictions_of(300, TWO, skill=1.3)
     gains = (second["predicted"] == second["class"]).astype(float) - (first["predicted"] == first["class"])
-    expected = bootstrap((gains,), np.mean, n_resamples=5000, method="percentile", random_state=0).confidence_interval
     ours = intervals.paired_difference(first, second, TWO)["accuracy"]
-    assert [ours["low"], ours["high"]] == pytest.approx([expected.low, expected.high], abs=0.006)
+    assert bounds(ours) == pytest.approx(of_scipy((gains,), np.mean), abs=0.006)
 
 
 def test_runs_are_paired_by_image_whatever_their_order():
     first, second = predictions_of(80, TWO), predictions_of(80, TWO, seed=1)
     shuffled = second.sample(frac=1, random_state=0)
-    for compare in (lambda *runs: intervals.paired_difference(*runs, TWO, resamples=50), intervals.mcnemar):
+    for compare in (partial(intervals.paired_difference, classes=TWO, resamples=50), intervals.mcnemar):
         assert compare(first, shuffled) == compare(first, second)
 
 
@@ -326,18 +318,20 @@ def test_a_run_does_not_differ_from_itself():
     assert intervals.mcnemar(predictions, predictions)["p_value"] == 1.0
 
 
-def test_other_images_are_refused_with_their_numbers():
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.iloc[:8], "8 shared, 2 only in the first and 0 only in the second"),
+        (lambda table: table.assign(id=table["id"] + "x"), "0 shared, 10 only in the first and 10 only in the second"),
+        (lambda table: table.assign(**{"class": "NORMAL"}), "other ones for 5 of 10 images"),
+    ],
+    ids=["fewer images", "other images", "other classes"],
+)
+@pytest.mark.parametrize("compare", [intervals.mcnemar, partial(intervals.paired_difference, classes=TWO)])
+def test_runs_of_other_images_or_true_classes_are_refused_with_their_numbers(compare, change, message):
     first = predictions_of(10, TWO)
-    with pytest.raises(RontgenError, match="8 shared, 2 only in the first and 0 only in the second"):
-        intervals.mcnemar(first, first.iloc[:8])
-    with pytest.raises(RontgenError, match="0 shared, 10 only in the first and 10 only in the second"):
-        intervals.paired_difference(first, first.assign(id=first["id"] + "x"), TWO)
-
-
-def test_other_true_classes_are_refused():
-    first = predictions_of(10, TWO)
-    with pytest.raises(RontgenError, match="other ones for 5 of 10 images"):
-        intervals.mcnemar(first, first.assign(**{"class": "NORMAL"}))
+    with pytest.raises(RontgenError, match=message):
+        compare(first, change(first))
 
 
 def test_mcnemar_is_the_exact_one_of_statsmodels():

@@ -27,7 +27,7 @@ def make(tmp_path):
         # Under `make test` this would be a make of level 1, which prints the folder that it enters
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         environment |= {"PATH": path} if path else {}
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
 
     return run
 

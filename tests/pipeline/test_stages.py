@@ -55,7 +55,7 @@ def recorded(project):
 def run(project, script, *arguments, **variables):
     command = [sys.executable, "-B", f"stages/{script}.py", *arguments]
     environment = os.environ | variables
-    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def in_profile_paper(project):

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 from typer.testing import CliRunner
@@ -86,6 +85,26 @@ def run(repository, monkeypatch):
 
 
 @pytest.fixture
+def copy(repository, tmp_path):
+    """The folder of a copy of the repository."""
+    return shutil.copytree(repository, tmp_path / "copy", symlinks=True)
+
+
+def compared(result):
+    """What a call with --json printed."""
+    code, out, err = result
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+def refused(result):
+    """The one line of the error of a call."""
+    code, out, err = result
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    return err
+
+
+@pytest.fixture
 def workspace(tmp_path, run):
     """Compare two prediction tables as runs a and b in a folder that is not a repository."""
 
@@ -113,9 +132,7 @@ def workspace(tmp_path, run):
     ],
 )
 def test_names_of_runs_revisions_and_experiments(run, name, arguments, right):
-    code, out, err = run("second:active", name, "--json", *arguments)
-    assert (code, err) == (0, "")
-    accuracy = json.loads(out)["metrics"]["accuracy"]
+    accuracy = compared(run("second:active", name, "--json", *arguments))["metrics"]["accuracy"]
     assert accuracy["first"] == pytest.approx(40 / 80)
     assert accuracy["second"] == pytest.approx(right / 80)
 
@@ -133,14 +150,14 @@ def test_markdown_has_the_numbers_of_the_table(workspace):
 
 
 def test_one_format_at_a_time(workspace):
-    code, _, err = workspace(predictions_of(40), predictions_of(60), "--markdown", "--json")
-    assert (code, err) == (2, "error: expected one of --json and --markdown, received both\n")
+    result = workspace(predictions_of(40), predictions_of(60), "--markdown", "--json")
+    assert refused(result) == "error: expected one of --json and --markdown, received both\n"
 
 
 def test_an_abbreviated_commit_is_a_revision(run, repository):
     commit = subprocess.run(["git", "rev-parse", "--short", "first"], cwd=repository, capture_output=True, text=True)
-    out = run(commit.stdout.strip(), "active", "--json")[1]
-    assert json.loads(out)["metrics"]["accuracy"]["first"] == pytest.approx(70 / 80)
+    result = compared(run(commit.stdout.strip(), "active", "--json"))
+    assert result["metrics"]["accuracy"]["first"] == pytest.approx(70 / 80)
 
 
 def test_the_workspace_is_left_as_it_is(run, repository):
@@ -153,47 +170,33 @@ def test_the_workspace_is_left_as_it_is(run, repository):
     assert state() == before
 
 
-def test_predictions_of_a_revision_come_from_the_remote_where_the_cache_lacks_them(run, repository, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(repository, copy, symlinks=True)
+def test_predictions_of_a_revision_come_from_the_remote_where_the_cache_lacks_them(run, copy, tmp_path):
     (copy / ".dvc/cache").rename(tmp_path / "remote")
-    subprocess.run(
-        [sys.executable, "-m", "dvc", "remote", "add", "-q", "--local", "--default", "store", tmp_path / "remote"],
-        cwd=copy,
-        check=True,
-    )
-    code, out, err = run("first", "tiny", "--json", folder=copy)
-    assert (code, err) == (0, "")
-    assert json.loads(out)["metrics"]["accuracy"]["first"] == pytest.approx(70 / 80)
+    add = ["remote", "add", "-q", "--local", "--default", "store", tmp_path / "remote"]
+    subprocess.run([sys.executable, "-m", "dvc", *add], cwd=copy, check=True)
+    result = compared(run("first", "tiny", "--json", folder=copy))
+    assert result["metrics"]["accuracy"]["first"] == pytest.approx(70 / 80)
 
 
-def test_predictions_in_neither_cache_nor_remote_are_refused(run, repository, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(repository, copy, symlinks=True)
+def test_predictions_in_neither_cache_nor_remote_are_refused(run, copy):
     shutil.rmtree(copy / ".dvc/cache")
-    code, out, err = run("first", "active", folder=copy)
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "active, at first" in err and "dvc fetch" in err and "dvc repro evaluate" in err
+    error = refused(run("first", "active", folder=copy))
+    assert "active, at first" in error and "dvc fetch" in error and "dvc repro evaluate" in error
 
 
 def test_a_run_that_a_revision_lacks_is_refused(run):
-    code, _, err = run("first:nothing", "active")
-    assert (code, err.count("\n")) == (2, 1)
-    assert "data/predictions/nothing.csv" in err
+    assert "data/predictions/nothing.csv" in refused(run("first:nothing", "active"))
 
 
 @pytest.mark.parametrize("name", ["nothing", "nothing:active", ":active", "HEAD~9"])
 def test_a_name_of_nothing_is_refused_with_what_was_tried(run, name):
-    code, out, err = run(name, "active")
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "expected the name of a run, a git revision or a DVC experiment" in err and name.partition(":")[0] in err
+    error = refused(run(name, "active"))
+    assert "expected the name of a run, a git revision or a DVC experiment" in error and name.partition(":")[0] in error
 
 
 def test_outside_a_repository_only_runs_of_the_workspace_are_known(workspace, run, tmp_path):
     assert workspace(predictions_of(60), predictions_of(70))[0] == 0
-    code, _, err = run("a", "HEAD", folder=tmp_path)
-    assert (code, err.count("\n")) == (2, 1)
-    assert "not inside of a DVC repository" in err
+    assert "not inside of a DVC repository" in refused(run("a", "HEAD", folder=tmp_path))
 
 
 def test_the_table_marks_intervals_that_leave_out_zero(run):
@@ -207,39 +210,36 @@ def test_the_table_marks_intervals_that_leave_out_zero(run):
     assert out.splitlines()[-1].startswith("A is right more often than B: accuracy differs by -37.5 percentage points")
 
 
-def test_a_difference_within_chance_has_no_mark(workspace):
-    code, out, _ = workspace(predictions_of(60), predictions_of(61))
+@pytest.mark.parametrize(
+    ("images", "right", "mark", "said", "conclusion"),
+    [
+        (80, (60, 61), False, "", r"The difference in accuracy, \+1\.2 percentage points \(.*"),
+        (100, (90, 94), True, "only A right on 0 images, only B on 4, p = 0.1250", r".*may be chance\."),
+        (80, (60, 60), False, "p = 1.0000", r"A and B are right on the same images\."),
+    ],
+    ids=["within chance", "four images of a hundred whose interval leaves out zero", "a run against itself"],
+)
+def test_a_difference_that_may_be_chance_has_no_winner(workspace, images, right, mark, said, conclusion):
+    code, out, _ = workspace(*(predictions_of(number, images) for number in right))
     assert code == 0
-    assert "*" not in next(line for line in out.splitlines() if line.startswith("accuracy"))
-    assert out.splitlines()[-1].startswith("The difference in accuracy, +1.2 percentage points (")
-
-
-def test_four_images_of_a_hundred_are_no_winner_though_the_interval_leaves_out_zero(workspace):
-    out = workspace(predictions_of(90, 100), predictions_of(94, 100))[1]
-    assert "only A right on 0 images, only B on 4, p = 0.1250" in out
-    assert next(line for line in out.splitlines() if line.startswith("accuracy")).endswith(" *")
-    assert out.splitlines()[-1].endswith("may be chance.")
-
-
-def test_a_run_against_itself(workspace):
-    out = workspace(predictions_of(60), predictions_of(60))[1]
-    assert out.splitlines()[-1] == "A and B are right on the same images."
-    assert "p = 1.0000" in out
+    lines = out.splitlines()
+    assert next(line for line in lines if line.startswith("accuracy")).endswith(" *") is mark
+    assert said in out
+    assert re.fullmatch(conclusion, lines[-1])
 
 
 def test_json_holds_the_whole_comparison(workspace):
     first = predictions_of(60, patients=np.array([f"p{image // 4}" for image in range(76)] + [""] * 4))
     second = predictions_of(80)
-    result = json.loads(workspace(first, second, "--json")[1])
+    result = compared(workspace(first, second, "--json"))
     assert result["first"] == "a, in the workspace" and result["classes"] == CLASSES
     assert (result["images"], result["patients"], result["images_without_patient"]) == (80, 19, 4)
     assert result["mcnemar"] == intervals.mcnemar(first, second)
     expected = intervals.paired_difference(first, second, CLASSES)
-    metrics = [compute_metrics(table, CLASSES) for table in (first, second)]
     for name, row in result["metrics"].items():
         assert {key: row[key] for key in ("difference", "low", "high")} == pytest.approx(expected[name])
         assert row["second"] - row["first"] == pytest.approx(row["difference"])
-    assert result["metrics"]["macro_f1"]["second"] == pytest.approx(metrics[1]["macro"]["f1"])
+    assert result["metrics"]["macro_f1"]["second"] == pytest.approx(compute_metrics(second, CLASSES)["macro"]["f1"])
     assert result["conclusion"].startswith("B is right more often than A")
 
 
@@ -261,15 +261,12 @@ def test_images_are_matched_by_id(workspace):
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(workspace, second, message):
-    code, out, err = workspace(predictions_of(60), second)
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert message in err
+    assert message in refused(workspace(predictions_of(60), second))
 
 
 def test_predictions_from_before_the_column_of_patients_name_the_command(run, tmp_path):
-    write(pd.DataFrame(predictions_of(60)).drop(columns="patient"), tmp_path / "data/predictions/active.csv")
-    err = run("active", "active", folder=tmp_path)[2]
-    assert err.endswith("run `dvc repro evaluate` to renew it\n")
+    write(predictions_of(60).drop(columns="patient"), tmp_path / "data/predictions/active.csv")
+    assert refused(run("active", "active", folder=tmp_path)).endswith("run `dvc repro evaluate` to renew it\n")
 
 
 def test_help_needs_no_keras():

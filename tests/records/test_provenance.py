@@ -3,9 +3,10 @@
 import hashlib
 import io
 import json
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from unittest.mock import MagicMock, Mock
 
 import pytest
 from PIL import Image
@@ -31,17 +32,11 @@ def lock(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def write(**changes):
-        entries = {
-            name: {
-                "cmd": f"python {name}.py",
-                "params": {"params.yaml": {"seed": 7}},
-                **{
-                    part: [{"path": path, "md5": f"md5 of {path}"} for path in entry[part]] for part in ("deps", "outs")
-                },
-            }
-            | changes.get(name, {})
-            for name, entry in LOCK.items()
-        }
+        entries = {}
+        for name, paths in LOCK.items():
+            files = {part: [{"path": path, "md5": f"md5 of {path}"} for path in paths[part]] for part in paths}
+            entry = {"cmd": f"python {name}.py", "params": {"params.yaml": {"seed": 7}}} | files
+            entries[name] = entry | changes.get(name, {})
         Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": entries}))
         return entries
 
@@ -71,32 +66,62 @@ def test_a_stage_that_reads_a_folder_is_made_from_all_that_write_into_it(lock):
     assert list(provenance.locked("train")[1]) == ["download", "split", "train"]
 
 
-def test_a_setting_that_departs_from_the_reading_is_named():
-    stated = {"train": {"epochs": 50, "seed": 1}, "augment": None, "size": 224}
-    received = {"train": {"epochs": 3, "seed": 1}, "augment": {"zoom": 0.1}, "size": 224}
-    assert provenance._of_settings(stated, received) == [
-        "train.epochs is 3, not 50",
-        "augment is {'zoom': 0.1}, not None",
-    ]
+RUN = runs.load_run("jitet_mobilenetv2", params.load(ROOT / "params.yaml"))
 
 
-def test_every_setting_of_a_run_is_compared_with_the_planned_one():
-    run = runs.load_run("jitet_mobilenetv2", params.load(ROOT / "params.yaml"))
-    other = replace(run, train=run.train.model_copy(update={"batch_size": 8}), threads=3)
-    assert provenance._of_settings(run.settings, run.settings) == []
-    assert provenance._of_settings(run.settings, other.settings) == [
-        "train.batch_size is 8, not 32",
-        "threads is 3, not 1",
-    ]
+@pytest.fixture
+def deviations(tmp_path, monkeypatch):
+    """The deviations of a run of archives like the public ones, of Keras's own weights and the planned settings."""
+    monkeypatch.setattr(provenance.archive_facts, "describe", lambda study: {})
+    monkeypatch.setattr(provenance.by_hand, "read", lambda kind, name: {})
+    monkeypatch.setattr(provenance, "locked", lambda target: (defaultdict(str), {}))
+
+    def of(name="another", settings=RUN.settings, planned=RUN.settings, weights=None):
+        for file, content in {
+            "time": {},
+            "metrics": {"test_images": 40},
+            "SOURCE": weights or {"source": "keras"},
+        }.items():
+            (tmp_path / f"{file}.json").write_text(json.dumps(content))
+        run = Mock(settings=settings, metrics=tmp_path / "metrics.json", time_metrics=tmp_path / "time.json")
+        run.name, run.start.name, run.start.folder = name, "vgg16", tmp_path
+        published = paper({"a_run": [], "b_run": [cell("test.test_images", 40)]})
+        papers = Papers(archives={}, sources={}, studies={"a_study": published})
+        return provenance.gather(run, Mock(settings=planned), papers)["deviations"]
+
+    return of
 
 
-def test_a_setting_that_another_policy_has_not_is_none():
-    planned = {"policy": "balanced", "on_shortage": "error", "counts": {"train": 4}}
-    assert provenance._of_settings({"split": planned}, {"split": {"policy": "stratified"}}) == [
-        "split.policy is stratified, not balanced",
-        "split.on_shortage is None, not error",
-        "split.counts is None, not {'train': 4}",
-    ]
+SPLIT = {"policy": "balanced", "on_shortage": "error", "counts": {"train": 4}}
+
+
+@pytest.mark.parametrize(
+    ("planned", "received", "expected"),
+    [
+        (
+            {"train": {"epochs": 50, "seed": 1}, "augment": None, "size": 224},
+            {"train": {"epochs": 3, "seed": 1}, "augment": {"zoom": 0.1}, "size": 224},
+            ["train.epochs is 3, not 50", "augment is {'zoom': 0.1}, not None"],
+        ),
+        (
+            RUN.settings,
+            replace(RUN, train=RUN.train.model_copy(update={"batch_size": 8}), threads=3).settings,
+            ["train.batch_size is 8, not 32", "threads is 3, not 1"],
+        ),
+        (
+            {"split": SPLIT},
+            {"split": {"policy": "stratified"}},
+            [
+                "split.policy is stratified, not balanced",
+                "split.on_shortage is None, not error",
+                "split.counts is None, not {'train': 4}",
+            ],
+        ),
+    ],
+    ids=["nested and none", "settings of a run", "another policy"],
+)
+def test_a_setting_that_departs_from_the_planned_one_is_a_deviation(deviations, planned, received, expected):
+    assert deviations(settings=received, planned=planned) == expected
 
 
 @pytest.mark.parametrize(
@@ -107,20 +132,15 @@ def test_a_setting_that_another_policy_has_not_is_none():
         ("other file", ["ImageNet weights of vgg16 are not Keras's own file but one put by hand, SHA-256 0123"]),
     ],
 )
-def test_weights_put_by_hand_are_a_deviation(source, expected):
-    run = SimpleNamespace(start=SimpleNamespace(name="vgg16"))
-    assert provenance._of_weights(run, {"source": source, "sha256": "0123"}) == expected
+def test_weights_put_by_hand_are_a_deviation(deviations, source, expected):
+    assert deviations(weights={"source": source, "sha256": "0123"}) == expected
 
 
 @pytest.mark.parametrize(
     ("run", "expected"), [("a_run", ["40 test images, not the paper's 100"]), ("b_run", []), ("a_run_leakfree", [])]
 )
-def test_another_number_of_test_images_than_the_paper_s_is_a_deviation(tmp_path, run, expected):
-    (tmp_path / "metrics.json").write_text('{"test_images": 40}')
-    published = paper({"a_run": [], "b_run": [cell("test.test_images", 40)]})
-    papers = Papers(archives={}, sources={}, studies={"a_study": published})
-    found = SimpleNamespace(name=run, metrics=tmp_path / "metrics.json")
-    assert provenance._of_test_images(found, papers) == expected
+def test_another_number_of_test_images_than_the_paper_s_is_a_deviation(deviations, run, expected):
+    assert deviations(run) == expected
 
 
 ARCHIVE = {
@@ -135,13 +155,17 @@ def test_the_public_archive_is_no_deviation():
     assert archive_facts.deviations({"chest_xray": ARCHIVE}) == []
 
 
-def test_an_image_that_cannot_be_read_has_no_width(write_zip):
+def test_an_image_that_cannot_be_read_has_no_width(write_zip, tmp_path):
     picture = io.BytesIO()
     Image.new("L", (30, 20)).save(picture, "JPEG")
-    members = {"chest_xray/train/NORMAL/IM-0001-0001.jpeg": picture.getvalue()}
-    members |= {"chest_xray/train/NORMAL/IM-0002-0001.jpeg": b"no picture"}
-    members |= {"chest_xray/train/PNEUMONIA/person1_bacteria_1.jpeg": picture.getvalue()}
-    assert archive_facts._median_width(write_zip(members), "chest_xray") == 30
+    folder = "chest_xray/train"
+    members = {f"{folder}/NORMAL/IM-0001-0001.jpeg": picture.getvalue(), f"{folder}/NORMAL/IM-0002-0001.jpeg": b"none"}
+    archive = write_zip(members | {f"{folder}/PNEUMONIA/person1_bacteria_1.jpeg": picture.getvalue()})
+    (tmp_path / "SOURCE.json").write_text(json.dumps({archive.name: {}}))
+    (tmp_path / "audit.json").write_text(json.dumps({"found": {"chest_xray": {}}}))
+    study = MagicMock(raw=tmp_path, audit=tmp_path / "audit.json")
+    study.dataset.archives = {"chest_xray": Mock(slug="owner/name")}
+    assert archive_facts.describe(study)["chest_xray"]["median_width"] == 30
 
 
 def test_missing_and_smaller_images_are():

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from finished_project import recorded
+from finished_project import EPOCHS, recorded
 from rontgen.core import params, readings, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import leaves, load_papers
@@ -23,6 +23,7 @@ COMMITTED = records.read_all(RESULTS)
 PAPERS = load_papers(ROOT / "studies")
 RAW = params.read(ROOT / "params.yaml")
 KEPT = 7
+SUBSETS = ("train", "validation")
 TRAIN = {"epochs": 20, "fine_tune": None, "early_stopping": None}
 
 
@@ -42,16 +43,26 @@ def written(folder, seed=1, treatment="protocol"):
     )
     counts = {"train_images": 800, "validation_images": 100}
     metrics = record.metrics | {"train": summary(history, KEPT) | counts}
-    ids = [*record.predictions["id"], "another"]
-    manifest = pd.DataFrame({"id": ids, "subset": [*["test"] * 100, "train"], "patient": ""})
-    column = splits.write("covid_hybrid", manifest, folder)
+    column = write_split(record, ["test"] * 100, "train", folder)
     record.provenance.update(split={"name": "covid_hybrid", "column": column}, settings={"train": TRAIN})
     record = replace(record, history=history, metrics=metrics)
     return record, records.write(record, folder)
 
 
+def write_split(record, subsets, of_another, folder):
+    """A split of the record's test images and another image; returns its column."""
+    ids = [*record.predictions["id"], "another"]
+    return splits.write(
+        "covid_hybrid", pd.DataFrame({"id": ids, "subset": [*subsets, of_another], "patient": ""}), folder
+    )
+
+
 def check(folder, path):
-    return records.check(records.read(path), folder)
+    """What is wrong with the record in a folder, without the record's name."""
+    name = path.relative_to(folder).as_posix()
+    lines = [line.partition(": ") for line in records.check(records.read(path), folder)]
+    assert all(start == name for start, _, _ in lines)
+    return [wrong for _, _, wrong in lines]
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
@@ -123,57 +134,50 @@ def test_records_are_in_the_order_of_their_seeds(tmp_path):
     assert [record.seed for record in records.read_all(tmp_path)] == [1, 9, 10]
 
 
-@pytest.mark.parametrize("name", records.FILES)
-def test_a_missing_file_is_named_with_the_command(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "content", "received"),
+    [
+        *[(name, None, f"received no {name}: ") for name in records.FILES],
+        *[(name, "", "") for name in records.FILES],
+        ("metrics.json", '{"test": {}}', "received no key 'train': "),
+    ],
+)
+def test_a_missing_or_damaged_file_is_one_line_with_the_command(tmp_path, name, content, received):
     _, path = written(tmp_path)
-    (path / name).unlink()
-    with pytest.raises(RontgenError, match=f"received no {name}: run `git checkout"):
-        records.read(path)
-
-
-@pytest.mark.parametrize("name", records.FILES)
-def test_a_damaged_file_is_one_line(tmp_path, name):
-    _, path = written(tmp_path)
-    (path / name).write_text("")
-    with pytest.raises(RontgenError, match="run `git checkout") as caught:
+    (path / name).unlink() if content is None else (path / name).write_text(content)
+    with pytest.raises(RontgenError, match=f"{received}run `git checkout") as caught:
         records.read(path)
     assert "\n" not in str(caught.value)
-
-
-def test_a_file_that_lacks_a_key_is_one_line(tmp_path):
-    _, path = written(tmp_path)
-    (path / "metrics.json").write_text('{"test": {}}')
-    with pytest.raises(RontgenError, match="received no key 'train': run `git checkout"):
-        records.read(path)
 
 
 # ---- a record that contradicts itself
 
 
 def test_a_changed_metric_is_found(tmp_path):
-    _, path = written(tmp_path)
-    metrics = json.loads((path / "metrics.json").read_text())
-    metrics["test"]["macro"]["f1"] += 0.001
-    (path / "metrics.json").write_text(json.dumps(metrics))
+    record, path = written(tmp_path)
+    record.metrics["test"]["macro"]["f1"] += 0.001
+    records.write(record, tmp_path)
     (wrong,) = check(tmp_path, path)
-    assert wrong.startswith("covid_hybrid_lstm/protocol/seed-1: macro.f1: the predictions give 0.")
+    assert wrong.startswith("macro.f1: the predictions give 0.")
 
 
 def test_a_changed_prediction_is_found(tmp_path):
     _, path = written(tmp_path)
     text = (path / "predictions.csv").read_text()
     (path / "predictions.csv").write_text(text.replace("NORMAL,NORMAL", "NORMAL,COVID", 1))
-    assert any(": accuracy: " in line for line in check(tmp_path, path))
+    assert any(line.startswith("accuracy: ") for line in check(tmp_path, path))
+
+
+OTHER_METRICS = "history.csv gives other training metrics than metrics.json"
 
 
 def test_an_epoch_that_is_missing_is_found(tmp_path):
-    _, path = written(tmp_path)
-    lines = (path / "history.csv").read_text().splitlines()
-    (path / "history.csv").write_text("\n".join(lines[:-1]) + "\n")
+    record, path = written(tmp_path)
+    records.write(replace(record, history=record.history[:-1]), tmp_path)
     assert check(tmp_path, path) == [
-        "covid_hybrid_lstm/protocol/seed-1: history.csv has 19 epochs, the record says 20",
-        "covid_hybrid_lstm/protocol/seed-1: history.csv gives other training metrics than metrics.json",
-        "covid_hybrid_lstm/protocol/seed-1: its settings would have ended its history elsewhere",
+        "history.csv has 19 epochs, the record says 20",
+        OTHER_METRICS,
+        "its settings would have ended its history elsewhere",
     ]
 
 
@@ -181,30 +185,27 @@ def test_a_training_metric_that_is_missing_is_found(tmp_path):
     record, path = written(tmp_path)
     del record.metrics["train"]["first"]
     records.write(record, tmp_path)
-    assert check(tmp_path, path) == [
-        "covid_hybrid_lstm/protocol/seed-1: history.csv gives other training metrics than metrics.json"
-    ]
+    assert check(tmp_path, path) == [OTHER_METRICS]
 
 
-@pytest.mark.parametrize("key", ["kept_epoch", "best_accuracy_epoch", "best_loss_epoch"])
-def test_another_epoch_than_that_of_the_history_is_found(tmp_path, key):
+@pytest.mark.parametrize(
+    ("epoch", "key", "change"),
+    [
+        *[(None, key, 1) for key in ("kept_epoch", "best_accuracy_epoch", "best_loss_epoch")],
+        *[
+            (epoch, f"{subset}_{score}", 0.001)
+            for epoch in EPOCHS
+            for subset in SUBSETS
+            for score in ("loss", "accuracy")
+        ],
+    ],
+)
+def test_an_epoch_or_a_score_that_is_not_that_of_the_history_is_found(tmp_path, epoch, key, change):
     record, path = written(tmp_path)
-    record.metrics["train"][key] += 1
+    train = record.metrics["train"]
+    (train[epoch] if epoch else train)[key] += change
     records.write(record, tmp_path)
-    assert check(tmp_path, path) == [
-        "covid_hybrid_lstm/protocol/seed-1: history.csv gives other training metrics than metrics.json"
-    ]
-
-
-@pytest.mark.parametrize("epoch", ["first", "kept", "best", "final"])
-@pytest.mark.parametrize("score", ["train_loss", "train_accuracy", "validation_loss", "validation_accuracy"])
-def test_a_score_that_is_not_in_the_history_is_found(tmp_path, epoch, score):
-    record, path = written(tmp_path)
-    record.metrics["train"][epoch][score] += 0.001
-    records.write(record, tmp_path)
-    assert check(tmp_path, path) == [
-        "covid_hybrid_lstm/protocol/seed-1: history.csv gives other training metrics than metrics.json"
-    ]
+    assert check(tmp_path, path) == [OTHER_METRICS]
 
 
 def stopped(folder, monitor, patience, trained_with=None, epochs=20):
@@ -215,7 +216,7 @@ def stopped(folder, monitor, patience, trained_with=None, epochs=20):
     record.provenance["settings"] = {"train": TRAIN | {"epochs": epochs, "early_stopping": stopping}}
     record.provenance.update({"trained_with": trained_with} if trained_with else {})
     records.write(record, folder)
-    return [line.partition(": ")[2] for line in check(folder, path)]
+    return check(folder, path)
 
 
 def test_a_history_that_early_stopping_would_have_ended_is_found(tmp_path):
@@ -252,14 +253,10 @@ def test_another_rule_of_stopping_is_told_among_the_deviations():
 
 def test_test_images_that_the_split_has_not_are_found(tmp_path):
     record, path = written(tmp_path)
-    ids = record.predictions["id"]
-    manifest = pd.DataFrame({"id": [*ids, "another"], "subset": ["train", *["test"] * 99, "test"], "patient": ""})
-    column = splits.write("covid_hybrid", manifest, tmp_path)
+    column = write_split(record, ["train", *["test"] * 99], "test", tmp_path)
     record.provenance["split"]["column"] = column
     records.write(record, tmp_path)
-    assert check(tmp_path, path) == [
-        f"covid_hybrid_lstm/protocol/seed-1: the test images are not those of covid_hybrid, column {column}"
-    ]
+    assert check(tmp_path, path) == [f"the test images are not those of covid_hybrid, column {column}"]
 
 
 def test_a_split_that_is_missing_is_refused(tmp_path):
@@ -274,7 +271,7 @@ def test_a_record_that_was_moved_is_found(tmp_path, place):
     _, path = written(tmp_path)
     (tmp_path / place).parent.mkdir(exist_ok=True)
     path.rename(tmp_path / place)
-    assert check(tmp_path, tmp_path / place) == [f"{place}: provenance.json has another reading or seed"]
+    assert check(tmp_path, tmp_path / place) == ["provenance.json has another reading or seed"]
 
 
 def test_a_folder_that_is_no_seed_is_refused(tmp_path):

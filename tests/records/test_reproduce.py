@@ -1,6 +1,7 @@
 """Reported runs seed by seed: what a job sets, and when it is recorded already."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,12 @@ from conftest import ROOT, copy_repository, copy_settings
 from finished_project import recorded
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import load_papers
-from rontgen.data import archives
 from rontgen.orchestration import clone
 from rontgen.records import records, reproduce
 
 RUN, STUDY = "pirngadi_simple_rnn", "studies.pirngadi"
 CODE = "src/rontgen/training/protocol.py"
+ARCHIVE = "paultimothymooney--chest-xray-pneumonia.zip"
 PAPERS = load_papers(ROOT / "studies")
 PARTIAL = {"datasets.pneumonia.check_counts": "false"}
 
@@ -30,14 +31,8 @@ def project(tmp_path, monkeypatch):
     Path(CODE).parent.mkdir(parents=True)
     Path(CODE).write_text("a = 1\n")
     Path("data/archives").mkdir(parents=True)
-    put_by_hand(b"archive")
+    Path("data/archives", ARCHIVE).write_bytes(b"archive")
     return tmp_path
-
-
-def put_by_hand(content):
-    path = Path("data/archives/paultimothymooney--chest-xray-pneumonia.zip")
-    path.write_bytes(content)
-    return {path.name: archives.sha256(path)}
 
 
 def job(reading="protocol", extra=PARTIAL, seed=3, run=RUN):
@@ -61,9 +56,8 @@ def test_a_reading_sets_what_paper_yaml_says_and_nothing_else(project):
 
 def test_a_random_completion_is_the_same_every_time_and_another_for_each_seed(project):
     first, second = reproduce.plan([RUN], [1, 2], "random_completion", {})
-    assert first.stated | {f"{STUDY}.split.seed": "2", f"{STUDY}.train.seed": "2"} != second.stated and first == job(
-        "random_completion", {}, 1
-    )
+    assert first == job("random_completion", {}, 1)
+    assert first.stated | {f"{STUDY}.split.seed": "2", f"{STUDY}.train.seed": "2"} != second.stated
     assert first.treatment == "random_completion"
     assert first.load().settings != job(seed=1).load().settings
 
@@ -98,14 +92,8 @@ def test_an_unknown_run_is_refused(project):
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (
-            {f"{STUDY}.train.speed": "3"},
-            rf"^studies/pirngadi/protocol.yaml: {STUDY}.train: unknown key 'speed'",
-        ),
-        (
-            {f"{STUDY}.train.epochs": "many"},
-            rf"^studies/pirngadi/protocol.yaml: {STUDY}.train.epochs: expected",
-        ),
+        ({f"{STUDY}.train.speed": "3"}, rf"^studies/pirngadi/protocol.yaml: {STUDY}.train: unknown key 'speed'"),
+        ({f"{STUDY}.train.epochs": "many"}, rf"^studies/pirngadi/protocol.yaml: {STUDY}.train.epochs: expected"),
         ({"dataset": "x"}, r"^params.yaml: dataset: expected one of"),
         ({"profile.x": "1"}, r"expected a key of params.yaml or a protocol.yaml, received 'profile.x'"),
     ],
@@ -151,10 +139,11 @@ def test_what_a_run_without_leaks_does_anyway_is_no_treatment(project):
 # ---- what is recorded already
 
 
-def record_of(job):
-    """The record that the job would leave."""
+def record_of(job, **train):
+    """The record that the job would leave, but for some settings of its training."""
     record = recorded(job.run, job.treatment, job.seed, ("NORMAL", "PNEUMONIA"), 80, 100)
-    record.provenance.update(commit="0123456789abcdef", settings=job.load().settings)
+    settings = job.load().settings
+    record.provenance.update(commit="0123456789abcdef", settings=settings | {"train": settings["train"] | train})
     records.write(record)
     return record
 
@@ -186,26 +175,25 @@ def test_what_is_recorded_is_not_trained_again(trained, capsys):
     assert f"{job().name}: recorded at 0123456; `--again` trains it again and replaces the record" in said
 
 
-def test_what_is_recorded_is_trained_again_and_replaced_if_told_so(trained):
-    record_of(job())
+@pytest.mark.parametrize("epochs", [50, 3], ids=["same settings", "other settings"])
+def test_what_is_recorded_is_trained_again_and_replaced_if_told_so(trained, epochs):
+    record_of(job(), epochs=epochs)
     ((_, record, now),) = reproduce.reproduce([job()], again=True)
     assert (record.metrics["test"]["accuracy"], now) == (0.9, True)
     assert trained == [(job().name, True)]
     assert accuracy_of(job()) == 0.9
 
 
-def test_another_reading_or_seed_or_treatment_is_another_record(project):
+def test_another_reading_or_seed_or_treatment_is_another_record(trained):
     record_of(job())
-    assert reproduce._recorded(job()).seed == 3
-    others = job(seed=4), job("smote_train_test"), job(extra=PARTIAL | SCALE), job("random_completion")
-    assert [reproduce._recorded(other) for other in others] == [None] * 4
+    others = [job(seed=4), job("smote_train_test"), job(extra=PARTIAL | SCALE), job("random_completion")]
+    assert [now for _, _, now in reproduce.reproduce([job(), *others])] == [False] + [True] * 4
+    assert trained == [(other.name, False) for other in others]
 
 
-def test_a_record_of_a_setting_that_is_none_any_more_is_the_job_s(project):
-    record = record_of(job())
-    record.provenance["settings"]["train"]["distribute"] = "none"
-    records.write(record)
-    assert reproduce._recorded(job()).seed == 3
+def test_a_record_of_a_setting_that_is_none_any_more_is_the_job_s(trained):
+    record_of(job(), distribute="none")
+    assert [(record.seed, now) for _, record, now in reproduce.reproduce([job()])] == [(3, False)]
 
 
 @pytest.mark.parametrize(
@@ -224,8 +212,6 @@ def test_a_record_of_other_settings_is_kept_and_stops_the_job(trained, section, 
     with pytest.raises(RontgenError, match=message):
         list(reproduce.reproduce([job(seed=4), job()]))
     assert trained == [] and accuracy_of(job()) == 0.8
-    assert len(list(reproduce.reproduce([job()], again=True))) == 1
-    assert accuracy_of(job()) == 0.9
 
 
 def test_a_change_of_the_protocol_file_stops_the_job_that_is_recorded(trained):
@@ -236,15 +222,14 @@ def test_a_change_of_the_protocol_file_stops_the_job_that_is_recorded(trained):
         list(reproduce.reproduce([job()]))
 
 
-def committed(message):
-    """Commit everything."""
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", message, "--allow-empty"]):
-        subprocess.run(["git", *command], check=True)
+def commit_everything():
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start", "--allow-empty"]):
+        subprocess.run(["git", *command], check=True, env=os.environ | clone.IDENTITY)
 
 
 @pytest.mark.parametrize("path", [CODE, "params.yaml", "studies/pirngadi/protocol.yaml", "studies/pirngadi/paper.yaml"])
 def test_a_change_that_is_not_committed_is_refused(project, path):
-    committed("start")
+    commit_everything()
     Path("README.md").write_text("no code")
     assert len(clone.commit()) == 40
     with Path(path).open("a") as file:
@@ -264,6 +249,23 @@ def test_two_at_once_are_refused(project):
         list(reproduce.reproduce([job()]))
 
 
+@pytest.fixture
+def command(project, monkeypatch):
+    """The one command that the clone is to run for some changes."""
+    commands = []
+    monkeypatch.setattr(clone, "git", lambda *arguments, cwd=None: "")
+    monkeypatch.setattr(
+        clone.subprocess, "run", lambda words, **_: commands.append(words) or subprocess.CompletedProcess(words, 0)
+    )
+
+    def of(changes, again=False):
+        clone.run(project, "0" * 40, "a-name", changes, ["a_target"], again)
+        ((_, *words),) = commands
+        return words
+
+    return of
+
+
 @pytest.mark.parametrize(
     ("key", "override"),
     [
@@ -276,39 +278,22 @@ def test_two_at_once_are_refused(project):
         (f"studies/pirngadi/protocol.yaml:{STUDY}.balance", f"studies/pirngadi/protocol.yaml:++{STUDY}.balance=1"),
     ],
 )
-def test_a_setting_is_given_to_the_file_that_has_it(project, key, override):
-    assert clone._override(project, key, "1") == override
+def test_a_setting_is_given_to_the_file_that_has_it(command, key, override):
+    words = command({key: "1"})
+    assert words[:4] == ["-m", "dvc", "exp", "run"]
+    assert words[-5:] == ["--name", "a-name", "-S", override, "a_target"]
 
 
-@pytest.mark.parametrize("force", [False, True])
-def test_the_clone_runs_stages_again_only_if_told_so(project, monkeypatch, force):
-    commands = []
-
-    def run(command, **_):
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr(clone, "git", lambda *arguments, cwd=None: "")
-    monkeypatch.setattr(clone.subprocess, "run", run)
-    clone.run(project, "0" * 40, "a-name", {"profile": "paper"}, ["a_target"], force)
-    ((_, *words),) = commands
-    assert words[:4] == ["-m", "dvc", "exp", "run"] and words[-5:] == [
-        "--name",
-        "a-name",
-        "-S",
-        "profile=paper",
-        "a_target",
-    ]
-    assert ("--force" in words) is force
+@pytest.mark.parametrize("again", [False, True])
+def test_the_clone_runs_stages_again_only_if_told_so(command, again):
+    assert ("--force" in command({}, again)) is again
 
 
-def test_a_clone_keeps_nothing_that_a_killed_run_left(project, monkeypatch):
-    for name, value in clone.IDENTITY.items():
-        monkeypatch.setenv(name, value)
+def test_a_clone_keeps_nothing_that_a_killed_run_left(project):
     Path("data/archives/.gitignore").write_text("*\n!.gitignore\n")
-    git, dvc = ["git"], [sys.executable, "-m", "dvc"]
-    for command in ([*git, "init", "-q"], [*dvc, "init", "-q"], [*git, "add", "-A"], [*git, "commit", "-qm", "start"]):
-        subprocess.run(command, check=True)
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
+    commit_everything()
     folder = clone.prepare(clone.commit())
     (folder / "params.yaml").write_text("profile: another reading\n")
     (folder / "studies/jitet/protocol.yaml").write_text("studies: another reading\n")
@@ -317,7 +302,7 @@ def test_a_clone_keeps_nothing_that_a_killed_run_left(project, monkeypatch):
     for path in ("params.yaml", "studies/jitet/protocol.yaml"):
         assert (folder / path).read_bytes() == Path(path).read_bytes()
     assert not (folder / "dvc.lock").exists()
-    assert [path.name for path in (folder / "data/archives").glob("*.zip")] == list(put_by_hand(b"archive"))
+    assert [path.name for path in (folder / "data/archives").glob("*.zip")] == [ARCHIVE]
 
 
 TINY = {
@@ -339,12 +324,7 @@ def test_a_run_is_recorded_as_an_experiment_and_not_trained_again(tmp_path, monk
         paper = paper.replace(old, new)
     (project / "params.yaml").write_text(head + mark + paper)
     monkeypatch.chdir(project)
-    for name, value in clone.IDENTITY.items():
-        monkeypatch.setenv(name, value)
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        subprocess.run(["git", *command], check=True)
-    for name in clone.IDENTITY:
-        monkeypatch.delenv(name)
+    commit_everything()
 
     planned, other = job(seed=1), job("smote_train_test", seed=1)
     (_, another, _), (_, record, trained) = reproduce.reproduce([other, planned])

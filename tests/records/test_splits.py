@@ -102,34 +102,25 @@ def of_patients(**known):
     return manifest_of(ids, "train", list(known.values()))
 
 
-def test_the_patient_of_each_image_is_kept_in_the_order_of_the_ids(tmp_path):
-    assert patients(tmp_path, of_patients(b="p2", a="p1")) == ["id,patient", "a,p1", "b,p2"]
-
-
-def test_an_image_of_no_known_patient_is_left_out(tmp_path):
-    assert patients(tmp_path, of_patients(a="", b="p2")) == ["id,patient", "b,p2"]
+@pytest.mark.parametrize(
+    ("manifests", "lines"),
+    [
+        ([of_patients(b="p2", a="p1")], ["a,p1", "b,p2"]),
+        ([of_patients(a="", b="p2")], ["b,p2"]),
+        ([of_patients(a="p1", a_2="p1", b_10="p2")], ["a,p1", "b,p2"]),
+        ([of_patients(a="p1", c="p3"), of_patients(a="p1", b="p2")], ["a,p1", "b,p2", "c,p3"]),
+        ([of_patients(a="p1", a_2="p2"), of_patients(a="p3")], ["a,p1"]),
+        ([of_patients(a="", b="p2"), of_patients(a="p1")], ["a,p1", "b,p2"]),
+    ],
+    ids=["order of ids", "unknown patient", "id of the original", "another split", "first one stays", "known later"],
+)
+def test_the_patient_of_each_original_is_kept_as_it_is_first_known(tmp_path, manifests, lines):
+    assert patients(tmp_path, *manifests) == ["id,patient", *lines]
 
 
 def test_where_no_patient_is_known_there_is_no_file(tmp_path):
     column_of(tmp_path, of_patients(a="", b=""))
     assert [path.name for path in (tmp_path / "splits").iterdir()] == ["jitet.csv"]
-
-
-def test_a_copy_has_the_id_of_its_original(tmp_path):
-    assert patients(tmp_path, of_patients(a="p1", a_2="p1", b_10="p2")) == ["id,patient", "a,p1", "b,p2"]
-
-
-def test_patients_of_other_splits_are_added(tmp_path):
-    added = patients(tmp_path, of_patients(a="p1", c="p3"), of_patients(a="p1", b="p2"))
-    assert added == ["id,patient", "a,p1", "b,p2", "c,p3"]
-
-
-def test_the_first_patient_known_for_an_image_stays(tmp_path):
-    assert patients(tmp_path, of_patients(a="p1", a_2="p2"), of_patients(a="p3")) == ["id,patient", "a,p1"]
-
-
-def test_an_image_whose_patient_was_not_known_gets_it_later(tmp_path):
-    assert patients(tmp_path, of_patients(a="", b="p2"), of_patients(a="p1")) == ["id,patient", "a,p1", "b,p2"]
 
 
 def test_nothing_is_written_where_all_patients_are_known(tmp_path):

@@ -155,12 +155,12 @@ def test_a_run_that_was_tested_otherwise_is_named_and_not_compared(project, rebu
     assert CliRunner().invoke(app, ["verify", "--brief"]).exit_code == 1
 
 
-def test_many_runs_are_corrected_for(monkeypatch):
-    def runs(values):
+def test_many_runs_are_corrected_for():
+    def runs(*values):
         return {str(place): {"result": {"mcnemar": {"p_value": value}}} for place, value in enumerate(values)}
 
-    assert verify.significant(runs([0.04])) == ["0"]
-    assert verify.significant(runs([0.04, 0.5])) == []
+    assert verify.significant(runs(0.04)) == ["0"]
+    assert verify.significant(runs(0.04, 0.5)) == []
     assert verify.significant({}) == []
 
 
@@ -177,15 +177,13 @@ def test_predictions_that_are_not_at_hand_are_named(project):
 
 def test_a_changed_setting_is_named(project):
     (project / "dvc.yaml").write_text(DVC_YAML + "# changed\n")
-    found = verify.verify("HEAD")
-    assert found.changed == ["dvc.yaml"]
+    assert verify.verify("HEAD").changed == ["dvc.yaml"]
 
 
 def test_a_stale_workspace_is_refused(project):
     write(project, active=140)
-    with pytest.raises(
-        RontgenError, match="up-to-date workspace, received changes in evaluate@active: run `dvc repro`"
-    ):
+    message = "up-to-date workspace, received changes in evaluate@active: run `dvc repro`"
+    with pytest.raises(RontgenError, match=message):
         verify.verify("HEAD")
 
 

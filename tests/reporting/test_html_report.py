@@ -94,9 +94,8 @@ def folded(report):
 
 def test_the_report_opens_on_a_card_for_each_study(report, found):
     top = report.partition("<details")[0]
-    verdicts = re.findall(
-        r'<article class="card".*?<h3>(\w+)</h3>.*?<span class="verdict [a-z-]+">(.*?)</span>', top, re.DOTALL
-    )
+    card = r'<article class="card".*?<h3>(\w+)</h3>.*?<span class="verdict [a-z-]+">(.*?)</span>'
+    verdicts = re.findall(card, top, re.DOTALL)
     cards = [Card.of(study) for study in found]
     assert [(name, unescape(verdict)) for name, verdict in verdicts] == [(card.study, card.verdict) for card in cards]
     assert len(cards) == 5 and all(card.picture in top for card in cards)
@@ -212,9 +211,8 @@ def test_a_damaged_record_is_named(project):
 def test_a_damaged_audit_of_the_archives_is_named(project):
     path = Path("results/archives/leakage.json")
     path.write_text("{")
-    with pytest.raises(
-        RontgenError, match=f"{path}: expected JSON, received something else: run `git checkout {path}`"
-    ):
+    message = f"{path}: expected JSON, received something else: run `git checkout {path}`"
+    with pytest.raises(RontgenError, match=message):
         html_report.write(Path("report.html"))
 
 

@@ -59,10 +59,7 @@ def test_one_prediction_of_one_record_changes_every_page_that_quotes_it(project)
 
 @pytest.mark.parametrize(
     ("file", "old", "new"),
-    [
-        ("paper.yaml", "pelatihan sebanyak 50", "pelatihan sebanyak 60"),
-        ("protocol.yaml", "epochs: 50", "epochs: 51"),
-    ],
+    [("paper.yaml", "pelatihan sebanyak 50", "pelatihan sebanyak 60"), ("protocol.yaml", "epochs: 50", "epochs: 51")],
 )
 def test_another_setting_or_place_changes_the_page_of_its_study_alone(project, file, old, new):
     before = pages.render()

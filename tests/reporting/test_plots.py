@@ -20,12 +20,9 @@ def curves(x, y, values):
 
 def bands(x, low, high):
     """A band for each class, with an upper limit that is lower by 0.01 from class to class."""
-    return pd.concat(
-        [
-            pd.DataFrame({"class": name, x: GRID, "low": low, "high": high - 0.01 * index})
-            for index, name in enumerate(CLASSES)
-        ]
-    )
+    limits = {x: GRID, "low": low}
+    tables = [pd.DataFrame({"class": name, "high": high - 0.01 * i} | limits) for i, name in enumerate(CLASSES)]
+    return pd.concat(tables)
 
 
 ROC = curves("false_positive_rate", "true_positive_rate", [0, 0.8, 0.9, 0.95, 1])

@@ -19,13 +19,12 @@ KINDS = [*ood_probes.NO_XRAY, "upside_down", "turned", "negative", "shuffled"]
 
 def phantoms(first, count, size=SIZE):
     """Drawn X-rays, each of another patient, healthy and ill in turn: uint8 (count, size, size, 1)."""
-    drawn = [
-        phantom.draw(
-            ("normal", "pneumonia")[n % 2], np.random.default_rng(n), np.random.default_rng([n, 1]), size, size
-        )
-        for n in range(first, first + count)
-    ]
-    return np.stack([one.image for one in drawn])[..., None]
+
+    def drawn(n):
+        label = ("normal", "pneumonia")[n % 2]
+        return phantom.draw(label, np.random.default_rng(n), np.random.default_rng([n, 1]), size, size).image
+
+    return np.stack([drawn(n) for n in range(first, first + count)])[..., None]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +40,10 @@ def reference(xrays):
 @pytest.fixture(scope="module")
 def others(xrays):
     return ood_probes.draw(SIZE, xrays["test"])
+
+
+def stacked(images):
+    return np.stack([np.asarray(image) for image in images])[..., None]
 
 
 def out_of_distribution(reference, pictures):
@@ -85,7 +88,7 @@ def test_neither_brightness_nor_contrast_alters_a_score(reference, xrays):
 def test_a_picture_of_another_size_scores_about_the_same(reference, xrays, size):
     pictures = xrays["test"][:40]
     resized = [Image.fromarray(picture[..., 0]).resize((size, size), Image.Resampling.BOX) for picture in pictures]
-    scores = reference.score(np.stack([np.asarray(image) for image in resized])[..., None])
+    scores = reference.score(stacked(resized))
     assert np.corrcoef(scores, reference.score(pictures))[0, 1] > 0.95
     assert (scores > reference.threshold).mean() < 0.1
 
@@ -119,9 +122,9 @@ def test_the_same_images_give_the_same_bytes(reference, xrays, others, tmp_path)
 
 def test_an_xray_moved_a_little_is_familiar_too(reference, xrays):
     turned = [Image.fromarray(xray[..., 0]).rotate(5, Image.Resampling.BILINEAR) for xray in xrays["test"]]
-    assert out_of_distribution(reference, np.stack([np.asarray(image) for image in turned])[..., None]).mean() < 0.1
     framed = np.pad(xrays["test"], ((0, 0), (1, 1), (1, 1), (0, 0)))
-    assert out_of_distribution(reference, framed).mean() < 0.1
+    for moved in (stacked(turned), framed):
+        assert out_of_distribution(reference, moved).mean() < 0.1
 
 
 def test_black_images_of_unreadable_files_change_nothing(reference, xrays):
@@ -153,12 +156,10 @@ def test_images_that_are_all_alike_are_familiar_and_noise_is_not(xrays, others):
     assert out_of_distribution(reference, others["noise"]).all()
 
 
-@pytest.mark.parametrize("few", ["training", "validation"])
-def test_too_few_images_are_refused_in_one_line(xrays, few):
-    counts = {"training": 10, "validation": 10}
-    given = [xrays["train"][: counts["training"]], xrays["validation"][: counts["validation"]]]
+@pytest.mark.parametrize(("place", "few"), [(0, "training"), (1, "validation")])
+def test_too_few_images_are_refused_in_one_line(xrays, place, few):
+    given = [xrays["train"][:10], xrays["validation"][:10]]
     ood.fit(*given)
-    place = list(counts).index(few)
     given[place] = given[place].copy()
     given[place][0] = 0
     with pytest.raises(RontgenError, match=f"expected 10 {few} images or more.*received 9: add an archive") as caught:
@@ -219,10 +220,9 @@ def test_a_gray_picture_has_no_colour_whatever_its_mode(xrays):
 @pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P"), ("JPEG", "RGB")])
 def test_a_colour_photograph_is_colourful(kind, mode):
     for photograph in load_sample_images().images:
-        values = decoding.colourfulness(encode(Image.fromarray(photograph).convert(mode), kind))
-        expected = np.ptp(photograph.astype(int), axis=2).mean()
-        assert values > ood.COLOUR
-        assert values == pytest.approx(expected, rel=0.2)
+        value = decoding.colourfulness(encode(Image.fromarray(photograph).convert(mode), kind))
+        assert value > ood.COLOUR
+        assert value == pytest.approx(np.ptp(photograph.astype(int), axis=2).mean(), rel=0.2)
 
 
 def test_a_coloured_marker_on_an_xray_passes_and_a_tint_does_not():
