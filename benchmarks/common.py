@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rontgen.core import params
-from rontgen.data import phantom
+from rontgen.data.demo import phantom
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rontgen.core import errors
-from rontgen.core.sections import Augment
+from rontgen.core.settings import Augment
 
 from .common import chests, ratio, seconds, settings
 

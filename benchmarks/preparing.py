@@ -69,7 +69,7 @@ def decode_wholly(archive: Path, members: list[str]) -> list[np.ndarray]:
 
 def draw_originals(path: Path) -> None:
     """An archive of 120 JPEGs of ORIGINAL_SIZES."""
-    from rontgen.data import phantom
+    from rontgen.data.demo import phantom
 
     with zipfile.ZipFile(path, "w") as file:
         for number, (width, height) in enumerate(ORIGINAL_SIZES):

@@ -19,7 +19,7 @@ import psutil
 from tqdm import tqdm
 
 from rontgen.core import errors, runs
-from rontgen.core.parts import ACTIVE
+from rontgen.core.runs import ACTIVE
 from rontgen.data import arrays
 from rontgen.data.archives import Archive
 from rontgen.serving.predictor import Trained, open_predictors

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rontgen.core import errors, runs
-from rontgen.core.parts import ImageSet
+from rontgen.core.runs import ImageSet
 from rontgen.data import arrays, smote
 
 

@@ -31,7 +31,7 @@ def main() -> None:
             with replacing(folder / archive.name) as temporary:
                 shutil.copyfile(archive, temporary)
     else:
-        from rontgen.data import synthetic
+        from rontgen.data.demo import archives as synthetic
 
         for layout, source in dataset.archives.items():
             path = folder / archives.archive_name(source.slug)

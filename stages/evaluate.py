@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from rontgen.core import errors, parts, runs
+from rontgen.core import errors, runs
 from rontgen.core.imports import importing_keras
 from rontgen.core.io import read_json, require, write_csv, write_json
-from rontgen.core.parts import Run
+from rontgen.core.runs import Run
 from rontgen.data import arrays
 from rontgen.evaluation import intervals
 from rontgen.evaluation.metrics import (
@@ -51,8 +51,8 @@ def main() -> None:
     write_csv(predictions, run.predictions)
     write_json(metrics, run.metrics)
     write_json(bounds, run.intervals)
-    if run.name == parts.ACTIVE:
-        write_json(summary(metrics), parts.SUMMARY)
+    if run.name == runs.ACTIVE:
+        write_json(summary(metrics), runs.SUMMARY)
     draw(run, classes, model, pixels, predictions, metrics, bounds)
     print(
         f"{run.name}: accuracy {metrics['accuracy']:.4f} on {metrics['test_images']} test images; naming the largest "

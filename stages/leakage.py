@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from rontgen.audits import leakage, near_duplicates
-from rontgen.core import errors, params, parts, runs
+from rontgen.core import errors, params, runs
 from rontgen.core.io import write_csv, write_json
 from rontgen.data import arrays
 from rontgen.reporting import audit_plots
@@ -13,7 +13,7 @@ from rontgen.reporting import audit_plots
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     values = params.load()
-    names = [parts.ACTIVE, *values.splits]
+    names = [runs.ACTIVE, *values.splits]
     prints = {name: near_duplicates.read(name) for name in values.datasets}
     splits = {name: arrays.read_split(runs.load_study(name)) for name in names}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rontgen.core.sections import Augment, Train
+from rontgen.core.settings import Augment, Train
 from rontgen.data.arrays import Subset
 from rontgen.training import callbacks, determinism, protocol
 from shipped_models import build_model

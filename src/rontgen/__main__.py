@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from rontgen.core import errors, parts, runs
+from rontgen.core import errors, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.vocabulary import PROTOCOL
 
@@ -74,7 +74,7 @@ def index(
     """List an unpacked archive in data/archives, so that it is read where it lies, instead of a zip."""
     from rontgen.data import unpacked
 
-    print(unpacked.write_index(slug, folder, parts.BY_HAND))
+    print(unpacked.write_index(slug, folder, runs.BY_HAND))
 
 
 @verb
@@ -119,7 +119,7 @@ def record(
 def diff(
     first: Annotated[str, typer.Argument(metavar="A", help="RUN, REVISION or REVISION:RUN.")],
     second: Annotated[str, typer.Argument(metavar="B", help="The same; differences are B minus A.")],
-    run: Annotated[str, typer.Option(metavar="RUN", help="The run that a bare revision means.")] = parts.ACTIVE,
+    run: Annotated[str, typer.Option(metavar="RUN", help="The run that a bare revision means.")] = runs.ACTIVE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
 ) -> None:
@@ -165,7 +165,7 @@ def predict(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE…", help="JPEG, PNG or DICOM; a folder; or a pattern in quotes.")
     ],
-    run: Run = parts.ACTIVE,
+    run: Run = runs.ACTIVE,
     record: Record = None,
     kind: Kind = "keras",
     output: Annotated[Path | None, typer.Option(help="The CSV; standard output by default.")] = None,
@@ -196,7 +196,7 @@ def serve(
         from rontgen.serving.web import server
 
         models = [Trained.recorded(record)] if record else []
-        models += [Trained.in_workspace(name) for name in names or ([] if record else [parts.ACTIVE])]
+        models += [Trained.in_workspace(name) for name in names or ([] if record else [runs.ACTIVE])]
         server.serve(models, kind, port)
 
 
@@ -207,7 +207,7 @@ def export(
     """Write the models of runs as ONNX, LiteRT and int8 LiteRT, checked against Keras."""
     from rontgen.serving import export as module
 
-    found = [runs.load_run(name) for name in names or [parts.ACTIVE]]
+    found = [runs.load_run(name) for name in names or [runs.ACTIVE]]
     for run in found:
         module.export(run)
 
@@ -240,9 +240,9 @@ def scale(
     remote: Annotated[str | None, typer.Option(help="DVC remote, where workers cannot reach this cache.")] = None,
 ) -> None:
     """Rebuild the stale stages, several at a time. `dvc repro` afterwards finds everything done."""
-    from rontgen.orchestration import parallel
+    from rontgen.parallel import stages
 
-    parallel.rebuild_stale(targets or ["dvc.yaml"], jobs, scheduler, remote)
+    stages.rebuild_stale(targets or ["dvc.yaml"], jobs, scheduler, remote)
 
 
 def _numbers(text: str) -> list[int]:

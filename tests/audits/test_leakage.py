@@ -9,8 +9,9 @@ from PIL import Image
 
 from rontgen.audits import leakage, near_duplicates
 from rontgen.audits.near_duplicates import Fingerprints
-from rontgen.data import layouts, synthetic
+from rontgen.data import layouts
 from rontgen.data.archives import Archive
+from rontgen.data.demo import archives as synthetic
 from rontgen.reporting import audit_plots
 
 SIZE = 96

@@ -10,7 +10,7 @@ from PIL import Image
 
 from rontgen.audits import near_duplicates
 from rontgen.core.errors import RontgenError
-from rontgen.data import phantom
+from rontgen.data.demo import phantom
 from rontgen.data.layouts import chest_xray_patient
 
 SIDE = 128

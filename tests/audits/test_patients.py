@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from analyses import patients
 
-from rontgen.data import synthetic
+from rontgen.data.demo import archives as synthetic
 from rontgen.data.layouts import chest_xray_patient
 
 NAMES = [

@@ -10,7 +10,7 @@ from rontgen.core.cells import Cell
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import load_papers
 from rontgen.core.params import SplitProfile
-from rontgen.core.sections import LEAKFREE, Counts
+from rontgen.core.settings import LEAKFREE, Counts
 
 RAW = params.read(ROOT / "params.yaml")
 

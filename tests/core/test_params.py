@@ -5,7 +5,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 
 from conftest import ROOT, copy_settings
-from rontgen.core import params, sections
+from rontgen.core import params, settings
 from rontgen.core.errors import RontgenError
 
 SHIPPED = params.load(ROOT / "params.yaml")
@@ -21,10 +21,10 @@ ENTRIES = "labels, counts and median_widths need one entry for each of archives"
 
 
 def test_a_run_without_leaks_belongs_to_a_reported_one():
-    leakfree = [name for name in SHIPPED.runs if name.endswith(sections.LEAKFREE)]
-    assert {name.removesuffix(sections.LEAKFREE) for name in leakfree} < set(SHIPPED.runs)
+    leakfree = [name for name in SHIPPED.runs if name.endswith(settings.LEAKFREE)]
+    assert {name.removesuffix(settings.LEAKFREE) for name in leakfree} < set(SHIPPED.runs)
     assert {SHIPPED.image_sets[SHIPPED.runs[name].image_set].split for name in leakfree} == {
-        name for name in SHIPPED.splits if name.endswith(sections.LEAKFREE)
+        name for name in SHIPPED.splits if name.endswith(settings.LEAKFREE)
     }
 
 

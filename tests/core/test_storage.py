@@ -18,7 +18,8 @@ from conftest import ROOT, copy_settings
 from rontgen.core import errors
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing, write_json
-from rontgen.data import smote, synthetic
+from rontgen.data import smote
+from rontgen.data.demo import archives as synthetic
 from rontgen.reporting import plots
 from rontgen.training import protocol
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.parts import ImageSet, Study
+from rontgen.core.runs import ImageSet, Study
 from rontgen.data import arrays
 
 CLASSES = ["NORMAL", "SICK"]

@@ -20,7 +20,7 @@ import pytest
 
 from kaggle_server import Answer, Fault, KaggleServer
 from rontgen.core.errors import RontgenError, run
-from rontgen.core.sections import Source
+from rontgen.core.settings import Source
 from rontgen.data import kaggle, unpacked
 from rontgen.data.archives import sha256
 from rontgen.data.kaggle import Patience, bring, fetch

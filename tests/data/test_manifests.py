@@ -16,8 +16,8 @@ from rontgen.audits import near_duplicates
 from rontgen.core import runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import write_json
-from rontgen.core.parts import Study
-from rontgen.core.sections import SUBSETS, Counts, Dataset, Fractions, Split
+from rontgen.core.runs import Study
+from rontgen.core.settings import SUBSETS, Counts, Dataset, Fractions, Split
 from rontgen.data import manifests, splits
 
 CHEST, TB = "chest--xray.zip", "tb--set.zip"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from rontgen.data import phantom
+from rontgen.data.demo import phantom
 
 FINDINGS = sorted(phantom.FINDINGS)
 # The SHA-256 of 28 images, as an AMD processor with AVX2 draws them
@@ -54,7 +54,7 @@ def test_other_processors_draw_the_same_bytes(limited):
     code = """
 import hashlib
 import numpy as np
-from rontgen.data.phantom import FINDINGS, draw
+from rontgen.data.demo.phantom import FINDINGS, draw
 random = np.random.default_rng
 images = [draw(finding, random(seed), random([99, seed]), 220, 250).image
           for seed in (20, 21, 25, 40) for finding in sorted(FINDINGS)]

@@ -12,7 +12,7 @@ import run_stages
 from conftest import ROOT
 from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
-from rontgen.core.parts import BY_HAND, Start
+from rontgen.core.runs import BY_HAND, Start
 from rontgen.data import archives, arrays, pretrained
 
 KERAS_FILES = {name: entry.file for name, entry in params.load(ROOT / "params.yaml").backbones.items()}

@@ -8,7 +8,7 @@ from imblearn.over_sampling import SMOTE
 import run_stages
 from rontgen.core import runs
 from rontgen.core.errors import RontgenError
-from rontgen.core.parts import ImageSet
+from rontgen.core.runs import ImageSet
 from rontgen.data import arrays, smote
 from rontgen.reporting import data_plots
 

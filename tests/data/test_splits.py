@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.sections import SUBSETS, Counts, Fractions, Split
+from rontgen.core.settings import SUBSETS, Counts, Fractions, Split
 from rontgen.data import splits
 
 CLASSES = ["NORMAL", "SICK", "WORSE"]

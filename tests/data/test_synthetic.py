@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from rontgen.core.errors import RontgenError
-from rontgen.data import phantom, synthetic
+from rontgen.data.demo import archives as synthetic
+from rontgen.data.demo import phantom
 from rontgen.data.layouts import chest_xray_patient
 
 SIZE = 32

@@ -10,9 +10,10 @@ import pytest
 from conftest import ROOT
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
-from rontgen.core.parts import Study
-from rontgen.data import archives, decoding, manifests, synthetic, unpacked
+from rontgen.core.runs import Study
+from rontgen.data import archives, decoding, manifests, unpacked
 from rontgen.data.archives import Archive, ArchiveError, Member
+from rontgen.data.demo import archives as synthetic
 
 SLUG = "owner/name"
 PNEUMONIA = params.load(ROOT / "params.yaml").datasets["pneumonia"]

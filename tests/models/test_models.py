@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.sections import Model
+from rontgen.core.settings import Model
 from rontgen.models import blocks, recurrent
 from rontgen.training import protocol
 from shipped_models import MODELS, build_model

@@ -10,7 +10,7 @@ from conftest import ROOT, copy_settings
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.data import archive_facts
-from rontgen.orchestration import clone
+from rontgen.parallel import clone
 from rontgen.records import archive_audit, records
 
 ARCHIVE = {"images": {"NORMAL": 1575}, "expected_images": {"NORMAL": 1583}, "median_width": 1224}

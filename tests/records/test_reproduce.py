@@ -12,7 +12,7 @@ from conftest import ROOT, copy_repository, copy_settings
 from finished_project import recorded
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import load_papers
-from rontgen.orchestration import clone
+from rontgen.parallel import clone
 from rontgen.records import records, reproduce
 
 RUN, STUDY = "pirngadi_simple_rnn", "studies.pirngadi"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 
-from rontgen.data import phantom
+from rontgen.data.demo import phantom
 from rontgen.reporting import data_plots, plots
 
 CLASSES = ["NORMAL", "PNEUMONIA", "PNEUMOTHORAX", "TUBERCULOSIS"]

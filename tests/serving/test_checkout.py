@@ -10,7 +10,7 @@ from conftest import copy_settings
 from finished_project import recorded as make_record
 from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
-from rontgen.orchestration import clone
+from rontgen.parallel import clone
 from rontgen.records import records
 from rontgen.serving import recorded
 

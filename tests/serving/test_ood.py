@@ -9,7 +9,8 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from rontgen.core.errors import RontgenError
-from rontgen.data import decoding, phantom
+from rontgen.data import decoding
+from rontgen.data.demo import phantom
 from rontgen.evaluation.proportions import exact_interval
 from rontgen.serving import ood, ood_probes
 

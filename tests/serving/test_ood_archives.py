@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from rontgen.core import runs
-from rontgen.data import arrays, phantom
+from rontgen.data import arrays
+from rontgen.data.demo import phantom
 from rontgen.serving import ood_archives
 
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Error, TimeoutError, expect, sync_playwright
 
 import served_project
 from hostile_uploads import HTML
-from rontgen.data import phantom
+from rontgen.data.demo import phantom
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = (1280, 390)  # pixels: a desktop, and a phone

@@ -6,7 +6,7 @@ import pytest
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 from scipy.ndimage import gaussian_filter
 
-from rontgen.core.sections import Augment
+from rontgen.core.settings import Augment
 from rontgen.training import augmentation
 
 SMATIKA = Augment(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rontgen.core.sections import Augment
+from rontgen.core.settings import Augment
 from rontgen.data.arrays import Subset
 from rontgen.training.batches import Batches
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.sections import Augment, EarlyStopping, FineTune, ReduceLrOnPlateau, Train
+from rontgen.core.settings import Augment, EarlyStopping, FineTune, ReduceLrOnPlateau, Train
 from rontgen.data.arrays import Subset
 from rontgen.models import files
 from rontgen.training import callbacks, protocol

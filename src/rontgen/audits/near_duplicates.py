@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from rontgen.core import params, runs, sections
+from rontgen.core import params, runs, settings
 from rontgen.core.io import replacing, require, write_csv
 from rontgen.data import decoding
 from rontgen.data.decoding import colourfulness, decode
@@ -44,7 +44,7 @@ class Source:
     """A dataset as manifests.list_images takes it, and how many of its images may fail to decode."""
 
     dataset_name: str
-    dataset: sections.Dataset
+    dataset: settings.Dataset
     check_counts: bool
     max_unreadable: int
 

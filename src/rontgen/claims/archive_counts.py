@@ -7,7 +7,7 @@ from rontgen.claims.consistency import Violation, contradiction
 from rontgen.claims.published import Published
 from rontgen.claims.wording import listed, plus, printed
 from rontgen.core.papers import Paper, Papers, Restricted
-from rontgen.core.sections import Dataset, StudySettings
+from rontgen.core.settings import Dataset, StudySettings
 from rontgen.core.vocabulary import UNAVAILABLE
 
 # Images of a class, or of all classes together (None), by part of the archive; "all" for an archive without parts

@@ -10,7 +10,7 @@ from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.multitest import multipletests
 
 from rontgen.claims.verdicts import Found, Row
-from rontgen.core.sections import LEAKFREE
+from rontgen.core.settings import LEAKFREE
 from rontgen.records import splits
 from rontgen.records.records import FOLDER, Record
 

@@ -12,7 +12,7 @@ from rontgen.claims import archive_counts
 from rontgen.claims.published import Published
 from rontgen.core.cells import RATE, Cell
 from rontgen.core.errors import RontgenError
-from rontgen.core.sections import Split
+from rontgen.core.settings import Split
 from rontgen.core.vocabulary import NOT_RUN
 from rontgen.records.records import Record
 
@@ -62,7 +62,7 @@ def of_the_archive(cell: Cell, archive: archive_counts.ArchiveCounts, split: Spl
     _, part, *rest = cell.metric.split(".")
     if part == "share" and split.policy != "official":
         shares = split.fractions if split.policy == "stratified" else split.counts
-        assert shares is not None  # sections.Split requires it
+        assert shares is not None  # settings.Split requires it
         sizes = shares.model_dump()
         return _exact(cell, [round(sizes[rest[0]] / sum(sizes.values()), 9)], "our share")
     parts, published = archive.get(rest[0] if rest else None, {}), int(cell.number)

@@ -8,7 +8,7 @@ from rontgen.claims.published import Headline
 from rontgen.claims.replication import MARGIN, Replication
 from rontgen.claims.studies import Study
 from rontgen.claims.verdicts import COMPLETIONS, Completions, Row
-from rontgen.core.sections import LEAKFREE
+from rontgen.core.settings import LEAKFREE
 from rontgen.core.vocabulary import CLOSE, CONTRADICTORY, PROTOCOL, REPRODUCED, UNAVAILABLE
 from rontgen.records.records import ranges
 

@@ -18,7 +18,7 @@ from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json
 from rontgen.core.papers import FOLDER, Paper, Papers
 from rontgen.core.params import Params
-from rontgen.core.sections import LEAKFREE
+from rontgen.core.settings import LEAKFREE
 from rontgen.core.vocabulary import PROTOCOL, RANDOM_COMPLETION
 from rontgen.evaluation.metrics import calibrated_error
 from rontgen.records.records import ARCHIVES, Record, ranges, reading_of, sources_of

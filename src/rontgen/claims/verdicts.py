@@ -17,7 +17,7 @@ from rontgen.core.cells import Cell
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import Paper, Papers
 from rontgen.core.params import Params
-from rontgen.core.sections import LEAKFREE
+from rontgen.core.settings import LEAKFREE
 from rontgen.core.vocabulary import CONTRADICTORY, NOT_RUN, PROTOCOL, RANDOM_COMPLETION, UNAVAILABLE
 from rontgen.evaluation.proportions import exact_interval
 from rontgen.records.records import Record, reading_of

@@ -15,7 +15,7 @@ from rontgen.core import runs
 from rontgen.core.cells import NEEDED, OF_A_RUN, OF_A_STUDY, Cell, Entry
 from rontgen.core.errors import RontgenError
 from rontgen.core.params import Params, one_line, read_yaml
-from rontgen.core.sections import LEAKFREE
+from rontgen.core.settings import LEAKFREE
 from rontgen.core.vocabulary import AS_STATED, OUR_COMPLETION, PROTOCOL, RANDOM_COMPLETION
 
 FOLDER = Path("studies")
@@ -292,7 +292,7 @@ def check(papers: Papers, values: Params) -> None:
 
 
 def leaves(settings: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The single settings of a run (parts.Run.settings) that need an origin, by dotted key."""
+    """The single settings of a run (runs.Run.settings) that need an origin, by dotted key."""
     for name, value in settings.items():
         key = prefix + name
         if isinstance(value, dict):

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.sections import (
+from rontgen.core.settings import (
     LEAKFREE,
     RANDOM,
     Augment,

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from rontgen.core.io import read_json
-from rontgen.core.parts import Study
+from rontgen.core.runs import Study
 from rontgen.data import layouts
 from rontgen.data.archives import archive_name
 from rontgen.data.unpacked import open_archive

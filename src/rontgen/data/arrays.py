@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from rontgen.core.io import read_json, require
-from rontgen.core.parts import ImageSet, Start, Study
-from rontgen.core.sections import SUBSETS
+from rontgen.core.runs import ImageSet, Start, Study
+from rontgen.core.settings import SUBSETS
 
 
 def read_split(study: Study) -> pd.DataFrame:

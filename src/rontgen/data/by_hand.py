@@ -7,7 +7,7 @@ from pathlib import Path
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json
 from rontgen.core.params import Params
-from rontgen.core.parts import BY_HAND
+from rontgen.core.runs import BY_HAND
 from rontgen.data import archives, unpacked
 
 # What the stage `inputs` wrote: archives/<dataset>.json and weights/<backbone>.json

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.parts import BY_HAND
-from rontgen.core.sections import Source
+from rontgen.core.runs import BY_HAND
+from rontgen.core.settings import Source
 from rontgen.data import archives, by_hand, unpacked
 from rontgen.data.archives import DOWNLOAD, ArchiveError, archive_name
 

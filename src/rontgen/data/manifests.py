@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, require
-from rontgen.core.parts import Study
-from rontgen.core.sections import SUBSETS, Dataset
+from rontgen.core.runs import Study
+from rontgen.core.settings import SUBSETS, Dataset
 from rontgen.data import layouts, splits
 from rontgen.data.archives import Readable, archive_name
 from rontgen.data.unpacked import open_archive

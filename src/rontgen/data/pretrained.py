@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
-from rontgen.core.parts import BY_HAND, Start
+from rontgen.core.runs import BY_HAND, Start
 from rontgen.data import archives, by_hand
 
 FACTS = "SOURCE.json"

@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.sections import SUBSETS, Counts, Split
+from rontgen.core.settings import SUBSETS, Counts, Split
 
 MANIFEST_COLUMNS = ["id", "archive", "member", "class", "patient", "subset", "sha256"]
 
@@ -115,7 +115,7 @@ def _proportional(images: pd.DataFrame, classes: list[str], split: Split, random
     """Stratified over the whole set, or over the train folder where the archive has a test folder of its own."""
     subset = np.full(len(images), "", dtype=object)
     pool = np.ones(len(images), dtype=bool)
-    assert split.fractions is not None  # sections.Split requires it
+    assert split.fractions is not None  # settings.Split requires it
     shares = [split.fractions.train, split.fractions.validation, split.fractions.test or 0.0]
     if split.policy == "official":
         pool = (images["folder"] == "train").to_numpy()

@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.sections import SMALLEST_BACKBONE_IMAGE
+from rontgen.core.settings import SMALLEST_BACKBONE_IMAGE
 
 # Scale and offset of each channel
 UNIT, SYMMETRIC = (1 / 255, 0.0), (1 / 127.5, -1.0)

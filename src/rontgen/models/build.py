@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from rontgen.core.sections import Model
+from rontgen.core.settings import Model
 from rontgen.models import blocks
 
 

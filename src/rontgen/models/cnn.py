@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from rontgen.core.sections import Model
+from rontgen.core.settings import Model
 
 
 def features(pixels: keras.KerasTensor, model: Model, weights: Path | None) -> keras.KerasTensor:
@@ -15,7 +15,7 @@ def features(pixels: keras.KerasTensor, model: Model, weights: Path | None) -> k
     not given either; `same` keeps five layers possible on small images.
     """
     x = pixels
-    assert model.layers and model.filters  # sections.Model requires them
+    assert model.layers and model.filters  # settings.Model requires them
     for index in range(model.layers):
         x = layers.Conv2D(model.filters * 2**index, 3, padding="same", activation="relu", name=f"conv{index + 1}")(x)
         x = layers.BatchNormalization(name=f"normalization{index + 1}")(x)

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from rontgen.core.sections import Model
+from rontgen.core.settings import Model
 from rontgen.models.blocks import backbone
 
 
@@ -25,7 +25,7 @@ def features(pixels: keras.KerasTensor, model: Model, weights: Path | None) -> k
         height, width, channels = pixels.shape[1:]
         sequence = layers.Reshape((height, width * channels), name="rows_as_steps")(pixels)
     kind = layers.SimpleRNN if model.cell == "simple_rnn" else layers.LSTM
-    assert model.recurrent_units  # sections.Model requires them
+    assert model.recurrent_units  # settings.Model requires them
     units = model.recurrent_units
     for index, width in enumerate(units):
         sequence = kind(width, return_sequences=index + 1 < len(units), name=f"recurrent{index + 1}")(sequence)

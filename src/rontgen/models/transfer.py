@@ -5,13 +5,13 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from rontgen.core.sections import Model
+from rontgen.core.settings import Model
 from rontgen.models.blocks import backbone
 
 
 def features(pixels: keras.KerasTensor, model: Model, weights: Path | None) -> keras.KerasTensor:
     """The backbone's last feature map, averaged or flattened. (N, H, W, 3) to (N, features)."""
-    assert model.backbone  # sections.Model requires it
+    assert model.backbone  # settings.Model requires it
     feature_map = backbone(model.backbone, pixels, weights)
     if model.pooling == "flatten":
         return layers.Flatten(name="flatten")(feature_map)

@@ -12,7 +12,7 @@ from rontgen.core import environment, params, runs
 from rontgen.core.io import read_json, replacing, write_json
 from rontgen.core.params import Params
 from rontgen.data import archive_facts
-from rontgen.orchestration import clone
+from rontgen.parallel import clone
 from rontgen.records.records import ARCHIVES
 from rontgen.records.reproduce import refuse_fixed
 

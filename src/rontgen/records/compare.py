@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.parts import stage_command
+from rontgen.core.runs import stage_command
 from rontgen.evaluation import bootstrap, intervals
 from rontgen.evaluation.metrics import COLUMNS, read_predictions
 

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from rontgen.core import environment
 from rontgen.core.io import read_json
 from rontgen.core.papers import Papers
-from rontgen.core.parts import LOCK, Run, stage_command
+from rontgen.core.runs import LOCK, Run, stage_command
 from rontgen.data import archive_facts, by_hand
 
 

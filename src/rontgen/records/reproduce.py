@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from rontgen.core import params, parts, readings, runs
+from rontgen.core import params, readings, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import Papers, leaves, load_papers
-from rontgen.core.parts import Run
+from rontgen.core.runs import Run
 from rontgen.data import arrays
 from rontgen.evaluation.metrics import read_predictions
-from rontgen.orchestration import clone
+from rontgen.parallel import clone
 from rontgen.records import provenance, records, splits
 from rontgen.records.records import Record
 
@@ -111,7 +111,7 @@ def _one_by_one(jobs: list[Job], again: bool) -> Iterator[tuple[Job, Record, boo
         left = f", about {timedelta(seconds=round(mean * (len(jobs) - number)))} left" if mean else ""
         print(f"{job.name}: run {number + 1} of {len(jobs)}{left}", file=sys.stderr)
         begin = time.monotonic()
-        target = parts.stage_command("evaluate", job.run).removeprefix("dvc repro ")
+        target = runs.stage_command("evaluate", job.run).removeprefix("dvc repro ")
         clone.run(folder, commit, job.name, job.changes, [target], again)
         record = _collect(job, folder, commit, papers)
         records.write(record)
@@ -147,7 +147,7 @@ def _collect(job: Job, folder: Path, commit: str, papers: Papers) -> Record:
             "test": json.loads(run.metrics.read_text(encoding="utf-8")),
             "train": json.loads(run.train_metrics.read_text(encoding="utf-8")),
         }
-        command = parts.stage_command("evaluate", job.run)
+        command = runs.stage_command("evaluate", job.run)
         predictions = read_predictions(run.predictions, str(run.predictions), command)
         history = pd.read_csv(run.history)
         manifest = arrays.read_manifest(run.image_set)

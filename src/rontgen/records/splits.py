@@ -12,7 +12,7 @@ import pandas as pd
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import write_csv
-from rontgen.core.sections import SUBSETS
+from rontgen.core.settings import SUBSETS
 
 FOLDER = "splits"
 PATIENTS = "patients"

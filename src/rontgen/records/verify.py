@@ -13,9 +13,9 @@ from ruamel.yaml import YAML
 from statsmodels.stats.multitest import multipletests
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.parts import LOCK
+from rontgen.core.runs import LOCK
 from rontgen.evaluation.metrics import read_predictions
-from rontgen.orchestration import clone
+from rontgen.parallel import clone
 from rontgen.records import compare
 
 PREDICTIONS = Path("data/predictions")

@@ -3,10 +3,10 @@
 import textwrap
 
 from rontgen.claims.studies import Study
-from rontgen.core import parts, runs
+from rontgen.core import runs
 from rontgen.core.io import read_json, require
 from rontgen.core.params import Params
-from rontgen.core.sections import LEAKFREE
+from rontgen.core.settings import LEAKFREE
 from rontgen.evaluation.metrics import read_predictions
 from rontgen.evaluation.proportions import exact_interval
 from rontgen.reporting.rendering import bound
@@ -52,7 +52,7 @@ def demo(values: Params) -> str:
     for name in values.runs:
         if name.endswith(LEAKFREE):
             continue
-        run, command = runs.load_run(name, values), parts.stage_command("evaluate", name)
+        run, command = runs.load_run(name, values), runs.stage_command("evaluate", name)
         predictions = read_predictions(require(run.predictions, command), str(run.predictions), command)
         majority = float(read_json(run.metrics, command)["majority_accuracy"])
         right, images = int((predictions["predicted"] == predictions["class"]).sum()), len(predictions)

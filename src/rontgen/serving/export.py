@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from rontgen.core import errors, parts
+from rontgen.core import errors, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.imports import importing_keras
 from rontgen.core.io import read_json, replacing, require, write_json
-from rontgen.core.parts import Run
+from rontgen.core.runs import Run
 from rontgen.data import arrays
 from rontgen.evaluation.metrics import predict, read_predictions
 from rontgen.serving import ood, ood_probes
@@ -107,7 +107,7 @@ def export(run: Run) -> None:
 
 def predictions_of(run: Run) -> pd.DataFrame:
     """What the Keras model said of each test image: a table of evaluation.metrics.prediction_table."""
-    evaluate = parts.stage_command("evaluate", run.name)
+    evaluate = runs.stage_command("evaluate", run.name)
     with require(run.predictions, evaluate).open() as file:
         return read_predictions(file, str(run.predictions), evaluate)
 

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from rontgen.core import runs
-from rontgen.core.parts import ImageSet
-from rontgen.core.sections import Dataset
+from rontgen.core.runs import ImageSet
+from rontgen.core.settings import Dataset
 from rontgen.data import arrays
 from rontgen.serving import ood, ood_probes
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rontgen.core import params, parts, runs
+from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.imports import importing_keras
 from rontgen.core.io import commit, read_json, require
-from rontgen.core.parts import Run
+from rontgen.core.runs import Run
 from rontgen.data import arrays, decoding
 from rontgen.evaluation import metrics
 from rontgen.evaluation.intervals import bootstrap_intervals
@@ -68,7 +68,7 @@ class Trained:
     @classmethod
     def in_workspace(cls, name: str) -> "Trained":
         """The model of a run. Raises RontgenError, naming the command that fixes it, if a file is missing."""
-        run, evaluate = runs.load_run(name), parts.stage_command("evaluate", name)
+        run, evaluate = runs.load_run(name), runs.stage_command("evaluate", name)
         metrics, intervals = (read_json(path, evaluate) for path in (run.metrics, run.intervals))
         return cls(name, run, Path(), metrics, intervals, commit(), params.load().profile == "demo")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import leaves
-from rontgen.core.parts import Run
-from rontgen.orchestration import clone
+from rontgen.core.runs import Run
+from rontgen.parallel import clone
 from rontgen.records import records
 from rontgen.records.records import FOLDER, Record
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from rontgen.core.sections import Augment
+from rontgen.core.settings import Augment
 
 # Of the transform, from output to input: x of x, x of y, x's offset, y of x, y of y, y's offset; the contrast factor
 COLUMNS = 7

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from rontgen.core.sections import Augment
+from rontgen.core.settings import Augment
 from rontgen.data.arrays import Subset
 from rontgen.training.augmentation import draw, identity
 

@@ -17,8 +17,8 @@ import pandas as pd
 from dvclive import Live
 
 from rontgen.core.io import replacing
-from rontgen.core.parts import Run
-from rontgen.core.sections import Augment, Train
+from rontgen.core.runs import Run
+from rontgen.core.settings import Augment, Train
 from rontgen.data.arrays import Subset
 from rontgen.training.augmentation import COLUMNS, Augmentation
 from rontgen.training.batches import Batches

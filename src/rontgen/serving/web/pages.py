@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from rontgen.claims import studies
 from rontgen.core import params
 from rontgen.core.papers import load_papers
-from rontgen.data import phantom
+from rontgen.data.demo import phantom
 from rontgen.records import records
 from rontgen.reporting import plots
 from rontgen.reporting.cards import Card

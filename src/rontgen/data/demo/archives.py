@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
-from rontgen.data import phantom
+from rontgen.data.demo import phantom
 
 # Images of each folder and class, duplicates included, nested copies and masks not.
 IMAGES: dict[str, dict] = {

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
-from rontgen.core.parts import BY_HAND, LOCK
+from rontgen.core.runs import BY_HAND, LOCK
 
 FOLDER = Path(".dvc/tmp/reproduce")
 

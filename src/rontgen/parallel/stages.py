@@ -28,7 +28,7 @@ from dvc.stage.serialize import to_single_stage_lockfile
 from tqdm import tqdm
 
 from rontgen.core.errors import RontgenError
-from rontgen.orchestration.workers import Project, build, forget
+from rontgen.parallel.workers import Project, build, forget
 
 # A stage that reads from more stages than this gathers their results: it runs at the end, in the workspace
 MOST_PARENTS = 8

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT
 from rontgen.core.errors import RontgenError
-from rontgen.orchestration import parallel
+from rontgen.parallel import stages
 
 PIPELINE = """
 stages:
@@ -45,7 +45,7 @@ stages:
         - metrics/${key}.json
       outs:
         - models/${key}
-  gather:  # of more stages than scale.MOST_PARENTS
+  gather:  # of more stages than stages.MOST_PARENTS
     cmd: cat data/*/drawn models/* > report
     deps: [DEPS]
     outs: [{report: {cache: false}}]
@@ -234,7 +234,7 @@ def test_what_a_build_starts_only_after_forget_was_called_ends_too(tmp_path):
     script = tmp_path / "late.py"
     script.write_text("""
 import subprocess, threading, time
-from rontgen.orchestration import workers
+from rontgen.parallel import workers
 
 def build_late():
     with workers._one_at_a_time:
@@ -325,9 +325,9 @@ def started(kind, *arguments):
 
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setattr(parallel, "PATIENCE", 1)
+    monkeypatch.setattr(stages, "PATIENCE", 1)
     message = "expected a dask scheduler .* at tcp://127.0.0.1:9, waited 1 seconds"
-    with pytest.raises(RontgenError, match=message), parallel.scheduler_at("tcp://127.0.0.1:9"):
+    with pytest.raises(RontgenError, match=message), stages.scheduler_at("tcp://127.0.0.1:9"):
         pass
 
 
@@ -348,7 +348,7 @@ def test_each_gpu_runs_one_stage_at_a_time(tmp_path, monkeypatch):
         time.sleep(0.3)
         return os.environ["CUDA_VISIBLE_DEVICES"], begin, time.time()
 
-    with parallel.workers(3, tmp_path / "scratch") as client:
+    with stages.workers(3, tmp_path / "scratch") as client:
         client.wait_for_workers(3, timeout=60)
         futures = [client.submit(visible, number, resources={"GPU": 1}) for number in range(4)]
         seen = client.gather(futures)
