@@ -115,8 +115,8 @@ def leaky(folder, wrong, run=RUN, exposed=20, seed=1):
     trained_on = [*(f"{number:012x}" for number in range(200, 200 + exposed)), "00000000ffff"]
     training = pd.DataFrame({"id": trained_on, "patient": [*patients[:exposed], "nobody"], "subset": "train"})
     tested = pd.DataFrame({"id": IDS[:80], "patient": patients, "subset": "test"})
-    column = splits.write("smatika", pd.concat([training, tested]), folder / "results")
-    record.provenance["split"] = {"name": "smatika", "column": column}
+    column = splits.write("pneumonia", pd.concat([training, tested]), folder / "results")
+    record.provenance["split"] = {"dataset": "pneumonia", "column": column}
     return replace(record, predictions=table)
 
 

@@ -15,8 +15,11 @@ from rontgen.core.errors import RontgenError
 from rontgen.evaluation import history
 from rontgen.records import records, splits
 
-EPOCHS = pd.DataFrame({"epoch": [1, 2], "learning_rate": 0.001}).assign(
-    train_loss=[0.7, 0.5], train_accuracy=[0.5, 0.75], validation_loss=[0.6, 0.4], validation_accuracy=[0.6, 0.8]
+EPOCHS = pd.DataFrame({"epoch": [1, 2], "learning_rate": 0.125}).assign(
+    train_loss=[0.75, 0.5],
+    train_accuracy=[0.5, 0.75],
+    validation_loss=[0.625, 0.375],
+    validation_accuracy=[0.625, 0.875],
 )
 
 
@@ -40,8 +43,8 @@ def results(tmp_path, monkeypatch):
     record = recorded("covid_hybrid_lstm", "protocol", 1, ("NORMAL", "COVID"), 80, 100)
     train = history.summary(EPOCHS, kept_epoch=2) | {"train_images": 800, "validation_images": 100}
     tested = record.predictions[["id", "patient"]].assign(subset="test")
-    column = splits.write("covid_hybrid", tested, records.FOLDER)
-    record.provenance["split"] = {"name": "covid_hybrid", "column": column}
+    column = splits.write("covid", tested, records.FOLDER)
+    record.provenance["split"] = {"dataset": "covid", "column": column}
     record.provenance["settings"] = {"train": {"epochs": 2, "fine_tune": None, "early_stopping": None}}
     return records.write(replace(record, metrics=record.metrics | {"train": train}, history=EPOCHS))
 

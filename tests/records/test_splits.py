@@ -1,5 +1,7 @@
 """The exact splits of records: one column for each, found again by its name; and the patients of their images."""
 
+import gzip
+
 import pandas as pd
 import pytest
 
@@ -7,7 +9,7 @@ from conftest import ROOT
 from rontgen.core.errors import RontgenError
 from rontgen.records import records, splits
 
-COMMITTED = [path for path in (ROOT / "results/splits").glob("*.csv") if path.stem != splits.PATIENTS]
+COMMITTED = [path for path in (ROOT / "results/splits").glob("*.csv.gz") if path.name != f"{splits.PATIENTS}.csv.gz"]
 
 
 def manifest_of(ids, subsets, patients=""):
@@ -18,16 +20,16 @@ MANIFEST = manifest_of(["c", "a", "b"], ["test", "train", "validation"])
 OTHER = manifest_of(["a", "b", "d"], ["test", "train", "train"])
 
 
-def column_of(tmp_path, manifest=MANIFEST, name="jitet"):
+def column_of(tmp_path, manifest=MANIFEST, name="pneumonia"):
     return splits.write(name, manifest, tmp_path)
 
 
-def table(tmp_path, name="jitet"):
-    return (tmp_path / f"splits/{name}.csv").read_text()
+def table(tmp_path, name="pneumonia"):
+    return gzip.decompress((tmp_path / f"splits/{name}.csv.gz").read_bytes()).decode()
 
 
 def test_a_split_is_read_as_it_was_written(tmp_path):
-    found = splits.read("jitet", column_of(tmp_path), tmp_path)
+    found = splits.read("pneumonia", column_of(tmp_path), tmp_path)
     assert found.to_dict() == {"a": "train", "b": "validation", "c": "test"}
 
 
@@ -51,8 +53,8 @@ def test_another_split_is_another_column_and_leaves_the_first_as_it_was(tmp_path
     column, other = columns[id(MANIFEST)], columns[id(OTHER)]
     assert column != other
     assert [line.split(",")[0] for line in table(tmp_path).splitlines()] == ["id", "a", "b", "c", "d"]
-    assert splits.read("jitet", column, tmp_path).to_dict() == {"a": "train", "b": "validation", "c": "test"}
-    assert splits.read("jitet", other, tmp_path).to_dict() == {"a": "test", "b": "train", "d": "train"}
+    assert splits.read("pneumonia", column, tmp_path).to_dict() == {"a": "train", "b": "validation", "c": "test"}
+    assert splits.read("pneumonia", other, tmp_path).to_dict() == {"a": "test", "b": "train", "d": "train"}
 
 
 def test_one_image_in_another_subset_is_another_split(tmp_path):
@@ -62,27 +64,29 @@ def test_one_image_in_another_subset_is_another_split(tmp_path):
 
 def test_splits_of_other_names_have_files_of_their_own(tmp_path):
     column = column_of(tmp_path)
-    assert column_of(tmp_path, name="jitet_leakfree") == column
-    assert table(tmp_path) == table(tmp_path, "jitet_leakfree")
-    with pytest.raises(RontgenError, match=rf"smatika.csv: expected a column {column}, received none"):
-        splits.read("smatika", column, tmp_path)
+    assert column_of(tmp_path, name="covid") == column
+    assert table(tmp_path) == table(tmp_path, "covid")
+    with pytest.raises(RontgenError, match=rf"lungs.csv.gz: expected a column {column}, received none"):
+        splits.read("lungs", column, tmp_path)
 
 
 def test_a_split_that_is_not_there_is_named_with_the_command(tmp_path):
     column_of(tmp_path)
-    with pytest.raises(RontgenError, match=r"jitet.csv: expected a column 0123abcd, .* `git checkout .*jitet.csv`"):
-        splits.read("jitet", "0123abcd", tmp_path)
+    with pytest.raises(
+        RontgenError, match=r"pneumonia.csv.gz: expected a column 0123abcd, .* `git checkout .*pneumonia.csv.gz`"
+    ):
+        splits.read("pneumonia", "0123abcd", tmp_path)
 
 
 def test_ids_and_columns_of_digits_alone_stay_as_they_are(tmp_path):
     digits = MANIFEST.assign(id=["003", "0010", "1e5"])
-    found = splits.read("jitet", column_of(tmp_path, digits), tmp_path)
+    found = splits.read("pneumonia", column_of(tmp_path, digits), tmp_path)
     assert found.to_dict() == {"003": "test", "0010": "train", "1e5": "validation"}
 
 
 def test_every_committed_split_is_of_a_record_and_every_record_has_one():
     used = {tuple(record.provenance["split"].values()) for record in records.read_all(ROOT / "results")}
-    there = {(path.stem, column) for path in COMMITTED for column in path.read_text().partition("\n")[0].split(",")[1:]}
+    there = {(path.name.partition(".")[0], column) for path in COMMITTED for column in pd.read_csv(path).columns[1:]}
     assert used == there
 
 
@@ -90,7 +94,7 @@ def test_every_committed_split_is_of_a_record_and_every_record_has_one():
 
 
 def patients(tmp_path, *manifests):
-    """patients.csv after some splits were written, a line each."""
+    """patients.csv.gz after some splits were written, a line each."""
     for manifest in manifests:
         column_of(tmp_path, manifest)
     return table(tmp_path, splits.PATIENTS).splitlines()
@@ -120,13 +124,13 @@ def test_the_patient_of_each_original_is_kept_as_it_is_first_known(tmp_path, man
 
 def test_where_no_patient_is_known_there_is_no_file(tmp_path):
     column_of(tmp_path, of_patients(a="", b=""))
-    assert [path.name for path in (tmp_path / "splits").iterdir()] == ["jitet.csv"]
+    assert [path.name for path in (tmp_path / "splits").iterdir()] == ["pneumonia.csv.gz"]
 
 
 def test_nothing_is_written_where_all_patients_are_known(tmp_path):
     column_of(tmp_path, of_patients(a="p1", b="p2"))
-    path = tmp_path / "splits/patients.csv"
-    path.write_text("id,patient\nb,p2\na,p1\n")  # as it would not be written
+    path = tmp_path / "splits/patients.csv.gz"
+    path.write_bytes(gzip.compress(b"id,patient\nb,p2\na,p1\n"))  # as it would not be written
     assert patients(tmp_path, of_patients(a="p1"), of_patients(b="")) == ["id,patient", "b,p2", "a,p1"]
 
 

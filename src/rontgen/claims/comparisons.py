@@ -203,7 +203,7 @@ def _exposed(tested: Record, trained: Record, patients: pd.Series) -> pd.DataFra
     """Of the test images of known patients in one record: class, wrong, and whether another record trained on another
     image of the patient."""
     split = trained.provenance["split"]
-    subsets = splits.read(split["name"], split["column"], FOLDER)
+    subsets = splits.read(**split, results=FOLDER)
     training = splits.image_of(pd.Series(subsets.index[subsets == "train"])).drop_duplicates()
     images = patients.reindex(training).dropna().value_counts()  # in training, by patient
     table = tested.predictions[tested.predictions["patient"] != ""]

@@ -61,9 +61,10 @@ def write_json(values: dict, path: Path) -> None:
 
 
 def write_csv(table: "pd.DataFrame", path: Path) -> None:
-    """Write a table as CSV, without its index."""
+    """Write a table as CSV, without its index, compressed if `path` ends in .gz; the same table is the same bytes."""
+    compression = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False, compression=compression)
 
 
 def commit() -> str:

@@ -1,5 +1,7 @@
 """Per-image probabilities of the test subset, and every metric computed from them."""
 
+import gzip
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
@@ -72,7 +74,7 @@ def read_predictions(file: Path | IO, name: str, command: str) -> pd.DataFrame:
     """
     try:
         table = pd.read_csv(file, dtype=dict.fromkeys(COLUMNS, str), keep_default_na=False)
-    except ValueError as error:
+    except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise RontgenError(f"{name}: expected a prediction table, received {error}: run `{command}`") from error
     columns = table.columns.tolist()
     if columns[:3] == ["id", "class", "predicted"]:

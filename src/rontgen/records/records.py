@@ -2,7 +2,7 @@
 
 A treatment is a reading of the paper, and whatever else was set: plain_validation+mixed_precision=true.
 
-metrics.json, predictions.csv and history.csv are the same bytes if a run is repeated on one machine; provenance.json
+metrics.json, predictions.csv.gz and history.csv are the same bytes if a run is repeated on one machine; provenance.json
 (rontgen.records.provenance) also has what may differ, such as times. A record contains no image.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import read_json, replacing
+from rontgen.core.io import read_json, replacing, write_csv
 from rontgen.core.vocabulary import PROTOCOL
 from rontgen.evaluation import history
 from rontgen.evaluation.metrics import COLUMNS, compute_metrics, read_predictions
@@ -29,7 +29,7 @@ ARCHIVES = FOLDER / "archives"
 # What an archive with a given SHA-256 is, where it is not simply Kaggle's: {SHA-256: text}
 SOURCES = Path("sources.json")
 
-FILES = ("metrics.json", "predictions.csv", "history.csv", "provenance.json")
+FILES = ("metrics.json", "predictions.csv.gz", "history.csv", "provenance.json")
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,12 @@ def read(path: Path) -> Record:
             raise RontgenError(f"{path}: expected {', '.join(FILES)}, received no {name}: run `{command}`")
     try:
         metrics, provenance = (json.loads((path / name).read_text("utf-8")) for name in (FILES[0], FILES[3]))
-        epochs = pd.read_csv(path / "history.csv")
+        epochs = _in_single_precision(pd.read_csv(path / FILES[2])).astype(float).astype({"epoch": int})
         metrics = {"test": metrics["test"], "train": metrics["train"], "time": provenance["time"]}
     except (KeyError, ValueError) as error:
         problem = f"no key {error}" if isinstance(error, KeyError) else error
         raise RontgenError(f"{path}: expected the files of a record, received {problem}: run `{command}`") from None
-    predictions = read_predictions(path / "predictions.csv", str(path / "predictions.csv"), command)
+    predictions = read_predictions(path / FILES[1], str(path / FILES[1]), command)
     run, treatment = path.parts[-3:-1]
     known = sources_of(provenance.get("archives", {}), path.parents[2])
     return Record(run, treatment, _seed(path), metrics, predictions, epochs, provenance, known)
@@ -150,8 +150,8 @@ def write(record: Record, folder: Path = FOLDER) -> Path:
         for name, values in (("metrics.json", metrics), ("provenance.json", record.provenance)):
             text = json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False)
             (temporary / name).write_text(text + "\n", encoding="utf-8")
-        record.predictions.to_csv(temporary / "predictions.csv", index=False)
-        record.history.to_csv(temporary / "history.csv", index=False)
+        write_csv(record.predictions, temporary / FILES[1])
+        write_csv(_in_single_precision(record.history), temporary / FILES[2])
         if path.exists():  # a folder is renamed over an empty one alone
             path.replace(temporary.with_name("earlier"))
     return path
@@ -183,9 +183,9 @@ def check(record: Record, folder: Path = FOLDER) -> list[str]:
             rule_said = f"early stopping by {stopping}" if stopping else "its settings"
             wrong.append(f"{record.name}: {rule_said} would have ended its history elsewhere")
     split = record.provenance["split"]
-    subsets = splits.read(split["name"], split["column"], folder)
+    subsets = splits.read(**split, results=folder)
     if set(subsets.index[subsets == "test"]) != set(record.predictions["id"]):
-        wrong.append(f"{record.name}: the test images are not those of {split['name']}, column {split['column']}")
+        wrong.append(f"{record.name}: the test images are not those of {split['dataset']}, column {split['column']}")
     if record.reading != record.provenance["reading"] or record.seed != record.provenance["seed"]:
         wrong.append(f"{record.name}: provenance.json has another reading or seed")
     return wrong
@@ -196,6 +196,11 @@ def _flat(values: dict, prefix: str = "") -> dict[str, float]:
     for key, value in values.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat
+
+
+def _in_single_precision(history: pd.DataFrame) -> pd.DataFrame:
+    """What Keras measures, in the precision in which it does: half the digits say the same."""
+    return history.astype(dict.fromkeys(history.columns.drop("epoch"), "float32"))
 
 
 def _seed(path: Path) -> int:

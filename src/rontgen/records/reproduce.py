@@ -152,8 +152,8 @@ def _collect(job: Job, folder: Path, commit: str, papers: Papers) -> Record:
         history = pd.read_csv(run.history)
         manifest = arrays.read_manifest(run.image_set)
         facts = provenance.gather(run, with_reading, papers)
-    name = run.image_set.study.name
-    split = {"name": name, "column": splits.write(name, manifest, records.FOLDER)}
+    dataset = run.image_set.study.dataset_name
+    split = {"dataset": dataset, "column": splits.write(dataset, manifest, records.FOLDER)}
     head = {"run": job.run, "reading": job.reading, "seed": job.seed, "commit": commit, "set": job.stated}
     facts = head | {"extra": job.extra, "split": split} | facts
     return Record(job.run, job.treatment, job.seed, metrics | {"time": facts["time"]}, predictions, history, facts)

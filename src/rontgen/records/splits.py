@@ -1,7 +1,7 @@
-"""The exact splits of the records, in results/splits: SPLIT.csv has a row for each image, a column for each split.
+"""The exact splits of the records, in results/splits: DATASET.csv.gz has a row for each image, a column for each split.
 
 A column is named by the first digits of its SHA-256, so that one split is there once, however many records used it. Its
-values are tr (training), va (validation), te (test) and nothing, for an image that is in no subset. patients.csv has
+values are tr (training), va (validation), te (test) and nothing, for an image that is in no subset. patients.csv.gz has
 the patient of each image that has a known one.
 """
 
@@ -19,14 +19,14 @@ PATIENTS = "patients"
 SHORT = {name: name[:2] for name in SUBSETS}
 
 
-def write(name: str, manifest: pd.DataFrame, results: Path) -> str:
-    """Add a manifest (columns id, patient and subset) to the splits of that name; returns its column."""
+def write(dataset: str, manifest: pd.DataFrame, results: Path) -> str:
+    """Add a manifest (columns id, patient and subset) to the splits of a dataset; returns its column."""
     subsets = manifest.set_index("id")["subset"].map(SHORT).sort_index()
     column = sha256(subsets.to_csv(header=False).encode()).hexdigest()[:8]
-    table = _read(name, results)
+    table = _read(dataset, results)
     if column not in table:
         table = table.join(subsets.rename(column), how="outer").sort_index()
-        write_csv(table.reset_index(), _path(name, results))
+        write_csv(table.reset_index(), _path(dataset, results))
     known, named = read_patients(results), manifest[manifest["patient"] != ""]
     patients = named.assign(id=image_of(named["id"])).drop_duplicates("id").set_index("id")["patient"]
     patients = patients[~patients.index.isin(known.index)]
@@ -35,11 +35,11 @@ def write(name: str, manifest: pd.DataFrame, results: Path) -> str:
     return column
 
 
-def read(name: str, column: str, results: Path) -> pd.Series:
+def read(dataset: str, column: str, results: Path) -> pd.Series:
     """The subset of each image of a split, by id. Raises RontgenError where it is missing."""
-    table = _read(name, results)
+    table = _read(dataset, results)
     if column not in table:
-        path = _path(name, results)
+        path = _path(dataset, results)
         raise RontgenError(f"{path}: expected a column {column}, received none: run `git checkout {path}`")
     return table[column].map({short: subset for subset, short in SHORT.items()}).dropna()
 
@@ -56,7 +56,7 @@ def image_of(ids: pd.Series) -> pd.Series:
 
 
 def _path(name: str, results: Path) -> Path:
-    return results / FOLDER / f"{name}.csv"
+    return results / FOLDER / f"{name}.csv.gz"
 
 
 def _read(name: str, results: Path) -> pd.DataFrame:
