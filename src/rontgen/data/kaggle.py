@@ -136,8 +136,9 @@ def _try_once(source: Source, part: Path, remedy: str) -> None:
                     api.download_file(response, str(part), http, quiet=False, resume=True, max_retries=0, timeout=STALL)
         except requests.HTTPError as error:
             assert error.response is not None  # of raise_for_status
-            wait = api._get_retry_after_delay(error.response)
-            raise _refusal(slug, error.response, wait, remedy) from None
+            with error.response:
+                wait = api._get_retry_after_delay(error.response)
+                raise _refusal(slug, error.response, wait, remedy) from None
         except (ConnectionError, requests.ConnectionError, requests.Timeout, ChunkedEncodingError) as error:
             raise _TryAgain(f"no connection to Kaggle, or it was cut ({type(error).__name__})") from None
         except requests.RequestException as error:
