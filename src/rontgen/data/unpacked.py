@@ -31,6 +31,9 @@ class Unpacked(Readable):
             raise self._error("expected the folder of an unpacked archive, found none")
         self._list(Member(*values) for values in index["members"])
 
+    def __exit__(self, *exception: object) -> None:
+        """Nothing stays open between two reads."""
+
     @property
     def size(self) -> int:
         return sum(file.size for file in self._files.values())
