@@ -3,9 +3,9 @@
 import io
 import threading
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -102,11 +102,11 @@ def decode_all(manifest: pd.DataFrame, raw: Path, size: int, folder: Path, max_u
     nothing, if more than max_unreadable fail.
     """
     unreadable = []
-    with opened(manifest, raw) as archives, replacing(folder / "images.npy") as temporary:
+    with replacing(folder / "images.npy") as temporary:
         with temporary.open("wb") as file:  # a memory map would crash on a full disk
             header = {"descr": "|u1", "fortran_order": False, "shape": (len(manifest), size, size, 1)}
             np.lib.format.write_array_header_1_0(file, header)
-            decoded = each(manifest, archives, lambda data: decode(data, size), f"decode to {size} px")
+            decoded = map_images(manifest, raw, lambda data: decode(data, size), f"decode to {size} px")
             with closing(decoded) as images:  # its threads end where a write fails
                 for row, image in zip(manifest.itertuples(), images, strict=True):
                     if isinstance(image, str):
@@ -121,24 +121,15 @@ def decode_all(manifest: pd.DataFrame, raw: Path, size: int, folder: Path, max_u
     return table
 
 
-@contextmanager
-def opened(images: pd.DataFrame, raw: Path) -> Iterator[dict[str, Readable]]:
-    """The archives of images, by name. images: a column archive. raw: their folder. Raises RontgenError."""
-    with ExitStack() as stack:
-        yield {
-            name: stack.enter_context(open_archive(raw / name, command=_download(raw)))
-            for name in images["archive"].unique()
-        }
-
-
-def each(
-    images: pd.DataFrame, archives: dict[str, Readable], function: Callable[[bytes], Result], label: str
+def map_images(
+    images: pd.DataFrame, raw: Path, function: Callable[[bytes], Result], label: str
 ) -> Generator[Result | str, None, None]:
     """Call a function on the bytes of each image, in order; yields its result, or why the image failed to decode.
 
-    images: columns archive and member. archives: of `opened`. label: of the progress bar. Raises RontgenError if an
-    archive is damaged.
+    images: columns archive and member. raw: the folder of the archives. label: of the progress bar. Raises RontgenError
+    if an archive is missing or damaged.
     """
+    archives: dict[str, Readable] = {}
 
     def result(row: Any) -> Result | str:
         try:
@@ -149,7 +140,11 @@ def each(
             return str(error)
 
     rows = list(images.itertuples())
-    with ThreadPoolExecutor(THREADS) as pool, tqdm(desc=label, total=len(images), unit="image") as bar:
+    with ExitStack() as stack:
+        for name in images["archive"].unique():
+            archives[name] = stack.enter_context(open_archive(raw / name, command=_download(raw)))
+        pool = stack.enter_context(ThreadPoolExecutor(THREADS))
+        bar = stack.enter_context(tqdm(desc=label, total=len(images), unit="image"))
         for start in range(0, len(rows), CHUNK):
             for found in pool.map(result, rows[start : start + CHUNK]):
                 yield found
