@@ -241,13 +241,6 @@ def test_near_duplicates_are_never_in_two_subsets(frame, chosen, maxima, cluster
     assert (near.groupby("near")["subset"].nunique() == 1).all()
 
 
-def test_a_patient_with_images_of_two_classes_is_kept_together():
-    both = [(name, f"p{patient}", f"{name}{patient}") for patient in range(20) for name in CLASSES[:2]]
-    manifest = assigned(table(both), split(group_by="patient")).manifest
-    assert counts(manifest) == {"NORMAL": [12, 4, 4], "SICK": [12, 4, 4]}
-    assert (manifest.groupby("patient")["subset"].nunique() == 1).all()
-
-
 # ---------------------------------------------------------------- copies on both sides
 
 

@@ -1,6 +1,6 @@
 """The drawn archives: the layouts of the Kaggle archives, and the same bytes from the same seed.
 
-The copies that are planted in them are found by tests/audits/test_leakage.py.
+The copies that are planted in them are found by tests/audits/test_leakage.py, their patients by test_patients.py.
 """
 
 import io
@@ -17,7 +17,6 @@ from rontgen.core.errors import RontgenError
 from rontgen.data import layouts
 from rontgen.data.archives import Archive
 from rontgen.data.demo import archives as synthetic
-from rontgen.data.demo import phantom
 from rontgen.data.layouts import chest_xray_patient
 
 SIZE = 32
@@ -95,41 +94,6 @@ def test_chest_xray_has_several_images_of_many_patients_and_few_of_them_in_two_f
         folders.setdefault(chest_xray_patient(file), []).append(folder)
     assert np.mean([len(images) > 1 for images in folders.values()]) > 0.3
     assert sum(len(set(images)) > 1 for images in folders.values()) == synthetic.STRADDLING
-
-
-def test_chest_xray_files_of_one_patient_show_one_anatomy(tmp_path, monkeypatch):
-    def anatomy_as_brightness(finding, patient, exposure, height, width):
-        shade = np.full((height, width), patient.integers(256), np.uint8)
-        return phantom.Radiograph(shade, shade > 255, shade > 255)
-
-    monkeypatch.setattr(synthetic, "DUPLICATES", {})
-    monkeypatch.setattr(synthetic, "NEAR_DUPLICATES", {})
-    monkeypatch.setattr(phantom, "draw", anatomy_as_brightness)
-    shades = {}
-    for name, content in of_class(written("chest_xray", tmp_path / "shades.zip"), IMAGES + "[^/]+").items():
-        shades.setdefault(chest_xray_patient(Path(name).name), set()).add(image(content).getpixel((5, 5)))
-    assert {len(values) for values in shades.values()} == {1}
-    assert len(set.union(*shades.values())) > 100
-    # one number with two pathogens means two children; their shades are equal in one pair of 256
-    bacterial = [patient for patient in shades if patient.endswith("_bacteria")]
-    pairs = [(shades[patient], shades.get(patient.replace("bacteria", "virus"))) for patient in bacterial]
-    assert sum(virus is not None for _, virus in pairs) > 20
-    assert sum(bacteria == virus for bacteria, virus in pairs) <= 2
-
-
-def test_chest_xray_numbers_patients_and_images_of_either_pathogen_apart_as_the_original(chest):
-    files = {"bacteria": [], "virus": []}
-    for name in of_class(chest, r"chest_xray/train/PNEUMONIA/.*"):
-        patient, pathogen, serial = re.search(r"person(\d+)_(bacteria|virus)_(\d+)\.jpeg", name).groups()
-        files[pathogen].append((int(serial), int(patient)))
-    numbers = {}
-    for pathogen, pairs in files.items():
-        serials, patients = zip(*sorted(pairs), strict=True)
-        assert len(set(serials)) == len(serials) and serials[0] <= 3
-        assert list(patients) == sorted(patients) and patients[0] <= 3
-        numbers[pathogen] = set(patients)
-    assert len(files["bacteria"]) > len(files["virus"]) > 100
-    assert len(numbers["bacteria"] & numbers["virus"]) > 20
 
 
 def test_chest_xray_images_are_wide_grayscale_jpegs_of_many_sizes(chest):
