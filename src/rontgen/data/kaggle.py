@@ -50,7 +50,7 @@ def get_archive(source: Source, listed: dict[str, str], folder: Path, *, command
     one that params.yaml pins.
     """
     name = archive_name(source.slug)
-    index = unpacked.index_of(Path(name)).name
+    index, is_new = unpacked.index_of(Path(name)).name, False
     if name in listed or index in listed:
         path = BY_HAND / (name if name in listed else index)
         by_hand.check(path, listed[path.name])
@@ -61,10 +61,11 @@ def get_archive(source: Source, listed: dict[str, str], folder: Path, *, command
         opened = path = kept / name
         with (kept / f"{name}.lock").open("w") as lock:  # two datasets may share an archive, and be built at once
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not path.exists():
+            if is_new := not path.exists():
                 _download(source, path, f"run `{command}` again, or put the zip at {BY_HAND / name}")
     with open_archive(opened, command=command) as archive:
-        archive.verify()
+        if not is_new:  # a download is verified before it has its name
+            archive.verify()
         sha256 = archive.sha256()
     if source.sha256 is not None and sha256 != source.sha256:
         version = f"version {source.version}, " if source.version else ""
