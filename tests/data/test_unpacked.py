@@ -1,15 +1,18 @@
 """An unpacked archive: the same as its zip to everything that reads it, and refused where a zip would be."""
 
+import json
 import os
 import shutil
+from pathlib import Path
 from zlib import crc32
 
 import pytest
 
+import run_stages
 from conftest import ROOT
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
-from rontgen.core.runs import Study
+from rontgen.core.runs import BY_HAND, Study
 from rontgen.data import archives, decoding, manifests, unpacked
 from rontgen.data.archives import Archive, ArchiveError, Member
 from rontgen.data.demo import archives as synthetic
@@ -142,3 +145,16 @@ def test_manifest_and_images_are_those_of_the_zip(tmp_path, monkeypatch):
     shutil.unpack_archive(path, listed / "mounted")
     unpacked.write_index(slug, listed / "mounted", listed)
     assert built(zipped, tmp_path / "one", monkeypatch) == built(listed, tmp_path / "other", monkeypatch)
+
+
+def test_the_stage_download_says_what_the_folder_holds(change_params, folder):
+    change_params({"profile": "paper"})
+    slug = PNEUMONIA.archives["chest_xray"].slug
+    index = unpacked.write_index(slug, folder, BY_HAND)
+    for stage in ("inputs", "download --dataset pneumonia"):
+        run_stages.run(stage)
+    name, raw = archives.archive_name(slug), Path("data/raw/pneumonia")
+    with unpacked.open_archive(raw / name) as archive:
+        facts = {"source": "by hand, unpacked", "slug": slug, "sha256": archive.sha256(), "bytes": 7}
+    assert json.loads((raw / "SOURCE.json").read_text()) == {name: facts}
+    assert (raw / index.name).read_bytes() == index.read_bytes()
