@@ -6,7 +6,9 @@ from pathlib import Path
 
 from rontgen.core import errors, runs
 from rontgen.core.io import replacing, write_json
-from rontgen.data import archives, by_hand, unpacked
+from rontgen.data import by_hand
+from rontgen.data.archives import archive_name
+from rontgen.data.unpacked import open_archive
 
 # Where downloads are kept, shared by the datasets
 CACHE = Path("data/kaggle")
@@ -20,31 +22,32 @@ def main() -> None:
     listed = by_hand.read("archives", name)
     folder = Path("data/raw", name)
 
-    facts = {}
     if profile.source == "kaggle":
         from rontgen.data import kaggle
 
         command = f"dvc repro download@{name}"
         # all of them first, so that a dataset is whole or not there
-        brought = [kaggle.bring(source, listed, CACHE, command=command) for source in dataset.archives.values()]
-        for archive in brought:
-            with replacing(folder / archive.name) as temporary:
-                shutil.copyfile(archive, temporary)
+        paths = [kaggle.get_archive(source, listed, CACHE, command=command) for source in dataset.archives.values()]
+        for path in paths:
+            with replacing(folder / path.name) as temporary:
+                shutil.copyfile(path, temporary)
     else:
         from rontgen.data.demo import archives as synthetic
 
         for layout, source in dataset.archives.items():
-            path = folder / archives.archive_name(source.slug)
+            path = folder / archive_name(source.slug)
             synthetic.write_archive(layout, path, profile.image_size, profile.seed)
+    facts = {}
     for source in dataset.archives.values():
-        path = folder / archives.archive_name(source.slug)
-        if unpacked.index_of(path).exists():
-            index = unpacked.Index.read(unpacked.index_of(path))
-            origin, sha256, size = "by hand, unpacked", index.sha256, index.bytes
-        else:
-            origin = "by hand" if path.name in listed else profile.source
-            sha256, size = archives.sha256(path), path.stat().st_size
-        facts[path.name] = {"source": origin, "slug": source.slug, "sha256": sha256, "bytes": size}
+        path = folder / archive_name(source.slug)
+        origin = "by hand" if path.name in listed else "by hand, unpacked" if not path.exists() else profile.source
+        with open_archive(path) as archive:
+            facts[path.name] = {
+                "source": origin,
+                "slug": source.slug,
+                "sha256": archive.sha256(),
+                "bytes": archive.size,
+            }
     write_json(facts, folder / "SOURCE.json")
 
 

@@ -2,8 +2,6 @@
 
 import json
 import re
-import socket
-import struct
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +18,7 @@ class Answer(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What to do with a transfer after `sent` bytes: "cut" (an orderly end), "reset" or "stall"; or a status."""
+    """What to do with a transfer after `sent` bytes: "cut" or "stall"; or a status."""
 
     kind: str | int
     sent: int = 0
@@ -45,7 +43,7 @@ class KaggleServer(ThreadingHTTPServer):
     def __init__(self, archive: bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.archive = archive
-        self.etag: str | None = '"first"'
+        self.etag = '"first"'
         self.answers: list[Answer] = []
         self.faults: list[Fault | None] = []
         self.token_is_active = True
@@ -101,8 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/zip")
         self.send_header("Content-Length", str(len(body) - start))
         self.send_header("Accept-Ranges", "bytes")
-        if self.server.etag:
-            self.send_header("ETag", self.server.etag)
+        self.send_header("ETag", self.server.etag)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         self.end_headers()
@@ -112,10 +109,6 @@ class _Handler(BaseHTTPRequestHandler):
             return  # the client looks at the headers, and closes the connection if it resumes with another request
         if fault and fault.kind == "stall":
             self.server.closing.wait(30)
-        elif fault and fault.kind == "reset":
-            self.server.closing.wait(0.1)  # a reset discards what the client has not read yet
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
 
     def _record(self, content: dict) -> str:
         service = self.path.split("?")[0].rsplit("/", 1)[1]

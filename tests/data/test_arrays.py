@@ -48,14 +48,8 @@ def test_a_subset_has_its_rows_and_labels(manifest, images):
     assert len(train) == 3
     assert train.labels.tolist() == [1, 0, 1]
     assert grays(train, [0, 1, 2]) == [0, 2, 4]
-
-
-def test_labels_follow_the_order_of_the_classes(manifest, images):
+    assert grays(train, [2, 0, 2]) == [4, 0, 4]  # in any order and more than once
     assert arrays.subset("train", manifest, ["SICK", "NORMAL"], images).labels.tolist() == [0, 1, 0]
-
-
-def test_positions_are_read_in_any_order_and_more_than_once(manifest, images):
-    assert grays(arrays.subset("train", manifest, CLASSES, images), [2, 0, 2]) == [4, 0, 4]
 
 
 def test_synthetic_images_come_after_the_others(manifest, images, synthetic):
@@ -64,6 +58,7 @@ def test_synthetic_images_come_after_the_others(manifest, images, synthetic):
     assert train.labels.tolist() == [1, 0, 1, 0, 1]
     assert grays(train, [4, 1, 3, 0, 4]) == [101, 2, 100, 0, 101]
     assert grays(train, [3, 4]) == [100, 101]
+    assert grays(train, []) == []
 
 
 def test_no_synthetic_images_change_nothing(manifest, images):
@@ -71,10 +66,6 @@ def test_no_synthetic_images_change_nothing(manifest, images):
     train = arrays.subset("train", manifest, CLASSES, images, none)
     assert train.labels.tolist() == [1, 0, 1]
     assert grays(train, [0, 1, 2]) == [0, 2, 4]
-
-
-def test_no_position_gives_no_image(manifest, images, synthetic):
-    assert grays(arrays.subset("train", manifest, CLASSES, images, synthetic), []) == []
 
 
 def test_memory_mapped_images_are_read_as_they_are_needed(tmp_path, monkeypatch, manifest, images):
@@ -111,25 +102,13 @@ def test_what_is_missing_names_the_command(tmp_path, monkeypatch, read, part, fi
         read(part)
 
 
-def written_manifest(text):
+def test_the_rows_of_a_manifest_are_those_of_its_images_and_all_else_is_text_as_written(tmp_path, monkeypatch, images):
+    monkeypatch.chdir(tmp_path)
     VIEW.preprocessed.mkdir(parents=True)
-    (VIEW.preprocessed / "manifest.csv").write_text(text)
-    return arrays.read_manifest(VIEW)
-
-
-def test_the_images_of_a_manifest_are_those_of_its_rows(tmp_path, monkeypatch, images):
-    monkeypatch.chdir(tmp_path)
-    rows = pd.DataFrame({"row": [0, 2, 3, 5], "id": list("acdf"), "class": "SICK", "patient": "", "subset": "train"})
-    manifest = written_manifest(rows.to_csv(index=False))
-    assert manifest["id"].tolist() == list("acdf")
-    assert grays(arrays.subset("train", manifest, CLASSES, images), [0, 1, 2, 3]) == [0, 2, 3, 5]
-
-
-def test_the_columns_of_a_manifest_but_its_rows_are_text_as_written(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    manifest = written_manifest("row,id,class,patient\n7,001234,NA,\n11,1e5,SICK,nan\n")
-    assert manifest.index.tolist() == [7, 11]
+    (VIEW.preprocessed / "manifest.csv").write_text("row,id,class,patient\n2,001234,NA,\n5,1e5,SICK,nan\n")
+    manifest = arrays.read_manifest(VIEW)
     assert manifest.to_dict("list") == TEXTS
+    assert grays(arrays.subset("train", manifest.assign(subset="train"), ["NA", "SICK"], images), [0, 1]) == [2, 5]
 
 
 def test_classes_are_in_the_order_in_which_a_manifest_lists_them():

@@ -30,6 +30,7 @@ def lists(folder, *profile, **changes):
 
 
 def test_an_archive_is_listed_for_each_dataset_that_uses_it(folder):
+    assert hashes(folder)["archives/pneumonia.json"] == {CHEST: archives.sha256(folder / CHEST)}
     found = lists(folder)
     assert found["archives/pneumonia.json"] == found["archives/lungs.json"] == {CHEST}
     assert found["archives/covid.json"] == set()
@@ -55,10 +56,6 @@ def test_of_a_backbone_that_starts_from_random_weights_nothing_is_listed(folder)
 
 def test_the_demo_uses_nothing_that_was_put_by_hand(folder):
     assert set().union(*lists(folder, "demo").values()) == set()
-
-
-def test_a_hash_is_that_of_the_file(folder):
-    assert hashes(folder)["archives/pneumonia.json"] == {CHEST: archives.sha256(folder / CHEST)}
 
 
 def test_of_two_weights_files_the_one_that_must_be_pinned_is_listed_first(folder, monkeypatch):

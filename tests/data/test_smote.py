@@ -60,14 +60,6 @@ def test_images_lie_between_their_parents(training, parents):
         np.testing.assert_allclose(image, expected, atol=0.501)
 
 
-def test_the_second_parent_is_one_of_the_five_nearest(training, parents):
-    images, classes, _ = training
-    flat = images.reshape(len(images), -1).astype(float)
-    for _, _, first, second in parents:
-        distances = np.linalg.norm(flat[classes == classes[first]] - flat[first], axis=1)
-        assert np.linalg.norm(flat[second] - flat[first]) <= np.sort(distances)[smote.NEIGHBOURS] + 1e-3
-
-
 def test_rows_are_those_of_imbalanced_learn(training, synthetic):
     images, classes, _ = training
     flat = images.reshape(len(images), -1).astype(np.float64)
@@ -98,12 +90,6 @@ def test_the_seed_decides(training, synthetic):
     np.testing.assert_array_equal(again.images, synthetic.images)
     assert again.rows.equals(synthetic.rows)
     assert not other.rows.equals(synthetic.rows)
-
-
-def test_memory_mapped_images_do(training, synthetic, tmp_path):
-    np.save(tmp_path / "images.npy", training[0])
-    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
-    np.testing.assert_array_equal(smote.smote(mapped, *training[1:], seed=7).images, synthetic.images)
 
 
 def test_equal_classes_need_none(training):

@@ -23,6 +23,10 @@ def split(policy="stratified", *, counts=None, shares=(0.6, 0.2, 0.2), **changes
     )
 
 
+def content(name):
+    return hashlib.sha256(str(name).encode()).hexdigest()
+
+
 def table(rows):
     """Images from (class, patient, content) or (class, patient, content, folder), one member each."""
     rows = [(*row, "train")[:4] for row in rows]
@@ -33,7 +37,7 @@ def table(rows):
             "class": [row[0] for row in rows],
             "patient": [row[1] for row in rows],
             "folder": [row[3] for row in rows],
-            "sha256": [hashlib.sha256(str(row[2]).encode()).hexdigest() for row in rows],
+            "sha256": [content(row[2]) for row in rows],
         }
     )
 
@@ -73,10 +77,6 @@ def counts_of(frame, chosen, maxima=None):
 
 def subsets_of(manifest, column, value):
     return set(manifest.loc[manifest[column] == value, "subset"])
-
-
-def content(name):
-    return hashlib.sha256(name.encode()).hexdigest()
 
 
 @st.composite
@@ -123,10 +123,12 @@ MAXIMA = st.sampled_from([None, Counts(train=7, validation=3, test=4)])
 # ---------------------------------------------------------------- what holds under every policy
 
 
-@given(images(), any_split(), MAXIMA)
-def test_no_image_patient_or_duplicate_is_in_two_subsets(frame, chosen, maxima):
+@given(images(), any_split(), MAXIMA, st.booleans())
+def test_no_image_patient_or_duplicate_is_in_two_subsets(frame, chosen, maxima, keep_copies):
+    if keep_copies:
+        chosen = chosen.model_copy(update={"keep_copies": True, "deduplicate": False})
     manifest = assigned(frame, chosen, maxima).manifest
-    assert manifest.groupby("sha256")["subset"].nunique().max() == 1
+    assert keep_copies or manifest.groupby("sha256")["subset"].nunique().max() == 1
     assert manifest.groupby(["archive", "member"])["subset"].nunique().max() == 1
     if chosen.group_by == "patient":
         known = manifest[manifest["patient"] != ""]
@@ -140,14 +142,11 @@ def test_every_image_is_kept_once_or_dropped_for_a_reason(frame, chosen, maxima)
     assert len(once) + sum(dropped.values()) == len(frame)
     if chosen.on_shortage != "repeat":
         assert len(once) == len(manifest)
+    if chosen.deduplicate:
+        assert once["sha256"].is_unique
     shared = ["archive", "member", "class", "patient", "sha256"]
     assert once[shared].merge(frame[shared]).shape == once[shared].shape
     assert list(manifest.columns) == splits.MANIFEST_COLUMNS
-
-
-@given(images(), any_split(), MAXIMA)
-def test_ids_are_unique_and_say_the_content(frame, chosen, maxima):
-    manifest = assigned(frame, chosen, maxima).manifest
     assert manifest["id"].is_unique
     assert (manifest["id"].str[:12] == manifest["sha256"].str[:12]).all()
 
@@ -159,12 +158,6 @@ def test_the_order_of_the_images_is_of_no_matter(frame, chosen, maxima, random):
     first, second = (assigned(rows, chosen, maxima) for rows in (frame, frame.iloc[order]))
     pd.testing.assert_frame_equal(first.manifest, second.manifest)
     assert first.dropped == second.dropped
-
-
-@given(images(), any_split())
-def test_deduplicated_images_are_distinct(frame, chosen):
-    manifest = assigned(frame, chosen.model_copy(update={"deduplicate": True})).manifest
-    assert manifest.drop_duplicates(["archive", "member"])["sha256"].is_unique
 
 
 @given(images(), any_split(), st.booleans())
@@ -248,13 +241,6 @@ def test_near_duplicates_are_never_in_two_subsets(frame, chosen, maxima, cluster
     assert (near.groupby("near")["subset"].nunique() == 1).all()
 
 
-def test_a_patient_with_images_of_two_classes_is_kept_together():
-    both = [(name, f"p{patient}", f"{name}{patient}") for patient in range(20) for name in CLASSES[:2]]
-    manifest = assigned(table(both), split(group_by="patient")).manifest
-    assert counts(manifest) == {"NORMAL": [12, 4, 4], "SICK": [12, 4, 4]}
-    assert (manifest.groupby("patient")["subset"].nunique() == 1).all()
-
-
 # ---------------------------------------------------------------- copies on both sides
 
 
@@ -279,14 +265,6 @@ def test_kept_copies_are_parted_by_chance_alone(policy, group_by, patient):
     assert shared["patients"] == (shared["images"] if group_by == "none" else dict.fromkeys(shared["images"], 0))
     kept_together = assigned(frame, chosen.model_copy(update={"keep_copies": False}))
     assert set(splits.shared(kept_together.manifest)["images"].values()) == {0}
-
-
-@given(images(), any_split(), MAXIMA)
-def test_kept_copies_stay_with_their_patient_where_patients_are_groups(frame, chosen, maxima):
-    chosen = chosen.model_copy(update={"keep_copies": True, "group_by": "patient", "deduplicate": False})
-    manifest = assigned(frame, chosen, maxima).manifest
-    known = manifest[manifest["patient"] != ""]
-    assert (known.groupby("patient")["subset"].nunique() <= 1).all()
 
 
 # ---------------------------------------------------------------- stratified
@@ -315,12 +293,6 @@ def test_single_images_make_up_for_large_patients():
 def test_a_patient_who_fits_nowhere_goes_where_most_is_open():
     found = counts_of(patients([10] * 4 + [1] * 3), split(group_by="patient"))
     assert found["NORMAL"] == [23, 10, 10]  # the shares call for 26, 9 and 8
-
-
-def test_stratified_is_within_a_patient_of_the_fractions():
-    for numbers in counts_of(patients([4] * 25), split(group_by="patient")).values():
-        assert sum(numbers) == 100
-        assert np.abs(np.array(numbers) - [60, 20, 20]).max() < 4
 
 
 def official(**changes):
@@ -416,20 +388,12 @@ def test_error_says_how_many_images_the_groups_allow():
     assert counts_of(patients([10] * 6), chosen) == {"NORMAL": [40, 5, 5], "SICK": [40, 5, 5]}
 
 
-@pytest.mark.parametrize("sizes", [[2] * 40, [3] * 30, [7] * 15, [9, 8, 7, 6, 5, 4, 3, 2, 1] * 2])
+@pytest.mark.parametrize("sizes", [[7] * 15, [9, 8, 7, 6, 5, 4, 3, 2, 1] * 2])
 def test_groups_that_do_not_fit_are_used_in_part(sizes):
     chosen = split("balanced", counts=(33, 11, 7), group_by="patient")
     manifest = assigned(patients(sizes), chosen).manifest
     assert counts(manifest) == {"NORMAL": [33, 11, 7], "SICK": [33, 11, 7]}
     assert (manifest.groupby("patient")["subset"].nunique() == 1).all()
-
-
-def test_balanced_fills_twice_at_most(monkeypatch):
-    calls = []
-    fill = splits._fill
-    monkeypatch.setattr(splits, "_fill", lambda *rest, **options: calls.append(1) or fill(*rest, **options))
-    assigned(patients([10] * 30), split("balanced", counts=(211, 53, 41), on_shortage="shrink", group_by="patient"))
-    assert len(calls) == 2
 
 
 # ---------------------------------------------------------------- official
@@ -555,14 +519,6 @@ def test_balanced_counts_are_capped_too():
 
 
 # ---------------------------------------------------------------- helpers
-
-
-@given(st.integers(0, 20_000), st.lists(st.floats(0.01, 1000), min_size=1, max_size=6))
-def test_apportion_sums_and_is_proportional(total, weights):
-    parts = splits.apportion(total, weights)
-    assert parts.sum() == total
-    assert (parts >= 0).all()
-    assert np.abs(parts - total * np.array(weights) / sum(weights)).max() < 1 + 1e-6
 
 
 @pytest.mark.parametrize(

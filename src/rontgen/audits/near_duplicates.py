@@ -86,8 +86,7 @@ def take(images: pd.DataFrame, raw: Path, max_unreadable: int) -> Fingerprints:
     raw: the folder of the archives. Shows progress. Raises RontgenError where more images do not decode than
     max_unreadable.
     """
-    with decoding.opened(images, raw) as archives:
-        results = list(decoding.each(images, archives, _fingerprint, f"fingerprint {raw.name}"))
+    results = list(decoding.map_images(images, raw, _fingerprint, f"fingerprint {raw.name}"))
     failed = np.array([isinstance(result, str) for result in results], dtype=bool)
     unreadable = images.loc[failed, ["archive", "member"]].assign(reason=[r for r in results if isinstance(r, str)])
     decoding.check_unreadable(

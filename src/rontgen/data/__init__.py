@@ -1,1 +1,1 @@
-"""From archives to arrays: bringing, checking, listing, splitting, decoding and balancing images."""
+"""From archives to arrays: getting, checking, listing, splitting, decoding and balancing images."""

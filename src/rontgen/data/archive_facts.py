@@ -40,10 +40,8 @@ def _median_width(path: Path, layout: str) -> int:
     with open_archive(path) as archive:
         members = [image.member for image in layouts.read(layout, archive).images]
         for place in np.unique(np.linspace(0, len(members) - 1, SIZED).astype(int)):
-            with (
-                suppress(OSError),
-                Image.open(io.BytesIO(archive.read(members[place]))) as image,
-            ):  # some may be allowed
+            data = io.BytesIO(archive.read(members[place]))
+            with suppress(OSError), Image.open(data) as image:  # some may be allowed not to decode
                 widths.append(image.width)
     return round(median(widths))
 

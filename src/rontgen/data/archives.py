@@ -6,10 +6,11 @@ import re
 import stat
 import zipfile
 import zlib
+from abc import abstractmethod
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from tqdm import tqdm
 
@@ -26,7 +27,6 @@ MAX_RATIO = 100
 # Bytes of a zip's table of contents: one byte takes ten or more of memory when opened, and a file need hold nothing
 # else. The largest of the four archives has 6 MB.
 MAX_CONTENTS = 16 * 2**20
-CHUNK = 2**20  # bytes read at a time where a whole member is not needed
 
 DOWNLOAD = "dvc repro download@<dataset>"
 
@@ -56,15 +56,57 @@ class Member:
     crc: int
 
 
-class Readable(Protocol):
-    """An open archive: Archive, a zip, or unpacked.Unpacked, a folder. path: of the zip, which a folder replaces."""
+class Readable(AbstractContextManager["Readable"]):
+    """An open archive, which any number of threads may read at once; a context manager.
 
-    path: Path
-    left_out: tuple[str, ...]
+    path: of the zip, even where a folder replaces it. left_out: the files that macOS adds, `__MACOSX/…`, `._*` and
+    `.DS_Store`; they are verified like the others, but `members()` does not list them.
+    """
 
-    def members(self) -> list[Member]: ...
-    def read(self, name: str) -> bytes: ...
-    def verify(self, progress: bool = True) -> None: ...
+    def __init__(self, path: Path, place: Path, fix: str) -> None:
+        """place, fix: where the files lie and what mends them, for errors."""
+        self.path, self._place, self._fix = path, place, fix
+
+    def _list(self, files: Iterable[Member]) -> None:
+        """Set what the archive holds, once it is open."""
+        self._files = {file.name: file for file in sorted(files, key=lambda file: file.name)}
+        self.left_out = tuple(name for name in self._files if _CLUTTER.search(name))
+
+    def members(self) -> list[Member]:
+        """The files, sorted by name, without folders and without what is `left_out`."""
+        return [file for name, file in self._files.items() if not _CLUTTER.search(name)]
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one member; ArchiveError where its size or its CRC is not the declared one."""
+        if name not in self._files:
+            raise self._error(f"has no member {name!r}")
+        data, size = self._read(name), self._files[name].size
+        if len(data) != size:
+            raise self._error(f"member {name!r} has {len(data)} bytes; expected {size}")
+        return data
+
+    def verify(self) -> None:
+        """Read every member, those left out too, with a progress bar; ArchiveError at the first that is damaged."""
+        total = sum(file.size for file in self._files.values())
+        with tqdm(desc=f"verifying {self._place.name}", total=total, unit="B", unit_scale=True) as bar:
+            for name in self._files:
+                bar.update(len(self.read(name)))
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """In bytes: of the zip, or of all files of the folder."""
+
+    @abstractmethod
+    def sha256(self) -> str:
+        """Of the zip, or of what a folder holds; in hexadecimal."""
+
+    @abstractmethod
+    def _read(self, name: str) -> bytes:
+        """As read; of a member that is larger than declared, only the beginning."""
+
+    def _error(self, fault: str) -> ArchiveError:
+        return ArchiveError(self._place, fault, self._fix)
 
 
 class _File(io.BufferedReader):
@@ -78,15 +120,12 @@ class _File(io.BufferedReader):
         return super().read(size)
 
 
-class Archive:
-    """A zip opened for reading, by any number of threads at once; a context manager.
+class Archive(Readable):
+    """A zip opened for reading.
 
     Opening checks what the zip declares. Raises RontgenError if the file is missing, and ArchiveError if it is
     truncated or not a zip, or if a member is unsafe: its path leaves the folder, two names differ only in case, it
     is a link, encrypted, larger than MAX_MEMBER, …
-
-    left_out: the files that macOS adds, `__MACOSX/…`, `._*` and `.DS_Store`. They are checked like the others, but
-    `members()` does not list them.
     """
 
     # One ZipFile serves all threads: it locks the read of the compressed bytes alone, and where images are
@@ -94,31 +133,22 @@ class Archive:
 
     def __init__(self, path: Path, *, command: str = DOWNLOAD) -> None:
         """`command`: what to run, named in errors, once the file has been deleted."""
-        self.path = Path(path)
-        self._command = command
+        super().__init__(Path(path), Path(path), f"delete it and run `{command}` again")
         try:
             self._file = _File(io.FileIO(self.path))
         except (FileNotFoundError, IsADirectoryError):
             raise RontgenError(f"{self.path}: expected a zip, found none: run `{command}` first") from None
         try:
             self._zip = zipfile.ZipFile(self._file)
-            self._check()
         except _BROKEN as error:
             self._file.close()
-            raise self._error(_why_not_a_zip(self.path, error)) from error
-        except ArchiveError:
-            self.close()
-            raise
+            raise self._error(f"is not a zip, or a damaged or cut off one ({error})") from error
         self._file.most = None
-        files = [info for info in self._zip.infolist() if not info.is_dir()]
-        self.left_out = tuple(sorted(info.filename for info in files if is_clutter(info.filename)))
-        self._members = sorted(
-            (Member(info.filename, info.file_size, info.CRC) for info in files if not is_clutter(info.filename)),
-            key=lambda member: member.name,
-        )
-
-    def __enter__(self) -> "Archive":
-        return self
+        infos = self._zip.infolist()
+        if fault := _fault(infos, self.size):
+            self.close()
+            raise self._error(fault)
+        self._list(Member(info.filename, info.file_size, info.CRC) for info in infos if not info.is_dir())
 
     def __exit__(self, *exception: object) -> None:
         self.close()
@@ -128,70 +158,19 @@ class Archive:
         self._zip.close()
         self._file.close()  # which zipfile leaves open, as it did not open it
 
-    def members(self) -> list[Member]:
-        """The files, sorted by name, without folders and without what is `left_out`."""
-        return list(self._members)
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
 
-    def read(self, name: str) -> bytes:
-        """The bytes of one member; ArchiveError where its size or its CRC is not the declared one."""
+    def sha256(self) -> str:
+        return sha256(self.path)
+
+    def _read(self, name: str) -> bytes:
         try:
-            info = self._zip.getinfo(name)
-        except KeyError:
-            raise self._error(f"has no member {name!r}") from None
-        try:
-            with self._zip.open(info) as stream:
-                data = stream.read(info.file_size + 1)
+            with self._zip.open(name) as stream:
+                return stream.read(self._files[name].size + 1)
         except _BROKEN as error:
             raise self._error(f"member {name!r} is damaged: {error}") from error
-        self._check_length(info, len(data))
-        return data
-
-    def verify(self, progress: bool = True) -> None:
-        """Read every member, those left out too; ArchiveError at the first that is damaged."""
-        infos = sorted(self._zip.infolist(), key=lambda info: info.header_offset)  # as they lie on the disk
-        total = sum(info.file_size for info in infos)
-        label = f"verifying {self.path.name}"
-        with tqdm(desc=label, total=total, unit="B", unit_scale=True, disable=not progress) as bar:
-            for info in infos:
-                length = 0
-                try:
-                    with self._zip.open(info) as stream:
-                        while chunk := stream.read(CHUNK):
-                            length += len(chunk)
-                            bar.update(len(chunk))
-                except _BROKEN as error:
-                    raise self._error(f"member {info.filename!r} is damaged: {error}") from error
-                self._check_length(info, length)
-
-    def _check(self) -> None:
-        size = self.path.stat().st_size
-        for info in self._zip.infolist():
-            if fault := _fault(info, size):
-                raise self._error(f"member {info.filename!r} {fault}")
-        if fault := same_but_for_case(info.filename for info in self._zip.infolist()):
-            raise self._error(fault)
-        total = sum(info.file_size for info in self._zip.infolist())
-        if total > min(MAX_TOTAL, MAX_RATIO * size):
-            raise self._error(
-                f"{size} bytes declare {total} when expanded; "
-                f"expected at most {MAX_TOTAL} and {MAX_RATIO} times the file"
-            )
-
-    def _check_length(self, info: zipfile.ZipInfo, length: int) -> None:
-        if length != info.file_size:
-            raise self._error(f"member {info.filename!r} has {length} bytes; expected {info.file_size}")
-
-    def _error(self, fault: str) -> ArchiveError:
-        return ArchiveError(self.path, fault, f"delete it and run `{self._command}` again")
-
-
-def verify(path: Path, progress: bool = True, *, command: str = DOWNLOAD) -> None:
-    """Check all of a zip: what it declares, and the CRC of every member, with a progress bar in bytes.
-
-    Raises ArchiveError naming the file, the member, and `command` as the fix.
-    """
-    with Archive(path, command=command) as archive:
-        archive.verify(progress)
 
 
 def archive_name(slug: str) -> str:
@@ -203,64 +182,40 @@ def archive_name(slug: str) -> str:
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    with Path(path).open("rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fault(info: zipfile.ZipInfo, size: int) -> str | None:
-    """What makes a member of a zip of `size` bytes unsafe, None where nothing does."""
-    name = info.filename
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if name != info.orig_filename:  # zipfile cuts a name at a zero byte
+def _fault(infos: list[zipfile.ZipInfo], size: int) -> str | None:
+    """What makes a zip of `size` bytes unsafe, None where nothing does."""
+    folded: dict[str, str] = {}
+    for info in infos:
+        if fault := _info_fault(info, size) or member_fault(info.filename, info.file_size):
+            return f"member {info.filename!r} {fault}"
+        if (other := folded.setdefault(info.filename.casefold(), info.filename)) is not info.filename:
+            return f"members {other!r} and {info.filename!r} differ at most in case"
+    total, most = sum(info.file_size for info in infos), min(MAX_TOTAL, MAX_RATIO * size)
+    return f"{size} bytes declare {total} when expanded; expected at most {most}" if total > most else None
+
+
+def _info_fault(info: zipfile.ZipInfo, size: int) -> str | None:
+    if info.filename != info.orig_filename:  # zipfile cuts a name at a zero byte
         return "has an invalid name"
-    if fault := name_fault(name):
-        return fault
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link or a device; expected plain files"
     if info.flag_bits & _ENCRYPTED:
         return "is encrypted; expected a zip without a password"
     if info.compress_type not in _METHODS:
         return f"is compressed by method {info.compress_type}; expected 0 (stored) or 8 (deflate)"
     # zipfile corrects offsets by what precedes the zip, below zero if it is damaged; one too large cannot be sought
-    if not 0 <= info.header_offset < size:
-        return "lies outside of the file"
-    return size_fault(info.file_size)
+    return None if 0 <= info.header_offset < size else "lies outside of the file"
 
 
-def name_fault(name: str) -> str | None:
-    """What makes the name of a member unsafe, None where nothing does."""
+def member_fault(name: str, size: int) -> str | None:
+    """What makes a member of that name and size, in bytes, unsafe; None where nothing does."""
     # a control character would reach the terminal with an error that names it
     if not name.isprintable() or not name:
         return "has an invalid name"
     if name.startswith("/") or "\\" in name or ".." in name.split("/") or re.match(r"[A-Za-z]:", name):
         return "has an unsafe name; expected a relative path with forward slashes, without `..`"
-    return None
-
-
-def size_fault(size: int) -> str | None:
-    """What is wrong with the declared size of a member, None where nothing is."""
     return f"declares {size} bytes; expected at most {MAX_MEMBER}" if size > MAX_MEMBER else None
-
-
-def same_but_for_case(names: Iterable[str]) -> str | None:
-    """The first two names that differ at most in case, in words; None where there are none."""
-    folded: dict[str, str] = {}
-    for name in names:
-        if (other := folded.setdefault(name.casefold(), name)) is not name:
-            return f"members {other!r} and {name!r} differ at most in case"
-    return None
-
-
-def is_clutter(name: str) -> bool:
-    """Whether a member is one of the files that macOS adds."""
-    return _CLUTTER.search(name) is not None
-
-
-def _why_not_a_zip(path: Path, error: Exception) -> str:
-    with path.open("rb") as file:
-        start = file.read(4)
-    if not start:
-        return "is empty; expected a zip"
-    if start == b"PK\x03\x04":  # the table of contents is at the end, so a cut file has none
-        return f"is a damaged or cut off zip ({error})"
-    return f"is not a zip: begins with {start!r}"

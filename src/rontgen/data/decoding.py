@@ -3,9 +3,9 @@
 import io
 import threading
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,36 +56,26 @@ def decode(data: bytes, size: int) -> np.ndarray:
     Large JPEGs are decoded at a lower resolution, of at least DRAFT_SIZE times the size.
     Returns uint8 (size, size). Raises RontgenError, saying what is wrong, if the bytes are not a picture.
     """
+    expected = f"expected a picture ({', '.join(FORMATS)}), received {len(data)} bytes"
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
+            pixels = image.width * image.height
+            if pixels > MAX_PIXELS:
                 raise RontgenError(f"expected at most {MAX_PIXELS} pixels, received {image.width}×{image.height}")
-            box = _draft(image, size) if image.format == "JPEG" else None
+            box = None
+            if image.format == "JPEG":  # decoded in gray, and a large one at a fraction of its size
+                least = (round(DRAFT_SIZE * size),) * 2
+                _, box = image.draft("L", least if pixels >= WORTH_A_DRAFT else image.size)  # type: ignore[misc]
             with _one_large if image.width * image.height > LARGE else nullcontext():
                 gray = _grayscale(image).resize((size, size), Image.Resampling.BILINEAR, box=box)
-                gray.info = image.info  # which 16-bit values lose on their way
-                gray = ImageOps.exif_transpose(gray)
-    except UnidentifiedImageError:
-        raise RontgenError(
-            f"expected a picture ({', '.join(FORMATS)}), received {len(data)} bytes of something else"
-        ) from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise RontgenError(f"expected a picture, received {len(data)} bytes that do not decode: {error}") from None
+            gray.info = image.info  # which 16-bit values lose on their way
+            return np.asarray(ImageOps.exif_transpose(gray))
     except RontgenError:
         raise
+    except UnidentifiedImageError:
+        raise RontgenError(f"{expected} of something else") from None
     except Exception as error:  # damaged bytes reach any line of Pillow: a TypeError, an AssertionError, struct.error
-        reason = f"{len(data)} bytes that do not decode: {type(error).__name__}"
-        raise RontgenError(f"expected a picture, received {reason}") from None
-    return np.asarray(gray)
-
-
-def _draft(image: Image.Image, size: int) -> tuple[float, float, float, float]:
-    """Have a JPEG decoded in gray, and a large one at a fraction of its size; returns the picture's box in it."""
-    large = image.width * image.height >= WORTH_A_DRAFT
-    least = round(DRAFT_SIZE * size)
-    drafted = image.draft("L", (least, least) if large else image.size)
-    assert drafted is not None  # as it is of a JPEG
-    return drafted[1]
+        raise RontgenError(f"{expected} that do not decode: {error!r}") from None
 
 
 def _grayscale(image: Image.Image) -> Image.Image:
@@ -112,11 +102,11 @@ def decode_all(manifest: pd.DataFrame, raw: Path, size: int, folder: Path, max_u
     nothing, if more than max_unreadable fail.
     """
     unreadable = []
-    with opened(manifest, raw) as archives, replacing(folder / "images.npy") as temporary:
-        with temporary.open("wb") as file:
+    with replacing(folder / "images.npy") as temporary:
+        with temporary.open("wb") as file:  # a memory map would crash on a full disk
             header = {"descr": "|u1", "fortran_order": False, "shape": (len(manifest), size, size, 1)}
             np.lib.format.write_array_header_1_0(file, header)
-            decoded = each(manifest, archives, lambda data: decode(data, size), f"decode to {size} px")
+            decoded = map_images(manifest, raw, lambda data: decode(data, size), f"decode to {size} px")
             with closing(decoded) as images:  # its threads end where a write fails
                 for row, image in zip(manifest.itertuples(), images, strict=True):
                     if isinstance(image, str):
@@ -131,24 +121,15 @@ def decode_all(manifest: pd.DataFrame, raw: Path, size: int, folder: Path, max_u
     return table
 
 
-@contextmanager
-def opened(images: pd.DataFrame, raw: Path) -> Iterator[dict[str, Readable]]:
-    """The archives of images, by name. images: a column archive. raw: their folder. Raises RontgenError."""
-    archives: dict[str, Readable] = {}
-    with ExitStack() as stack:
-        for name in images["archive"].unique():
-            archives[name] = stack.enter_context(open_archive(raw / name, command=_download(raw)))
-        yield archives
-
-
-def each(
-    images: pd.DataFrame, archives: dict[str, Readable], function: Callable[[bytes], Result], label: str
+def map_images(
+    images: pd.DataFrame, raw: Path, function: Callable[[bytes], Result], label: str
 ) -> Generator[Result | str, None, None]:
     """Call a function on the bytes of each image, in order; yields its result, or why the image failed to decode.
 
-    images: columns archive and member. archives: of `opened`. label: of the progress bar. Raises RontgenError if an
-    archive is damaged.
+    images: columns archive and member. raw: the folder of the archives. label: of the progress bar. Raises RontgenError
+    if an archive is missing or damaged.
     """
+    archives: dict[str, Readable] = {}
 
     def result(row: Any) -> Result | str:
         try:
@@ -159,7 +140,11 @@ def each(
             return str(error)
 
     rows = list(images.itertuples())
-    with ThreadPoolExecutor(THREADS) as pool, tqdm(desc=label, total=len(images), unit="image") as bar:
+    with ExitStack() as stack:
+        for name in images["archive"].unique():
+            archives[name] = stack.enter_context(open_archive(raw / name, command=_download(raw)))
+        pool = stack.enter_context(ThreadPoolExecutor(THREADS))
+        bar = stack.enter_context(tqdm(desc=label, total=len(images), unit="image"))
         for start in range(0, len(rows), CHUNK):
             for found in pool.map(result, rows[start : start + CHUNK]):
                 yield found

@@ -54,9 +54,7 @@ def build(study: Study) -> tuple[pd.DataFrame, dict]:
     manifest = assignment.manifest
     counts = manifest.groupby(["subset", "class"]).size()
     audit = {
-        "images": {
-            subset: {name: int(counts.get((subset, name), 0)) for name in study.dataset.classes} for subset in SUBSETS
-        },
+        "images": {name: {key: int(counts[name, key]) for key in study.dataset.classes} for name in SUBSETS},
         "found": found,
         "left_out": left_out,
         "dropped": assignment.dropped,
@@ -84,25 +82,15 @@ def list_images(study: Listed, keep_copies: bool = False) -> tuple[pd.DataFrame,
             if archive.left_out:
                 left_out[layout]["macOS clutter"] = len(archive.left_out)
             _check_counts(study, layout, path, found[layout])
-            labels = study.dataset.labels[layout]
-            images = [image for image in listing.images if image.label in labels]
-            hashes = _hash(archive, [image.member for image in images])
-        frames.append(
-            pd.DataFrame(
-                {
-                    "archive": path.name,
-                    "member": [image.member for image in images],
-                    "class": [labels[image.label] for image in images],
-                    "patient": [image.patient for image in images],
-                    "folder": [image.folder for image in images],
-                    "sha256": hashes,
-                }
-            )
-        )
+            frame = pd.DataFrame(listing.images)[["member", "label", "patient", "folder"]]
+            frame = frame.assign(label=frame["label"].map(study.dataset.labels[layout])).dropna()
+            frame = frame.rename(columns={"label": "class"}).assign(sha256=_hash(archive, frame["member"]))
+        frame.insert(0, "archive", path.name)
+        frames.append(frame)
     return pd.concat(frames, ignore_index=True), found, left_out
 
 
-def _hash(archive: Readable, members: list[str]) -> list[str]:
+def _hash(archive: Readable, members: pd.Series) -> list[str]:
     with ThreadPoolExecutor(THREADS) as pool:
         digests = pool.map(lambda member: sha256(archive.read(member)).hexdigest(), members)
         return list(tqdm(digests, f"hash {archive.path.name}", len(members), unit="image"))

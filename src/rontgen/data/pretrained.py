@@ -42,21 +42,17 @@ def write(start: Start, listed: dict[str, str]) -> Pretrained:
     """
     with replacing(start.folder) as temporary:
         temporary.mkdir()
-        if not start.pretrained:
-            facts = Pretrained("none")
-        elif listed:
-            facts = _by_hand(start, *next(iter(listed.items())), temporary)
-        else:
-            assert start.file  # a backbone has one
-            _from_keras(start, None, temporary / start.file)
-            facts = Pretrained("keras", start.file, archives.sha256(temporary / start.file))
-        text = json.dumps(asdict(facts), indent=2)
-        (temporary / FACTS).write_text(text + "\n", encoding="utf-8")
+        facts = _put_weights(start, listed, temporary) if start.pretrained else Pretrained("none")
+        (temporary / FACTS).write_text(json.dumps(asdict(facts), indent=2) + "\n", encoding="utf-8")
     return facts
 
 
-def _by_hand(start: Start, name: str, sha256: str, folder: Path) -> Pretrained:
-    """Copy the file `name` of data/archives, listed with a hash, into the folder."""
+def _put_weights(start: Start, listed: dict[str, str], folder: Path) -> Pretrained:
+    if not listed:
+        assert start.file  # a backbone has one
+        _from_keras(start, None, folder / start.file)
+        return Pretrained("keras", start.file, archives.sha256(folder / start.file))
+    name, sha256 = next(iter(listed.items()))
     given = BY_HAND / name
     by_hand.check(given, sha256)
     if sha256 == start.sha256:
@@ -74,9 +70,8 @@ def _by_hand(start: Start, name: str, sha256: str, folder: Path) -> Pretrained:
 def _from_keras(start: Start, given: Path | None, target: Path) -> None:
     """Keras's own file, which it downloads unless it is `given`, and checks; in a Keras home of its own, so that no two
     processes write one file."""
-    place = BY_HAND / target.name
     remedy = (
-        f"put it at {place} and run `{start.weights_command}` again, "
+        f"put it at {BY_HAND / target.name} and run `{start.weights_command}` again, "
         f"or set backbones.{start.name}.file=null, for random ones"
     )
     with tempfile.TemporaryDirectory(dir=target.parent) as home:
@@ -90,14 +85,13 @@ def _from_keras(start: Start, given: Path | None, target: Path) -> None:
             shutil.copyfile(given, kept)
         try:
             applications[start.name](weights="imagenet", include_top=False, input_shape=(224, 224, 3))
+            # A file of another hash Keras replaces by a download
+            received = "another one" if given and not filecmp.cmp(given, kept, shallow=False) else ""
         except Exception as error:  # what keras.utils.get_file raises when it has no network is a bare Exception
             if "URL fetch failure" not in str(error) and "file hash" not in str(error):
                 raise
             received = "another one" if given or "file hash" in str(error) else "no network"
-            raise RontgenError(
-                f"{given or f'weights of {start.name}'}: expected Keras's own file, received {received}: {remedy}"
-            ) from None
-        # A file of another hash Keras replaces by a download
-        if given and not filecmp.cmp(given, kept, shallow=False):
-            raise RontgenError(f"{given}: expected Keras's own file, received another one: {remedy}")
+        if received:
+            what = given or f"weights of {start.name}"
+            raise RontgenError(f"{what}: expected Keras's own file, received {received}: {remedy}")
         kept.replace(target)

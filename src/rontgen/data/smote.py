@@ -8,7 +8,7 @@ import pandas as pd
 from imblearn.over_sampling import SMOTE
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import replacing
+from rontgen.core.io import replacing, write_csv
 
 # Chawla et al. (2002), section 4.2, and imbalanced-learn's default
 NEIGHBOURS = 5
@@ -55,8 +55,7 @@ def write(synthetic: Synthetic, folder: Path) -> None:
     """Write images.npy and rows.csv to `folder`."""
     with replacing(folder / "images.npy") as path:
         np.save(path, synthetic.images)
-    with replacing(folder / "rows.csv") as path:
-        synthetic.rows.to_csv(path, index=False)
+    write_csv(synthetic.rows, folder / "rows.csv")
 
 
 def smote(images: np.ndarray, classes: np.ndarray, ids: np.ndarray, seed: int) -> Synthetic:
@@ -66,7 +65,7 @@ def smote(images: np.ndarray, classes: np.ndarray, ids: np.ndarray, seed: int) -
     images for SMOTE's neighbours.
     """
     names, counts = np.unique(classes, return_counts=True)
-    parts = [no_balance(images)]
+    made, tables = [no_balance(images).images], []
     for name, count in zip(names, counts, strict=True):
         missing = counts.max() - count
         if missing == 0:
@@ -90,14 +89,8 @@ def smote(images: np.ndarray, classes: np.ndarray, ids: np.ndarray, seed: int) -
             between = first + sampler.steps[chunk, None] * (second - first)
             # float32 before rounding, as imbalanced-learn gives them: a half of grey may be none in float64
             new[chunk] = np.rint(between.astype(np.float32)).reshape(-1, *images.shape[1:])
-        table = pd.DataFrame(
-            {
-                "class": name,
-                "first": ids[members[sampler.first]],
-                "second": ids[members[sampler.second]],
-                "step": sampler.steps,
-            }
-        )
-        parts.append(Synthetic(new, table))
-    tables = [part.rows for part in parts[1:]] or [parts[0].rows]
-    return Synthetic(np.concatenate([part.images for part in parts]), pd.concat(tables, ignore_index=True))
+        made.append(new)
+        columns = (name, ids[members[sampler.first]], ids[members[sampler.second]], sampler.steps)
+        tables.append(pd.DataFrame(dict(zip(ROW_COLUMNS, columns, strict=True))))
+    rows = pd.concat(tables, ignore_index=True) if tables else no_balance(images).rows
+    return Synthetic(np.concatenate(made), rows)

@@ -6,178 +6,91 @@ list is to the folder what its table of contents is to a zip: a file that differ
 
 import hashlib
 import json
-import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import replacing
-from rontgen.data import archives
-from rontgen.data.archives import CHUNK, Archive, ArchiveError, Member, Readable, archive_name
-
-SUFFIX = ".index.json"
+from rontgen.core.io import read_json, replacing
+from rontgen.data.archives import DOWNLOAD, Archive, ArchiveError, Member, Readable, archive_name, member_fault
 
 
-class Index(BaseModel):
-    """The list of an unpacked archive. slug: of its Kaggle dataset. members: name, size in bytes, CRC-32."""
+class Unpacked(Readable):
+    """A folder opened for reading by the index that lies where its zip would, `path`.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    slug: str
-    folder: str
-    members: list[tuple[str, int, int]]
-
-    @classmethod
-    def read(cls, path: Path) -> "Index":
-        """The index of that path. Raises RontgenError where it is damaged."""
-        try:
-            return cls.model_validate(json.loads(path.read_text(encoding="utf-8")), strict=False)
-        except ValueError:
-            raise RontgenError(f"{path}: expected a list that `rontgen index` wrote: run it again") from None
-
-    @property
-    def bytes(self) -> int:
-        """The size of all files."""
-        return sum(size for _, size, _ in self.members)
-
-    @property
-    def sha256(self) -> str:
-        """Of the names, sizes and CRC-32s alone: the same wherever the folder lies."""
-        lines = (f"{name} {size} {crc}\n" for name, size, crc in sorted(self.members))
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-class Unpacked:
-    """A folder opened for reading by its index, by any number of threads at once; a context manager.
-
-    Opening checks the index as opening a zip checks its table of contents. Raises RontgenError if the index or the
-    folder is missing, and ArchiveError if a member is unsafe. path: where the zip would be. left_out: as of Archive.
+    Raises RontgenError if the index is damaged, and ArchiveError if the folder is missing.
     """
 
-    def __init__(self, path: Path, *, command: str = archives.DOWNLOAD) -> None:
+    def __init__(self, path: Path, *, command: str = DOWNLOAD) -> None:
         """`command`: what to run, named in errors, once the index is made again."""
-        self.path = Path(path)
-        index = Index.read(index_of(self.path))
-        self.folder = Path(index.folder)
-        self._fix = f"run `rontgen index {index.slug} {index.folder}` and `{command}` again"
+        index = read_json(index_of(path), "rontgen index <owner>/<name> <folder>")
+        self.folder = Path(index["folder"])
+        super().__init__(path, self.folder, f"run `rontgen index {index['slug']} {self.folder}` and `{command}` again")
         if not self.folder.is_dir():
-            raise ArchiveError(self.folder, "expected the folder of an unpacked archive, found none", self._fix)
-        members = sorted((Member(*values) for values in index.members), key=lambda member: member.name)
-        if fault := _fault(members):
-            raise self._error(fault)
-        self.left_out = tuple(member.name for member in members if archives.is_clutter(member.name))
-        self._members = {member.name: member for member in members}
-
-    def __enter__(self) -> "Unpacked":
-        return self
+            raise self._error("expected the folder of an unpacked archive, found none")
+        self._list(Member(*values) for values in index["members"])
 
     def __exit__(self, *exception: object) -> None:
         """Nothing stays open between two reads."""
 
-    def members(self) -> list[Member]:
-        """The files, sorted by name, without what is `left_out`."""
-        return [member for member in self._members.values() if member.name not in self.left_out]
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self._files.values())
 
-    def read(self, name: str) -> bytes:
-        """The bytes of one member; ArchiveError where its size or its CRC is not the listed one."""
-        if name not in self._members:
-            raise self._error(f"has no member {name!r}")
-        member = self._members[name]
+    def sha256(self) -> str:
+        """Of the names, sizes and CRC-32s alone: the same wherever the folder lies."""
+        lines = (f"{file.name} {file.size} {file.crc}\n" for file in self._files.values())
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def _read(self, name: str) -> bytes:
+        file = self._files[name]
         try:
-            with (self.folder / name).open("rb") as file:
-                data = file.read(member.size + 1)
+            with (self.folder / name).open("rb") as stream:
+                data = stream.read(file.size + 1)
         except OSError as error:
             raise self._error(f"member {name!r} cannot be read: {error.strerror}") from None
-        if len(data) != member.size:
-            raise self._error(f"member {name!r} has {len(data)} bytes; expected {member.size}")
-        if zlib.crc32(data) != member.crc:
+        if len(data) == file.size and zlib.crc32(data) != file.crc:
             raise self._error(f"member {name!r} is damaged: its CRC-32 is not the listed one")
         return data
 
-    def verify(self, progress: bool = True) -> None:
-        """Read every member, those left out too; ArchiveError at the first that differs from the list."""
-        total = sum(member.size for member in self._members.values())
-        label = f"verifying {self.folder.name}"
-        with tqdm(desc=label, total=total, unit="B", unit_scale=True, disable=not progress) as bar:
-            for name in self._members:
-                bar.update(len(self.read(name)))
 
-    def _error(self, fault: str) -> ArchiveError:
-        return ArchiveError(self.folder, fault, self._fix)
-
-
-@contextmanager
-def open_archive(path: Path, *, command: str = archives.DOWNLOAD) -> Iterator[Readable]:
+def open_archive(path: Path, *, command: str = DOWNLOAD) -> Readable:
     """Open the zip at a path or, where the index of an unpacked one lies beside it instead, that folder.
 
     Raises RontgenError as these do.
     """
     is_unpacked = not path.exists() and index_of(path).exists()
-    with Unpacked(path, command=command) if is_unpacked else Archive(path, command=command) as archive:
-        yield archive
+    return Unpacked(path, command=command) if is_unpacked else Archive(path, command=command)
 
 
 def index_of(path: Path) -> Path:
     """The path of the index that stands for a zip: owner--name.index.json for owner--name.zip."""
-    return path.with_name(path.stem + SUFFIX)
+    return path.with_suffix(".index.json")
 
 
 def write_index(slug: str, folder: Path, destination: Path) -> Path:
     """List a folder's files, with progress, in `destination`; returns the path of the index.
 
     Raises RontgenError if there is no such folder, or the zip of the same archive lies in `destination`, and
-    ArchiveError for what is no plain file, or would be refused in a zip.
+    ArchiveError for what is no plain file, or has a name or a size that a zip's member may not have.
     """
-    path = Path(destination) / archive_name(slug)
+    path = destination / archive_name(slug)
     if path.exists():
         raise RontgenError(f"{path}: expected either a zip or an unpacked archive, received both: remove the zip")
-    folder = Path(folder).absolute()
+    folder = folder.absolute()
     if not folder.is_dir():
         raise RontgenError(f"{folder}: expected the folder of an unpacked archive, found none")
-    fix = "unpack the archive anew, and run the same command again"
-    files: list[Member] = []
-    for place, folders, names in os.walk(folder):
-        for name in [*folders, *names]:
-            file = Path(place, name)
-            relative = file.relative_to(folder).as_posix()
-            if file.is_symlink() or not (file.is_file() or file.is_dir()):
-                raise ArchiveError(folder, f"member {relative!r} is a link or a device; expected plain files", fix)
-            if file.is_file():
-                files.append(Member(relative, file.stat().st_size, 0))
-    if fault := _fault(files):
-        raise ArchiveError(folder, fault, fix)
     members: list[tuple[str, int, int]] = []
-    total = sum(member.size for member in files)
-    with tqdm(desc=f"listing {folder.name}", total=total, unit="B", unit_scale=True) as bar:
-        for member in sorted(files, key=lambda member: member.name):
-            members.append((member.name, member.size, _crc(folder / member.name, bar)))
-    index: dict[str, Any] = {"slug": slug, "folder": str(folder), "members": members}
+    for file in tqdm(sorted(folder.rglob("*"), key=str), f"listing {folder.name}", unit="file"):
+        name, size = file.relative_to(folder).as_posix(), file.lstat().st_size
+        is_plain = not file.is_symlink() and (file.is_file() or file.is_dir())
+        fault = member_fault(name, size) if is_plain else "is a link or a device; expected plain files"
+        if fault:
+            raise ArchiveError(folder, f"member {name!r} {fault}", "unpack the archive anew, and run it again")
+        if file.is_file():
+            members.append((name, size, zlib.crc32(file.read_bytes())))
     with replacing(index_of(path)) as temporary:
-        temporary.write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
+        text = json.dumps({"slug": slug, "folder": str(folder), "members": members}, ensure_ascii=False)
+        temporary.write_text(text, encoding="utf-8")
     return index_of(path)
-
-
-def _crc(path: Path, bar: tqdm) -> int:
-    crc = 0
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            crc = zlib.crc32(chunk, crc)
-            bar.update(len(chunk))
-    return crc
-
-
-def _fault(members: list[Member]) -> str | None:
-    """What would be refused in a zip of these members, None where nothing would."""
-    for member in members:
-        if fault := archives.name_fault(member.name) or archives.size_fault(member.size):
-            return f"member {member.name!r} {fault}"
-    total = sum(member.size for member in members)
-    if total > archives.MAX_TOTAL:
-        return f"has {total} bytes; expected at most {archives.MAX_TOTAL}"
-    return archives.same_but_for_case(member.name for member in members)

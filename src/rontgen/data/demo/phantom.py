@@ -6,6 +6,7 @@ soft tissue are laid over them, and the film is exposed.
 """
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ def draw(finding: str, patient: Generator, exposure: Generator, height: int, wid
     finding: a key of `FINDINGS`; height, width: pixels. Raises KeyError for any other finding.
     """
     sign = FINDINGS[finding]
-    body = _Body(**{name: patient.uniform(*limits) for name, limits in _RANGES.items()})
+    body = SimpleNamespace(**{name: patient.uniform(*limits) for name, limits in _MEASURES.items()})
     chest = _pose(body, exposure, height, width)
     density = 0.12 + 0.03 * _clouds(exposure, 9, chest) + _vessels(chest)
     density, region = sign(density, chest, exposure)
@@ -39,34 +40,25 @@ def draw(finding: str, patient: Generator, exposure: Generator, height: int, wid
     return Radiograph(_expose(_overlay(density, chest), exposure), lungs, lungs & region)
 
 
-class _Body(NamedTuple):
-    """A patient's measures, in frame units where nothing else is noted."""
-
-    apex: float
-    base: float
-    breadth: float
-    dome: float
-    heart: float  # times the mean size
-    rib_spacing: float
-    rib_phase: float  # of the spacing
-    rib_fall: float
-    clavicle: float
-    shoulder: float
-    girth: float
-    breast: float  # attenuation; none below 0
-    breast_height: float
-    gas: float  # attenuation missing in the stomach's bubble; none below 0
-    fan: float  # radians: where the first vessel leaves the hilum
-    bend: float  # radians a frame unit: how vessels curve
-
-
-# The range of each measure, which are drawn in this order
-_RANGES = {
-    "apex": (-0.86, -0.76), "base": (0.60, 0.72), "breadth": (0.76, 0.86), "dome": (0.20, 0.30),
-    "heart": (0.88, 1.18), "rib_spacing": (0.165, 0.195), "rib_phase": (0.0, 1.0), "rib_fall": (0.45, 0.70),
-    "clavicle": (-0.60, -0.52), "shoulder": (0.25, 0.45), "girth": (0.92, 1.12), "breast": (-0.10, 0.10),
-    "breast_height": (0.27, 0.47), "gas": (-0.30, 0.30), "fan": (0.0, 6.28), "bend": (-0.8, 0.8),
-}  # fmt: skip
+# The range of each of a patient's measures, drawn in this order; in frame units where nothing else is noted
+_MEASURES = {
+    "apex": (-0.86, -0.76),
+    "base": (0.60, 0.72),
+    "breadth": (0.76, 0.86),
+    "dome": (0.20, 0.30),
+    "heart": (0.88, 1.18),  # times the mean size
+    "rib_spacing": (0.165, 0.195),
+    "rib_phase": (0.0, 1.0),  # of the spacing
+    "rib_fall": (0.45, 0.70),
+    "clavicle": (-0.60, -0.52),
+    "shoulder": (0.25, 0.45),
+    "girth": (0.92, 1.12),
+    "breast": (-0.10, 0.10),  # attenuation; none below 0
+    "breast_height": (0.27, 0.47),
+    "gas": (-0.30, 0.30),  # attenuation missing in the stomach's bubble; none below 0
+    "fan": (0.0, 6.28),  # radians: where the first vessel leaves the hilum
+    "bend": (-0.8, 0.8),  # radians a frame unit: how vessels curve
+}
 
 
 class _Chest(NamedTuple):
@@ -79,7 +71,7 @@ class _Chest(NamedTuple):
     wall: np.ndarray  # distance to the chest wall, positive inside
     aspect: float  # pixels across over pixels down in a frame unit: what is round stays round
     base: float
-    body: _Body
+    body: SimpleNamespace
 
     def place(self, side: int, across: float, down: float) -> np.ndarray:
         """Distance from a point of one lung (-1 image left, 1 right), in shares from mediastinum and apex."""
@@ -95,7 +87,7 @@ def _borders(down: Any, breadth: float) -> tuple[Any, Any]:
     return 0.13 + 0.08 * cube, breadth * np.sqrt(1 - cube)
 
 
-def _pose(body: _Body, exposure: Generator, height: int, width: int) -> _Chest:
+def _pose(body: SimpleNamespace, exposure: Generator, height: int, width: int) -> _Chest:
     """Place the body before the detector: a turn, a scale, a shift and a breath."""
     turn, scale = exposure.normal(0, 0.025), exposure.uniform(0.95, 1.05)
     shift_x, shift_y, breath = exposure.normal(0, 0.02), exposure.normal(0, 0.02), exposure.normal(0, 0.025)
