@@ -11,6 +11,7 @@ A name that is both a run and a revision is the run.
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -18,6 +19,9 @@ from rontgen.core.errors import RontgenError
 from rontgen.core.runs import stage_command
 from rontgen.evaluation import bootstrap, intervals
 from rontgen.evaluation.metrics import COLUMNS, read_predictions
+
+if TYPE_CHECKING:
+    from dvc.api import DVCFileSystem
 
 
 def load(name: str, run: str) -> tuple[str, pd.DataFrame]:
@@ -30,32 +34,42 @@ def load(name: str, run: str) -> tuple[str, pd.DataFrame]:
     if path.is_file():
         return f"{name}, in the workspace", read_predictions(path, str(path), command)
 
-    # Half a second to import, and two runs of the workspace need none of it
-    import dvc.api
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-    from dvc.scm import resolve_rev
-
     revision, _, named = name.rpartition(":")
     if not revision:
         revision, named = name, run
     try:
-        with Repo() as repo:
-            commit = resolve_rev(repo.scm, revision)
-    except DvcException as error:
-        tried = f"of {revision!r} DVC says: {error}"
-        if revision == name:
-            tried = f"there is no {path} (if {name} is a run, `{command}` makes it) and {tried}"
-        raise RontgenError(f"expected the name of a run, a git revision or a DVC experiment: {tried}") from error
+        commit, files = files_at(revision)
+    except RontgenError as error:
+        tried = f"there is no {path} (if {name} is a run, `{command}` makes it) and " if revision == name else ""
+        raise RontgenError(f"expected the name of a run, a git revision or a DVC experiment: {tried}{error}") from None
     label, path, command = f"{named}, at {revision} ({commit[:7]})", _path(named), stage_command("evaluate", named)
     try:
-        content = dvc.api.read(path.as_posix(), rev=commit, mode="rb")
-    except DvcException as error:
+        content = files.read_bytes(path.as_posix())
+    except OSError:
         raise RontgenError(
             f"{label}: expected {path} as an output there, and in the cache or a remote, found none: run "
             f"`dvc fetch --all-commits`, or check {revision} out and run `{command}`"
-        ) from error
+        ) from None
     return label, read_predictions(io.BytesIO(content), label, command)
+
+
+def files_at(revision: str) -> tuple[str, "DVCFileSystem"]:
+    """The commit of a git revision or a DVC experiment, and its files, with those in DVC's cache or a remote.
+
+    Raises RontgenError with what DVC says where there is none.
+    """
+    # Half a second to import, and two runs of the workspace need none of it
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.scm import resolve_rev
+
+    try:
+        with Repo() as repo:
+            commit = resolve_rev(repo.scm, revision)
+    except DvcException as error:
+        raise RontgenError(f"of {revision!r} DVC says: {error}") from error
+    return commit, DVCFileSystem(rev=commit)
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame) -> dict:
@@ -71,10 +85,9 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> dict:
             "the second: compare runs of one dataset"
         )
     differences = intervals.paired_difference(first, second, classes)
-    points = [bootstrap.Sample(table, classes).point() for table in (first, second)]
+    one, two = (bootstrap.Sample(table, classes).point() for table in (first, second))
     metrics = {
-        name: {"first": points[0][key], "second": points[1][key], **differences[name]}
-        for name, key in intervals.COMPARED.items()
+        name: {"first": one[key], "second": two[key], **differences[name]} for name, key in intervals.COMPARED.items()
     }
     mcnemar = intervals.mcnemar(first, second)
     patients = first["patient"][first["patient"] != ""]

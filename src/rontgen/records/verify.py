@@ -15,7 +15,6 @@ from statsmodels.stats.multitest import multipletests
 from rontgen.core.errors import RontgenError
 from rontgen.core.runs import LOCK
 from rontgen.evaluation.metrics import read_predictions
-from rontgen.parallel import clone
 from rontgen.records import compare
 
 PREDICTIONS = Path("data/predictions")
@@ -65,17 +64,17 @@ def verify(revision: str) -> Verification:
     Raises RontgenError for an unknown revision, one without dvc.lock, or a workspace that is not up to date.
     """
     # Half a second to import
-    from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    from rontgen.parallel import clone
+
     try:
-        commit = clone.git("rev-parse", "--verify", f"{revision}^{{commit}}")
+        commit, files = compare.files_at(revision)
     except RontgenError:
         raise RontgenError(f"expected a git revision, received {revision!r}: `git log` lists them") from None
     try:
-        theirs = _outputs(clone.git("show", f"{commit}:{LOCK}"))
-    except RontgenError:
+        theirs = _outputs(files.read_text(str(LOCK)))
+    except OSError:
         raise RontgenError(
             f"expected {LOCK} at {revision}, received none: name a commit of a rebuilt project"
         ) from None
@@ -90,13 +89,14 @@ def verify(revision: str) -> Verification:
         [(path, _kind(path), ours.get(path) == theirs.get(path)) for path in sorted(ours | theirs)],
         columns=["path", "kind", "same"],
     )
-    differ = [Path(path) for path in outputs.loc[~outputs["same"], "path"] if Path(path).parent == PREDICTIONS]
-    differ = [path for path in differ if str(path) in ours.keys() & theirs.keys()]  # a run of one side has no pair
-    files, runs, missing, unlike = DVCFileSystem(rev=commit), dict[str, dict](), [], dict[str, str]()
-    for path in differ:
+    runs, missing, unlike = dict[str, dict](), [], dict[str, str]()
+    # a run that one side lacks has no pair
+    for path in map(Path, sorted(ours.keys() & theirs.keys())):
+        if path.parent != PREDICTIONS or ours[str(path)] == theirs[str(path)]:
+            continue
         try:
             content = files.read_bytes(path.as_posix())
-        except (DvcException, OSError):
+        except OSError:
             missing.append(path.stem)
             continue
         committed = read_predictions(io.BytesIO(content), f"{path} at {revision}", "dvc fetch")
