@@ -57,7 +57,7 @@ def reproduce(
     from rontgen.records import reproduce as module
 
     jobs = module.plan(names, _numbers(seeds), reading, _pairs(set_))
-    for job, record, _ in module.reproduce(jobs, again):
+    for job, record in module.reproduce(jobs, again):
         test = record.metrics["test"]
         print(f"{job.name}: accuracy {test['accuracy']:.4f} on {test['test_images']} test images")
 

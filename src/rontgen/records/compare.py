@@ -1,17 +1,11 @@
 """Compare two runs on the same test images: every metric's difference with its 95% interval, and McNemar's test.
 
-It is `dvc metrics diff` with significance. A and B are each one of
-
-  RUN            predictions in the workspace: active, or a key of `reported` in params.yaml
-  REVISION       a git revision or the name of a DVC experiment: its run --run
-  REVISION:RUN   that run at that revision
-
-A name that is both a run and a revision is the run.
+It is `dvc metrics diff` with significance. Each run is named RUN, REVISION or REVISION:RUN; what is both is the run.
 """
 
 import io
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -19,9 +13,6 @@ from rontgen.core.errors import RontgenError
 from rontgen.core.runs import stage_command
 from rontgen.evaluation import bootstrap, intervals
 from rontgen.evaluation.metrics import COLUMNS, read_predictions
-
-if TYPE_CHECKING:
-    from dvc.api import DVCFileSystem
 
 
 def load(name: str, run: str) -> tuple[str, pd.DataFrame]:
@@ -38,25 +29,23 @@ def load(name: str, run: str) -> tuple[str, pd.DataFrame]:
     if not revision:
         revision, named = name, run
     try:
-        commit, files = files_at(revision)
+        commit, read = reader_at(revision)
     except RontgenError as error:
         tried = f"there is no {path} (if {name} is a run, `{command}` makes it) and " if revision == name else ""
         raise RontgenError(f"expected the name of a run, a git revision or a DVC experiment: {tried}{error}") from None
     label, path, command = f"{named}, at {revision} ({commit[:7]})", _path(named), stage_command("evaluate", named)
-    try:
-        content = files.read_bytes(path.as_posix())
-    except OSError:
+    content = read(path)
+    if content is None:
         raise RontgenError(
             f"{label}: expected {path} as an output there, and in the cache or a remote, found none: run "
             f"`dvc fetch --all-commits`, or check {revision} out and run `{command}`"
-        ) from None
+        )
     return label, read_predictions(io.BytesIO(content), label, command)
 
 
-def files_at(revision: str) -> tuple[str, "DVCFileSystem"]:
-    """The commit of a git revision or a DVC experiment, and its files, with those in DVC's cache or a remote.
-
-    Raises RontgenError with what DVC says where there is none.
+def reader_at(revision: str) -> tuple[str, Callable[[Path], bytes | None]]:
+    """The commit of a git revision or a DVC experiment, and a function that reads its files, from git, DVC's cache or
+    a remote; it gives None for one that is in none of them. Raises RontgenError with what DVC says of an unknown one.
     """
     # Half a second to import, and two runs of the workspace need none of it
     from dvc.api import DVCFileSystem
@@ -69,7 +58,15 @@ def files_at(revision: str) -> tuple[str, "DVCFileSystem"]:
             commit = resolve_rev(repo.scm, revision)
     except DvcException as error:
         raise RontgenError(f"of {revision!r} DVC says: {error}") from error
-    return commit, DVCFileSystem(rev=commit)
+    files = DVCFileSystem(rev=commit)
+
+    def read(path: Path) -> bytes | None:
+        try:
+            return files.read_bytes(path.as_posix())
+        except (DvcException, OSError):
+            return None
+
+    return commit, read
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame) -> dict:

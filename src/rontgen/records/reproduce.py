@@ -1,6 +1,5 @@
 """Reported runs in the profile `paper`, seed by seed, each as a DVC experiment in the clone, recorded in results/."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pandas as pd
 
 from rontgen.core import params, readings, runs
 from rontgen.core.errors import RontgenError
+from rontgen.core.io import read_json
 from rontgen.core.papers import Papers, load_papers
 from rontgen.core.runs import Run
 from rontgen.data import arrays
@@ -85,8 +85,8 @@ def refuse_fixed(extra: dict[str, str], stated: dict[str, str]) -> None:
             )
 
 
-def reproduce(jobs: list[Job], again: bool = False) -> Iterator[tuple[Job, Record, bool]]:
-    """Run and record each job; yields it with its record, and whether it was trained now. Prints the time left.
+def reproduce(jobs: list[Job], again: bool = False) -> Iterator[tuple[Job, Record]]:
+    """Run and record each job, and yield it with its record. Prints the time left.
 
     again: whether to train what is recorded, and to replace its record. Raises RontgenError where the code is not
     committed, a stage fails, or a record of the same name has other settings.
@@ -97,11 +97,10 @@ def reproduce(jobs: list[Job], again: bool = False) -> Iterator[tuple[Job, Recor
     with clone.at_last_commit() as prepared:
         for number, job in enumerate(jobs):
             if job.name in recorded:
-                record = recorded[job.name]
-                made = record.provenance["commit"][:7]
+                made = recorded[job.name].provenance["commit"][:7]
                 said = f"{job.name}: recorded at {made}; `--again` trains it again and replaces the record"
                 print(said, file=sys.stderr)
-                yield job, record, False
+                yield job, recorded[job.name]
                 continue
             left = ""
             if seconds:
@@ -114,7 +113,7 @@ def reproduce(jobs: list[Job], again: bool = False) -> Iterator[tuple[Job, Recor
             record = _collect(job, prepared, papers)
             records.write(record)
             seconds.append(time.monotonic() - begin)
-            yield job, record, True
+            yield job, record
 
 
 def _recorded(job: Job) -> Record | None:
@@ -140,11 +139,11 @@ def _collect(job: Job, prepared: Clone, papers: Papers) -> Record:
             raise RontgenError(
                 f"{job.name}: expected the job's settings, received others: run `rm -r {clone.FOLDER}` first"
             )
-        metrics = {
-            "test": json.loads(run.metrics.read_text(encoding="utf-8")),
-            "train": json.loads(run.train_metrics.read_text(encoding="utf-8")),
-        }
         command = runs.stage_command("evaluate", job.run)
+        metrics = {
+            "test": read_json(run.metrics, command),
+            "train": read_json(run.train_metrics, run.train_command),
+        }
         predictions = read_predictions(run.predictions, str(run.predictions), command)
         history = pd.read_csv(run.history)
         manifest = arrays.read_manifest(run.image_set)

@@ -69,22 +69,19 @@ def verify(revision: str) -> Verification:
     from rontgen.parallel import clone
 
     try:
-        commit, files = compare.files_at(revision)
+        commit, read = compare.reader_at(revision)
     except RontgenError:
         raise RontgenError(f"expected a git revision, received {revision!r}: `git log` lists them") from None
-    try:
-        theirs = _outputs(files.read_text(str(LOCK)))
-    except OSError:
-        raise RontgenError(
-            f"expected {LOCK} at {revision}, received none: name a commit of a rebuilt project"
-        ) from None
+    lock = read(LOCK)
+    if lock is None:
+        raise RontgenError(f"expected {LOCK} at {revision}, received none: name a commit of a rebuilt project")
     with Repo() as repo:
         stale = repo.status()
     if stale:
         raise RontgenError(
             f"expected an up-to-date workspace, received changes in {next(iter(stale))}: run `dvc repro`"
         )
-    ours = _outputs(LOCK.read_text(encoding="utf-8"))
+    ours, theirs = _outputs(LOCK.read_bytes()), _outputs(lock)
     outputs = pd.DataFrame(
         [(path, _kind(path), ours.get(path) == theirs.get(path)) for path in sorted(ours | theirs)],
         columns=["path", "kind", "same"],
@@ -94,9 +91,8 @@ def verify(revision: str) -> Verification:
     for path in map(Path, sorted(ours.keys() & theirs.keys())):
         if path.parent != PREDICTIONS or ours[str(path)] == theirs[str(path)]:
             continue
-        try:
-            content = files.read_bytes(path.as_posix())
-        except OSError:
+        content = read(path)
+        if content is None:
             missing.append(path.stem)
             continue
         committed = read_predictions(io.BytesIO(content), f"{path} at {revision}", "dvc fetch")
@@ -127,7 +123,7 @@ def significant(runs: dict[str, dict]) -> list[str]:
     return [name for name, is_rejected in zip(runs, rejected, strict=True) if is_rejected]
 
 
-def _outputs(lock: str) -> dict[str, str]:
+def _outputs(lock: bytes) -> dict[str, str]:
     """The MD5 of each output in a dvc.lock, but for TIMES, by its path."""
     stages = YAML(typ="safe").load(lock).get("stages", {}).values()
     outputs = {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}
