@@ -98,21 +98,14 @@ def verify(revision: str) -> Verification:
         committed = read_predictions(io.BytesIO(content), f"{path} at {revision}", "dvc fetch")
         rebuilt = read_predictions(path, str(path), "dvc repro")
         try:
-            runs[path.stem] = against(committed, rebuilt)
+            result = compare.compare(committed, rebuilt)
         except RontgenError as error:
             unlike[path.stem] = str(error)
+            continue
+        pairs = committed.merge(rebuilt, on="id")
+        runs[path.stem] = {"same": float((pairs["predicted_x"] == pairs["predicted_y"]).mean()), "result": result}
     changed = clone.git("diff", "--name-only", commit, "--", *clone.CODE).splitlines()
     return Verification(f"{revision} ({commit[:7]})", outputs, changed, runs, missing, unlike, significant(runs))
-
-
-def against(committed: pd.DataFrame, rebuilt: pd.DataFrame) -> dict:
-    """same, the share of images with the same decision, and result, of compare.compare, of two prediction tables.
-
-    Raises RontgenError where these are of other images or classes.
-    """
-    result = compare.compare(committed, rebuilt)
-    decisions = committed.set_index("id")["predicted"], rebuilt.set_index("id")["predicted"]
-    return {"same": float((decisions[0] == decisions[1].reindex(decisions[0].index)).mean()), "result": result}
 
 
 def significant(runs: dict[str, dict]) -> list[str]:
