@@ -2,18 +2,26 @@
 
 import json
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from rontgen.core import errors, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.vocabulary import PROTOCOL
 
+
+class Verbs(TyperGroup):
+    """Commands whose errors are printed as those of the stages are: one line, exit code 2."""
+
+    def invoke(self, context):
+        errors.run(lambda: super(Verbs, self).invoke(context))
+
+
 app = typer.Typer(
+    cls=Verbs,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,27 +31,15 @@ app = typer.Typer(
 Run = Annotated[str, typer.Option(metavar="RUN", help="active, or a key of `runs` in a study's protocol.yaml.")]
 Record = Annotated[
     str | None,
-    typer.Option(metavar="RECORD", help="Instead of a run, a record of real X-rays: <run>/<treatment>/seed-<n>."),
+    typer.Option(metavar="RECORD", help="Not a run but a record of real X-rays: <run>/<treatment>/seed-<n>."),
 ]
 Kind = Annotated[Literal["keras", "onnx"], typer.Option(help="Which of a run's model files.")]
 Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-S", metavar="KEY=VALUE", help="Another setting, recorded as a deviation."),
+    list[str] | None, typer.Option("--set", "-S", metavar="KEY=VALUE", help="Another setting: it is a deviation.")
 ]
 
 
-def verb(function: Callable) -> Callable:
-    """A command whose errors are printed as those of the stages are: one line, exit code 2."""
-
-    @app.command()
-    @wraps(function)
-    def run(*arguments, **options):
-        errors.run(lambda: function(*arguments, **options))
-
-    return run
-
-
-@verb
+@app.command()
 def reproduce(
     names: Annotated[list[str], typer.Argument(metavar="RUN…", help="Keys of `runs` in a study's protocol.yaml.")],
     seeds: Annotated[str, typer.Option(help="Such as 1-5, 7 or 1,3-4.")] = "1-5",
@@ -61,12 +57,12 @@ def reproduce(
     from rontgen.records import reproduce as module
 
     jobs = module.plan(names, _numbers(seeds), reading, _pairs(set_))
-    for job, record, _ in module.reproduce(jobs, again):
+    for job, record in module.reproduce(jobs, again):
         test = record.metrics["test"]
         print(f"{job.name}: accuracy {test['accuracy']:.4f} on {test['test_images']} test images")
 
 
-@verb
+@app.command()
 def index(
     slug: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The dataset on Kaggle.")],
     folder: Annotated[Path, typer.Argument(help="Where its archive lies unpacked, such as /kaggle/input/<name>.")],
@@ -77,11 +73,9 @@ def index(
     print(unpacked.write_index(slug, folder, runs.BY_HAND))
 
 
-@verb
+@app.command()
 def audit(
-    originals: Annotated[
-        Path | None, typer.Option(help="A zip of full-size images in folders NORMAL and PNEUMONIA.")
-    ] = None,
+    originals: Annotated[Path | None, typer.Option(help="A zip of full-size images in NORMAL and PNEUMONIA.")] = None,
     set_: Settings = None,
 ) -> None:
     """Audit the real archives for leaks and shortcuts, test the out-of-distribution check, and record it."""
@@ -95,7 +89,7 @@ def audit(
         print(f"{name}: {leaks['test_any']} of {leaks['test_images']} test images leak")
 
 
-@verb
+@app.command()
 def record(
     check: Annotated[bool, typer.Option("--check", help="Recompute every test metric from the predictions.")] = False,
 ) -> None:
@@ -107,15 +101,13 @@ def record(
         for entry in found:
             print(f"{entry.name}: accuracy {entry.metrics['test']['accuracy']:.4f}, {entry.provenance['commit'][:7]}")
         return
-    wrong = [line for entry in found for line in records.check(entry)]
-    for line in wrong:
-        print(line)
-    if wrong:
+    if wrong := [line for entry in found for line in records.check(entry)]:
+        print("\n".join(wrong))
         raise RontgenError(f"expected the metrics of the predictions in every record, {len(wrong)} are others")
     print(f"{len(found)} records: every test metric is that of the predictions")
 
 
-@verb
+@app.command()
 def diff(
     first: Annotated[str, typer.Argument(metavar="A", help="RUN, REVISION or REVISION:RUN.")],
     second: Annotated[str, typer.Argument(metavar="B", help="The same; differences are B minus A.")],
@@ -142,7 +134,7 @@ def diff(
         print(comparisons.difference_in_markdown(result) if markdown else comparisons.difference(result))
 
 
-@verb
+@app.command()
 def verify(
     revision: Annotated[str, typer.Argument(metavar="[REVISION]", help="A git revision.")] = "HEAD",
     brief: Annotated[bool, typer.Option("--brief", help="Print the last line alone.")] = False,
@@ -160,7 +152,7 @@ def verify(
         sys.exit(1)
 
 
-@verb
+@app.command()
 def predict(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE…", help="JPEG, PNG or DICOM; a folder; or a pattern in quotes.")
@@ -183,7 +175,7 @@ def predict(
         sys.exit(1)
 
 
-@verb
+@app.command()
 def serve(
     names: Annotated[list[str] | None, typer.Argument(metavar="[RUN]…", help="The runs to choose from.")] = None,
     record: Record = None,
@@ -200,22 +192,19 @@ def serve(
         server.serve(models, kind, port)
 
 
-@verb
+@app.command()
 def export(
     names: Annotated[list[str] | None, typer.Argument(metavar="[RUN]…", help="The runs to export.")] = None,
 ) -> None:
     """Write the models of runs as ONNX, LiteRT and int8 LiteRT, checked against Keras."""
     from rontgen.serving import export as module
 
-    found = [runs.load_run(name) for name in names or [runs.ACTIVE]]
-    for run in found:
+    for run in [runs.load_run(name) for name in names or [runs.ACTIVE]]:
         module.export(run)
 
 
-@verb
-def report(
-    output: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
-) -> None:
+@app.command()
+def report(output: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html")) -> None:
     """Put all of the evidence on one page that needs no other file."""
     from rontgen.reporting import html_report
 
@@ -223,7 +212,7 @@ def report(
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
 
 
-@verb
+@app.command()
 def docs() -> None:
     """Write the pages of the studies, docs/real-data.md and the results in README.md."""
     from rontgen.reporting import pages
@@ -232,7 +221,7 @@ def docs() -> None:
         print(path)
 
 
-@verb
+@app.command()
 def scale(
     targets: Annotated[list[str] | None, typer.Argument(metavar="[STAGE]…", help="Stages; all of dvc.yaml.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Workers on this machine.")] = 2,
@@ -260,12 +249,10 @@ def _numbers(text: str) -> list[int]:
 
 
 def _pairs(texts: list[str] | None) -> dict[str, str]:
-    found = {}
     for text in texts or []:
-        key, separator, found[key] = text.partition("=")
-        if not separator:
+        if "=" not in text:
             raise RontgenError(f"--set: expected KEY=VALUE, received {text!r}")
-    return found
+    return dict(text.split("=", 1) for text in texts or [])
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """A rebuilt workspace against a commit, in a real git and DVC repository."""
 
 import subprocess
-import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from typer.testing import CliRunner
 
 from finished_project import recorded
@@ -12,6 +13,9 @@ from rontgen.__main__ import app
 from rontgen.core.errors import RontgenError
 from rontgen.records import verify
 from rontgen.reporting import comparisons
+
+# of pygtrie, which DVC uses
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 DVC_YAML = """\
@@ -43,14 +47,14 @@ def committed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("verified") / "project"
     folder.mkdir()
     do(folder, "git", "init", "-q", "-b", "main")
-    dvc(folder, "init", "-q")
+    Repo.init(str(folder)).close()
     (folder / "dvc.yaml").write_text(DVC_YAML)
     (folder / ".gitignore").write_text("/data\n/times\n")
     (folder / "images").write_text("drawn")
     for name in ("active", "vgg16"):
         (folder / "times" / name).mkdir(parents=True)
     write(folder, active=150, vgg16=120)
-    dvc(folder, "repro", "-q")
+    reproduce(folder)
     do(folder, "git", "add", "-A")
     do(folder, "git", "commit", "-qm", "built")
     return folder
@@ -68,17 +72,18 @@ def do(folder, *command):
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
-def dvc(folder, *arguments):
-    do(folder, sys.executable, "-m", "dvc", *arguments)
+def reproduce(folder, **options):
+    with chdir(folder), Repo() as repo:
+        repo.reproduce(**options)
 
 
 def rebuild(project, **right):
     write(project, **right)
-    dvc(project, "repro", "-q")
+    reproduce(project)
 
 
 def test_what_is_as_committed_has_the_same_bytes_but_for_times(project):
-    dvc(project, "repro", "-q", "--force")
+    reproduce(project, force=True)
     found = verify.verify("HEAD")
     assert list(found.outputs["path"]) == ["data/predictions/active.csv", "data/predictions/vgg16.csv", "data/raw"]
     assert found.outputs["same"].all() and found.runs == {}
@@ -94,17 +99,13 @@ def test_a_run_with_other_bytes_is_compared_image_by_image(project):
     assert found.summary.endswith(
         "2 of 3 outputs have the same bytes; 1 trained run predicts other numbers; none differs significantly."
     )
+    assert CliRunner().invoke(app, ["verify"]).exit_code == 0
 
 
-@pytest.mark.parametrize(("before", "after"), [("[active, vgg16]", "[active]"), ("[active]", "[active, vgg16]")])
-def test_a_run_that_one_side_lacks_is_an_output_and_not_compared(project, before, after):
-    path = project / "dvc.yaml"
-    for runs in (before, after):
-        path.write_text(DVC_YAML.replace("[active, vgg16]", runs))
-        (project / "dvc.lock").unlink()
-        dvc(project, "repro", "-q")
-        if runs == before:
-            do(project, "git", "commit", "-qam", "other runs", "--allow-empty")
+def test_a_run_that_one_side_lacks_is_an_output_and_not_compared(project):
+    (project / "dvc.yaml").write_text(DVC_YAML.replace("[active, vgg16]", "[active]"))
+    (project / "dvc.lock").unlink()
+    reproduce(project)
     found = verify.verify("HEAD")
     assert (found.runs, found.missing) == ({}, [])
     assert found.outputs.set_index("path")["same"].to_dict() == {
@@ -119,34 +120,16 @@ def test_a_run_that_is_right_less_often_is_significant(project):
     found = verify.verify("HEAD")
     assert found.significant == ["vgg16"]
     assert "vgg16 differs significantly." in comparisons.verification(found).splitlines()[-1]
-
-
-@pytest.mark.parametrize(("right", "code"), [(124, 0), (90, 1)])
-def test_the_exit_code_says_whether_a_run_differs_significantly(project, right, code):
-    rebuild(project, vgg16=right)
     result = CliRunner().invoke(app, ["verify", "--brief"])
-    assert (result.exit_code, result.stdout) == (code, verify.verify("HEAD").summary + "\n")
+    assert (result.exit_code, result.stdout) == (1, found.summary + "\n")
 
 
-def relabelled():
-    table = predictions_of(150)
-    table.loc[0, "class"] = next(name for name in CLASSES if name != table.loc[0, "class"])
-    return table
-
-
-@pytest.mark.parametrize(
-    ("rebuilt", "why"),
-    [
-        (lambda: predictions_of(150, images=199), "the same test images"),
-        (relabelled, "the same true class"),
-        (lambda: predictions_of(150).rename(columns={"NORMAL": "HEALTHY"}).replace("NORMAL", "HEALTHY"), "classes"),
-    ],
-)
-def test_a_run_that_was_tested_otherwise_is_named_and_not_compared(project, rebuilt, why):
-    rebuilt().to_csv(project / "active.csv", index=False)
+def test_a_run_that_was_tested_otherwise_is_named_and_not_compared(project):
+    predictions_of(150, images=199).to_csv(project / "active.csv", index=False)
     rebuild(project, vgg16=124)
     found = verify.verify("HEAD")
-    assert (list(found.runs), list(found.unlike)) == (["vgg16"], ["active"]) and why in found.unlike["active"]
+    assert (list(found.runs), list(found.unlike)) == (["vgg16"], ["active"])
+    assert "the same test images" in found.unlike["active"]
     assert any(line.startswith("active: expected") for line in comparisons.verification(found).splitlines())
     assert found.summary.endswith(
         "2 trained runs predict other numbers; active: tested on other images, labels or classes; of 1 that can be "

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pandas as pd
 import pytest
+from dvc.repo import Repo
 
 import served_project
 from rontgen.core import runs
@@ -30,8 +31,8 @@ def project(project_to_serve, tmp_path_factory):
     """A project whose run is recorded, its model and images in the cache and nowhere else."""
     folder = tmp_path_factory.mktemp("recorded") / "project"
     shutil.copytree(project_to_serve, folder)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=folder, check=True)
     with chdir(folder):
+        Repo.init(no_scm=True).close()
         run = runs.load_run(RUN)
         outs = {str(path): put(path) for path in (run.model_file, run.image_set.study.manifest)}
         images = [{"md5": put(path), "relpath": path.name} for path in sorted(run.image_set.preprocessed.iterdir())]

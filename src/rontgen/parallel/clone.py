@@ -1,6 +1,7 @@
-"""The clone for work on real data: the project at its last commit, under .dvc/tmp, with the project's DVC cache.
+"""Clones of the project in which DVC runs, for records of real data and for dask workers, here or on other machines.
 
-So the workspace keeps its demo, every record has the code of a commit, and a killed run can resume.
+So the workspace keeps its demo, every record has the code of a commit, and a killed run can resume. A clone has one
+commit and no history: it is made from bytes, which reach machines that cannot read the project's repository.
 """
 
 import fcntl
@@ -8,14 +9,21 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+from dvc.config import Config
+from dvc.repo import Repo
 
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.core.runs import BY_HAND, LOCK
 
+# The clone for work on real data
 FOLDER = Path(".dvc/tmp/reproduce")
 
 # What decides what a run computes: records name a commit, so these may not differ from it
@@ -28,22 +36,38 @@ IDENTITY = {
 }
 
 
-@contextmanager
-def alone() -> Iterator[None]:
-    """Lock the clone for this process. Raises RontgenError if another process has it."""
-    path = FOLDER.with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RontgenError(
-                "expected to be alone, another `rontgen reproduce` or `rontgen audit` is at work here: wait for it"
-            ) from None
-        yield
+@dataclass(frozen=True)
+class Origin:
+    """The project at a commit, as clones are made from it.
+
+    objects: of the commit, as a git pack. config: of DVC, as .dvc/config has it: the cache that all clones share, or a
+    remote. data: the project's data folder, for clones that can reach it.
+    """
+
+    commit: str
+    objects: bytes
+    config: dict
+    data: Path
+
+    @property
+    def has_remote(self) -> bool:
+        return "remote" in self.config
+
+    @classmethod
+    def of(cls, repo: Repo, commit: str, remote: str | None = None) -> "Origin":
+        """The project in the working directory. remote: the name of a DVC remote, instead of the project's cache."""
+        if remote:
+            config = {"core": {"remote": remote}, "remote": {remote: dict(repo.config["remote"][remote])}}
+        else:
+            cache = Path(repo.cache.local_cache_dir)
+            cache.mkdir(parents=True, exist_ok=True)  # DVC makes it with the first output
+            config = {"cache": {"dir": str(cache), "type": "reflink,hardlink,copy"}}
+        hashes = _git(("rev-list", "--objects", "--no-walk", "--no-object-names", commit))
+        objects = _git(("pack-objects", "--quiet", "--stdout"), given=hashes)
+        return cls(commit, objects, config, Path("data").absolute())
 
 
-def commit() -> str:
+def last_commit() -> str:
     """The last commit. Raises RontgenError if CODE differs from it."""
     changed = git("status", "--porcelain", "--", *CODE)
     if changed:
@@ -52,96 +76,125 @@ def commit() -> str:
     return git("rev-parse", "HEAD")
 
 
-def prepare(commit: str) -> Path:
-    """A clone of the project at a commit, with this project's DVC cache and what was put into data/archives."""
-    clone = FOLDER.absolute()
-    if not (clone / ".git").exists():
-        shutil.rmtree(clone, ignore_errors=True)
-        clone.parent.mkdir(parents=True, exist_ok=True)
-        git("clone", "--quiet", "--no-checkout", ".", str(clone))
-    git("fetch", "--quiet", "origin", commit, cwd=clone)
-    _restore(clone, commit)
-    (clone / ".dvc/tmp/rwlock").unlink(missing_ok=True)
-    cache = dvc("cache", "dir", cwd=Path.cwd())
-    dvc("config", "--quiet", "--local", "cache.dir", cache, cwd=clone)
-    dvc("config", "--quiet", "--local", "cache.type", "reflink,hardlink,copy", cwd=clone)
-    kept = clone / BY_HAND
-    for path in kept.iterdir():
-        if path.name != ".gitignore" and not _same(path, BY_HAND / path.name):
-            path.unlink()
-    for path in BY_HAND.iterdir():
-        if not (kept / path.name).exists():
-            shutil.copy2(path, kept / path.name)
-    return clone
+def snapshot() -> str:
+    """A new commit, on no branch, of the project as it is: what git tracks or would track, with all changes."""
+    with tempfile.TemporaryDirectory() as folder:
+        index, own = Path(git("rev-parse", "--git-path", "index")), Path(folder, "index")
+        if index.exists():
+            shutil.copy2(index, own)
+        git("add", "--all", GIT_INDEX_FILE=str(own))
+        return git("commit-tree", "-m", f"snapshot {uuid.uuid4()}", git("write-tree", GIT_INDEX_FILE=str(own)))
 
 
-def run(
-    clone: Path, commit: str, name: str, changes: Mapping[str, str], targets: Iterable[str], force: bool = False
-) -> None:
-    """Run stages in the clone as a DVC experiment, and fetch the experiment into this project.
+def prepare(origin: Origin, folder: Path) -> None:
+    """Make a clone in `folder`, or set the one that is there to the origin, whatever a killed run left in it.
 
-    changes: settings by their keys, and their values. force: whether stages run again whose results DVC has. Raises
-    RontgenError if a stage fails.
+    Raises RontgenError where the cache is out of reach.
     """
-    _restore(clone, commit)
-    for line in git("for-each-ref", "--format=%(refname)", f"refs/exps/**/{name}", cwd=clone).splitlines():
-        git("update-ref", "-d", line, cwd=clone)  # of an earlier try, which DVC would not replace
-    set_ = [part for key, value in changes.items() for part in ("-S", _override(clone, key, value))]
-    options = ["--force"] if force else []
-    command = [sys.executable, "-m", "dvc", "exp", "run", *options, "--name", name, *set_, *targets]
-    code = subprocess.run(command, cwd=clone, env=_environment(clone), check=False).returncode
-    if code != 0:
-        raise RontgenError(f"{name}: a stage failed, see above: mend it and run the same command again")
-    git("fetch", "--quiet", "--force", str(clone), "refs/exps/*:refs/exps/*")
+    cache = origin.config.get("cache", {}).get("dir")
+    if cache and not Path(cache).is_dir():
+        raise RontgenError(f"expected the DVC cache at {cache}, found none there: share it by path, or give --remote")
+    git("init", "--quiet", str(folder))
+    with (folder / ".git/shallow").open("a") as file:  # git looks for no parents of these commits
+        file.write(f"{origin.commit}\n")
+    _git(("index-pack", "--stdin"), folder, given=origin.objects)
+    reset(folder, origin.commit)
+    (folder / ".dvc/tmp/rwlock").unlink(missing_ok=True)
+    with Config(str(folder / ".dvc")).edit("local") as local:
+        local.update(origin.config)
+    _link_data(origin.data, folder)
 
 
-def _override(clone: Path, key: str, value: str) -> str:
-    """A setting as `dvc exp run -S` takes it, in the file that has it; `++` adds what the file leaves out."""
-    key = key.rpartition(":")[2]
-    path = params.file_of(key, clone)
-    return f"{key}={value}" if path == params.PARAMS else f"{path}:++{key}={value}"
+def _link_data(data: Path, folder: Path) -> None:
+    """Link what was put by hand into the project's data/archives, and its downloads."""
+    by_hand, downloads = folder / BY_HAND, folder / "data/kaggle"
+    by_hand.mkdir(parents=True, exist_ok=True)
+    for path in by_hand.glob("[!.]*"):
+        path.unlink()
+    for path in data.glob("archives/[!.]*"):
+        (by_hand / path.name).symlink_to(path)
+    if (data / "kaggle").is_dir() and not downloads.exists():
+        downloads.unlink(missing_ok=True)  # a link to nowhere
+        downloads.symlink_to(data / "kaggle")
 
 
-def _restore(clone: Path, commit: str) -> None:
+def reset(folder: Path, commit: str) -> None:
     """Reset the clone's tracked files to a commit, and remove dvc.lock.
 
-    `dvc exp run` leaves its settings in the files, where they would affect the next job. The committed dvc.lock is of
-    another profile: DVC would look for its outputs, which no cache here has. Without it, DVC takes what it has done
+    `dvc exp run` leaves its settings in the files, where they would affect the next run. The committed dvc.lock may be
+    of another profile: DVC would look for its outputs, which no cache here has. Without it, DVC takes what it has done
     before from the run cache.
     """
-    git("checkout", "--quiet", "--force", "--detach", commit, cwd=clone)
-    (clone / LOCK).unlink(missing_ok=True)
+    git("checkout", "--quiet", "--force", "--detach", commit, cwd=folder)
+    (folder / LOCK).unlink(missing_ok=True)
 
 
-def _same(path: Path, other: Path) -> bool:
-    if not other.exists():
-        return False
-    one, two = path.stat(), other.stat()
-    return (one.st_size, one.st_mtime_ns) == (two.st_size, two.st_mtime_ns)
-
-
-def _environment(clone: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     """Environment of the stages: the clone's sources, this Python, and a git author if the user has none."""
     paths = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "PYTHONPATH": str(clone / "src"),
+        "PYTHONPATH": str(folder / "src"),
     }
     return IDENTITY | os.environ | paths
 
 
-def git(*arguments: str, cwd: Path | None = None) -> str:
-    """The output of a git command. Raises RontgenError if it fails."""
-    return _output(["git", *arguments], cwd)
+@dataclass(frozen=True)
+class Clone:
+    """A clone that runs DVC experiments. commit: that they start from."""
+
+    folder: Path
+    commit: str
+
+    def run(self, name: str, changes: Mapping[str, str], targets: Iterable[str], force: bool = False) -> None:
+        """Run stages as a DVC experiment of that name, and fetch the experiment into the project.
+
+        changes: settings by their keys, and their values. force: whether stages run again whose results DVC has.
+        Raises RontgenError if a stage fails.
+        """
+        reset(self.folder, self.commit)
+        # of an earlier try, which DVC would not replace
+        git("update-ref", "-d", f"refs/exps/{self.commit[:2]}/{self.commit[2:]}/{name}", cwd=self.folder)
+        command = [sys.executable, "-m", "dvc", "exp", "run", *(["--force"] if force else []), "--name", name]
+        for key, value in changes.items():
+            key = key.rpartition(":")[2]
+            command += ["-S", f"{params.file_of(key)}:++{key}={value}"]  # `++` adds what the file leaves out
+        code = subprocess.run([*command, *targets], cwd=self.folder, env=environment(self.folder)).returncode
+        if code != 0:
+            raise RontgenError(f"{name}: a stage failed, see above: mend it and run the same command again")
+        git("fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")
 
 
-def dvc(*arguments: str, cwd: Path) -> str:
-    """The output of a dvc command. Raises RontgenError if it fails."""
-    return _output([sys.executable, "-m", "dvc", *arguments], cwd)
+@contextmanager
+def at_last_commit() -> Iterator[Clone]:
+    """The clone for work on real data, at the project's last commit, locked for this process.
+
+    Raises RontgenError where another process has it, or CODE differs from the commit.
+    """
+    FOLDER.parent.mkdir(parents=True, exist_ok=True)
+    with FOLDER.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RontgenError(
+                f"expected {FOLDER} free, another `rontgen reproduce` or `rontgen audit` is at work there: wait for it"
+            ) from None
+        commit, folder = last_commit(), FOLDER.absolute()
+        with Repo() as repo:
+            prepare(Origin.of(repo, commit), folder)
+        yield Clone(folder, commit)
 
 
-def _output(command: list[str], cwd: Path | None) -> str:
-    done = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True)
+def git(*arguments: str, cwd: Path | None = None, **variables: str) -> str:
+    """The output of a git command. variables: of its environment. Raises RontgenError if it fails."""
+    return _git(arguments, cwd, variables=variables).decode().strip()
+
+
+def _git(
+    arguments: tuple[str, ...], cwd: Path | None = None, given: bytes = b"", variables: Mapping[str, str] = {}
+) -> bytes:
+    environment = {**IDENTITY, **os.environ, **variables}
+    done = subprocess.run(["git", *arguments], cwd=cwd, env=environment, input=given, capture_output=True)
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        raise RontgenError(f"`{' '.join(command[:3])}` failed: {lines[-1] if lines else 'no message'}")
-    return done.stdout.strip()
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise RontgenError(f"`git {arguments[0]}` failed: {lines[-1] if lines else 'no message'}")
+    return done.stdout

@@ -5,12 +5,10 @@ wrote, through a cache that all share by path, or through a DVC remote. Its outp
 entry for dvc.lock. `dvc repro` remains the authority: run afterwards, it finds everything done.
 """
 
-import io
 import logging
 import os
 import shutil
 import subprocess
-import tarfile
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -28,7 +26,9 @@ from dvc.stage.serialize import to_single_stage_lockfile
 from tqdm import tqdm
 
 from rontgen.core.errors import RontgenError
-from rontgen.parallel.workers import Project, build, forget
+from rontgen.parallel import clone
+from rontgen.parallel.clone import Origin
+from rontgen.parallel.workers import build, forget
 
 # A stage that reads from more stages than this gathers their results: it runs at the end, in the workspace
 MOST_PARENTS = 8
@@ -48,19 +48,44 @@ class Task:
     resources: dict[str, float]
 
 
-def plan(repo: Repo, targets: list[str], remote: str | None) -> tuple[list[Task], Project]:
-    """The stale stages that workers can rebuild, parents first, and what the clones for them are made from."""
+def rebuild_stale(targets: list[str], jobs: int, scheduler: str | None, remote: str | None) -> None:
+    """Rebuild those of the stages, and of the stages they depend on, that are stale.
+
+    targets: as for `dvc repro`. jobs: workers on this machine. scheduler: address of a dask scheduler, to use its
+    workers instead. remote: a DVC remote to share, if these cannot reach this project's cache. Raises RontgenError.
+    """
+    try:
+        os.chdir(Repo.find_root())
+        repo = Repo(config={"core": {"remote": remote}} if remote else None)
+        if remote and remote not in repo.config["remote"]:
+            known = ", ".join(repo.config["remote"]) or "none, for there is none"
+            raise RontgenError(f"--remote: expected one of {known}, received {remote!r}: add it with `dvc remote add`")
+        tasks = plan(repo, targets, remote)
+        built = {}
+        if tasks:
+            origin = Origin.of(repo, clone.snapshot(), remote)
+            local = workers(jobs, Path(repo.tmp_dir, "scale"))
+            with scheduler_at(scheduler) if scheduler else local as client:
+                print(f"{len(tasks)} stale stages; dashboard: {client.dashboard_link}")
+                built = rebuild(client, origin, tasks)
+        finish(repo, targets, built, pull=bool(remote))
+    except DvcException as error:
+        raise RontgenError(str(error)) from error
+
+
+def plan(repo: Repo, targets: list[str], remote: str | None) -> list[Task]:
+    """The stale stages that workers can rebuild, parents first. What they need is pushed to the remote, if any."""
     with lock_repo(repo):
         graph = get_active_graph(repo.index.graph)
         tasks: list[Task] = []
-        stale, at_home, inputs = set[Stage](), set[Stage](), set[Stage]()
+        stale, gathering, inputs = set[Stage](), set[Stage](), set[Stage]()
         for stage in plan_repro(graph, collect_stages(repo, targets)):
             parents = list(graph.successors(stage))
             if stage.frozen or (stale.isdisjoint(parents) and not stage.changed()):
                 continue
             stale.add(stage)
-            if len(parents) > MOST_PARENTS or not at_home.isdisjoint(parents):
-                at_home.add(stage)
+            if len(parents) > MOST_PARENTS or not gathering.isdisjoint(parents):
+                gathering.add(stage)
                 continue
             unchanged = [parent for parent in parents if parent not in stale]
             inputs.update(unchanged)
@@ -74,15 +99,10 @@ def plan(repo: Repo, targets: list[str], remote: str | None) -> tuple[list[Task]
             )
         if remote and inputs:
             repo.push(targets=[stage.addressing for stage in inputs])
-        return tasks, Project(
-            name=f"rontgen-{uuid.uuid4().hex[:8]}",
-            files=_pack(repo, kept={out.def_path for stage in inputs for out in stage.outs}),
-            config=_config(repo, remote),
-            data=Path(repo.root_dir, "data"),
-        )
+        return tasks
 
 
-def rebuild(client: Client, project: Project, tasks: list[Task]) -> dict[str, dict]:
+def rebuild(client: Client, origin: Origin, tasks: list[Task]) -> dict[str, dict]:
     """Rebuild all tasks on the workers of a client, showing progress; returns the entry in dvc.lock of each, by name.
 
     Raises RontgenError if a stage fails or its workers keep dying; finished stages stay in the cache.
@@ -90,7 +110,7 @@ def rebuild(client: Client, project: Project, tasks: list[Task]) -> dict[str, di
     offered = {
         name for worker in client.scheduler_info(n_workers=-1)["workers"].values() for name in worker["resources"]
     }
-    given = client.submit(lambda: project, key=project.name)
+    given = client.submit(lambda: origin, key=f"clone-{origin.commit}")
     futures: dict = {}
     for task in tasks:
         kind = task.name.rpartition(":")[2].partition("@")[0]
@@ -115,11 +135,11 @@ def rebuild(client: Client, project: Project, tasks: list[Task]) -> dict[str, di
         ) from None
     finally:
         client.cancel(list(futures.values()))
-        client.run(forget, project.name, on_error="ignore")
+        client.run(forget, origin.commit, on_error="ignore")
     return entries
 
 
-def bring_home(repo: Repo, targets: list[str], built: dict[str, dict], *, pull: bool) -> None:
+def finish(repo: Repo, targets: list[str], built: dict[str, dict], *, pull: bool) -> None:
     """Run `dvc repro` in the workspace: it takes what workers built from the cache, and runs the stages that gather it.
 
     built: of rebuild. DVC would write the whole of dvc.lock after each stage; here it is written once. pull: from the
@@ -138,13 +158,12 @@ def bring_home(repo: Repo, targets: list[str], built: dict[str, dict], *, pull: 
         bar.update()
         return result
 
-    with lock_repo(repo), tqdm(desc="bring home", unit="stage") as bar:
+    with lock_repo(repo), tqdm(desc="in the workspace", unit="stage") as bar:
         try:
             repo.reproduce(targets, repro_fn=reproduce, pull=pull)
         finally:
-            for dvcfile in {stage.dvcfile.path: stage.dvcfile for stage in done}.values():
-                stages = [stage for stage in done if stage.dvcfile.path == dvcfile.path]
-                dvcfile.dump_stages(stages, update_pipeline=False)
+            if done:
+                done[0].dvcfile.dump_stages(done, update_pipeline=False)
 
 
 @contextmanager
@@ -187,59 +206,8 @@ def scheduler_at(address: str) -> Iterator[Client]:
         yield client
 
 
-def _pack(repo: Repo, kept: set[str]) -> bytes:
-    """The project as a tar: what git tracks or would track, and of the stages' outputs only those in `kept`."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=repo.root_dir, check=True, capture_output=True, text=True,
-    ).stdout.split("\0")  # fmt: skip
-    outputs = {Path(out.fs_path).relative_to(repo.root_dir) for out in repo.index.outs if out.def_path not in kept}
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for path in map(Path, sorted(filter(None, listed))):
-            is_output = path in outputs or not outputs.isdisjoint(path.parents)
-            if not is_output and path.name != "dvc.lock" and Path(repo.root_dir, path).exists():
-                archive.add(Path(repo.root_dir, path), path)
-    return packed.getvalue()
-
-
-def _config(repo: Repo, remote: str | None) -> dict:
-    if remote:
-        return {"core": {"remote": remote}, "remote": {remote: dict(repo.config["remote"][remote])}}
-    Path(repo.cache.local_cache_dir).mkdir(parents=True, exist_ok=True)  # DVC makes it with the first output
-    return {"cache": {"dir": repo.cache.local_cache_dir, "type": ["reflink", "hardlink", "copy"]}}
-
-
 def _gpus() -> int:
     if shutil.which("nvidia-smi") is None:
         return 0
     listed = subprocess.run(["nvidia-smi", "--list-gpus"], check=False, capture_output=True, text=True)
     return listed.stdout.count("GPU ") if listed.returncode == 0 else 0
-
-
-def rebuild_stale(targets: list[str], jobs: int, scheduler: str | None, remote: str | None) -> None:
-    """Rebuild those of the stages, and of the stages they depend on, that are stale.
-
-    targets: as for `dvc repro`. jobs: workers on this machine. scheduler: address of a dask scheduler, to use its
-    workers instead. remote: a DVC remote to share, if these cannot reach this project's cache. Raises RontgenError.
-    """
-    try:
-        _rebuild_stale(targets, jobs, scheduler, remote)
-    except DvcException as error:
-        raise RontgenError(str(error)) from error
-
-
-def _rebuild_stale(targets: list[str], jobs: int, scheduler: str | None, remote: str | None) -> None:
-    os.chdir(Repo.find_root())
-    repo = Repo(config={"core": {"remote": remote}} if remote else None)
-    if remote and remote not in repo.config["remote"]:
-        known = ", ".join(repo.config["remote"]) or "none, for there is none"
-        raise RontgenError(f"--remote: expected one of {known}, received {remote!r}: add it with `dvc remote add`")
-    tasks, project = plan(repo, targets, remote)
-    built = {}
-    if tasks:
-        local = workers(jobs, Path(repo.tmp_dir, "scale"))
-        with scheduler_at(scheduler) if scheduler else local as client:
-            print(f"{len(tasks)} stale stages; dashboard: {client.dashboard_link}")
-            built = rebuild(client, project, tasks)
-    bring_home(repo, targets, built, pull=bool(remote))

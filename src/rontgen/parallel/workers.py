@@ -1,10 +1,7 @@
-"""The work of a worker of parallel.py: DVC rebuilds one stage in the worker's own clone of the project."""
+"""What a dask worker does: DVC rebuilds one stage after the other in the worker's own clone of the project."""
 
-import io
 import os
 import shutil
-import subprocess
-import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,23 +18,8 @@ from dvc.stage.loader import StageLoader
 from dvc.stage.serialize import to_single_stage_lockfile
 
 from rontgen.core.errors import RontgenError
-
-IDENTITY = ["-c", "user.name=rontgen", "-c", "user.email=rontgen@localhost"]
-
-
-@dataclass(frozen=True)
-class Project:
-    """The source of a clone. name: of its folder. files: the project's, as a tar. config: of DVC, as in .dvc/config: a
-    cache that all clones share, or a remote. data: the project's data folder, if the worker can reach it."""
-
-    name: str
-    files: bytes
-    config: dict
-    data: Path
-
-    @property
-    def has_remote(self) -> bool:
-        return "remote" in self.config
+from rontgen.parallel import clone
+from rontgen.parallel.clone import Origin
 
 
 @dataclass(frozen=True)
@@ -50,7 +32,7 @@ class Built:
     worker: str
 
 
-# The clones of this process by their projects' names: each open, locked, and its stages by their addresses
+# The clones of this process by their commits: each open, locked, and its stages by their addresses
 _clones: dict[str, tuple[Repo, dict[str, Stage]]] = {}
 # Repository locks, held for the lifetime of the process: after taking one anew DVC would read all of dvc.yaml anew
 _locks = ExitStack()
@@ -58,7 +40,7 @@ _locks = ExitStack()
 _one_at_a_time = threading.Lock()
 
 
-def build(project: Project, name: str, unchanged: dict[str, dict], *built: Built) -> Built:
+def build(origin: Origin, name: str, unchanged: dict[str, dict], *built: Built) -> Built:
     """Rebuild the stage `name` in this worker's clone, or take it from the run cache.
 
     unchanged, built: the stages it reads from, by their entries in dvc.lock, and as other workers built them. Raises
@@ -66,18 +48,18 @@ def build(project: Project, name: str, unchanged: dict[str, dict], *built: Built
     """
     with _one_at_a_time:
         begin = time.perf_counter()
-        if project.name not in _clones:
-            _clones[project.name] = _open(project)
-        repo, stages = _clones[project.name]
+        if origin.commit not in _clones:
+            _clones[origin.commit] = _open(origin)
+        repo, stages = _clones[origin.commit]
         log = Path(repo.root_dir, ".dvc/tmp/stage.log")
         stage = stages[name]
         with chdir(repo.root_dir), _output_to(log), repo.scm_context(quiet=True):
             try:
                 needed = [Path(dep.fs_path) for dep in stage.deps]
                 for parent, entry in [*unchanged.items(), *((item.stage, item.entry) for item in built)]:
-                    _place(stages[parent], entry, needed, pull=project.has_remote)
-                stage.reproduce(pull=project.has_remote)
-                if project.has_remote:
+                    _place(stages[parent], entry, needed, pull=origin.has_remote)
+                stage.reproduce(pull=origin.has_remote)
+                if origin.has_remote:
                     _push(stage)
             except DvcException as error:
                 lines = log.read_text(errors="replace").split("\n")
@@ -86,8 +68,8 @@ def build(project: Project, name: str, unchanged: dict[str, dict], *built: Built
         return Built(name, to_single_stage_lockfile(stage), time.perf_counter() - begin, get_worker().name)
 
 
-def forget(name: str) -> None:
-    """Stop what this worker still runs, then close and remove its clone of the project `name`, if it has one."""
+def forget(commit: str) -> None:
+    """Stop what this worker still runs, then close and remove its clone of a commit, if it has one."""
     while True:  # a build that has only begun may start its stage later
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.NoSuchProcess):
@@ -95,7 +77,7 @@ def forget(name: str) -> None:
         if _one_at_a_time.acquire(timeout=0.2):
             break
     try:
-        repo, _ = _clones.pop(name, (None, None))
+        repo, _ = _clones.pop(commit, (None, None))
         if repo is not None:
             repo.close()
             shutil.rmtree(repo.root_dir, ignore_errors=True)
@@ -103,29 +85,15 @@ def forget(name: str) -> None:
         _one_at_a_time.release()
 
 
-def _open(project: Project) -> tuple[Repo, dict[str, Stage]]:
-    cache = project.config.get("cache", {}).get("dir")
-    if cache and not Path(cache).is_dir():
-        raise RontgenError(f"expected the DVC cache at {cache}, found none there: share it by path, or give --remote")
-    folder = Path(get_worker().local_directory, project.name)
-    with tarfile.open(fileobj=io.BytesIO(project.files)) as archive:
-        # Python 3.11.3 and older have no filters, and the tar is the project's own
-        if hasattr(tarfile, "data_filter"):
-            archive.extraction_filter = tarfile.data_filter
-        archive.extractall(folder)
-    # DVCLive asks git for the last commit
-    for command in (["init", "-q"], ["add", "-A"], [*IDENTITY, "commit", "-qm", "snapshot"]):
-        subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
-    for name in ("archives", "kaggle"):  # what was put there by hand, and downloads
-        if (project.data / name).is_dir():
-            shutil.rmtree(folder / "data" / name, ignore_errors=True)
-            (folder / "data" / name).symlink_to(project.data / name)
-    # stages run as `dvc repro` runs them, with all threads, which dask denies its workers; and on this clone's sources
+def _open(origin: Origin) -> tuple[Repo, dict[str, Stage]]:
+    folder = Path(get_worker().local_directory, origin.commit)
+    clone.prepare(origin, folder)
+    # stages run as `dvc repro` runs them, with all threads, which dask denies its workers
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_"):
         os.environ.pop(name, None)
-    os.environ["PYTHONPATH"] = str(folder / "src")
+    os.environ |= clone.environment(folder)
     with chdir(folder):
-        repo = Repo(str(folder), config=project.config)
+        repo = Repo(str(folder))
         _locks.enter_context(lock_repo(repo))
         return repo, {stage.addressing: stage for stage in repo.index.stages}
 

@@ -30,11 +30,9 @@ def record(extra: dict[str, str], measure: Callable[[list[str]], dict], probed: 
     image_sets = one_of_each_study(values)
     targets = ["leakage", *(f"shortcuts@{name}" for name in values.datasets)]
     targets += [runs.load_image_set(name).preprocess_command.removeprefix("dvc repro ") for name in image_sets]
-    with clone.alone():
-        commit = clone.commit()
-        folder = clone.prepare(commit)
-        clone.run(folder, commit, "audit", changes, targets)
-        with chdir(folder):
+    with clone.at_last_commit() as prepared:
+        prepared.run("audit", changes, targets)
+        with chdir(prepared.folder):
             measured = {
                 name: read_json(Path("metrics/shortcuts", f"{name}.json"), f"dvc repro shortcuts@{name}")
                 for name in values.datasets
@@ -47,7 +45,7 @@ def record(extra: dict[str, str], measure: Callable[[list[str]], dict], probed: 
                 "shortcuts": measured | probed,
                 "ood": measure(image_sets),
                 "provenance": {
-                    "commit": commit,
+                    "commit": prepared.commit,
                     "set": changes,
                     "archives": described,
                     "packages": environment.packages(),

@@ -1,15 +1,10 @@
 """Compare two runs on the same test images: every metric's difference with its 95% interval, and McNemar's test.
 
-It is `dvc metrics diff` with significance. A and B are each one of
-
-  RUN            predictions in the workspace: active, or a key of `reported` in params.yaml
-  REVISION       a git revision or the name of a DVC experiment: its run --run
-  REVISION:RUN   that run at that revision
-
-A name that is both a run and a revision is the run.
+It is `dvc metrics diff` with significance. Each run is named RUN, REVISION or REVISION:RUN; what is both is the run.
 """
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -30,32 +25,48 @@ def load(name: str, run: str) -> tuple[str, pd.DataFrame]:
     if path.is_file():
         return f"{name}, in the workspace", read_predictions(path, str(path), command)
 
-    # Half a second to import, and two runs of the workspace need none of it
-    import dvc.api
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-    from dvc.scm import resolve_rev
-
     revision, _, named = name.rpartition(":")
     if not revision:
         revision, named = name, run
     try:
-        with Repo() as repo:
-            commit = resolve_rev(repo.scm, revision)
-    except DvcException as error:
-        tried = f"of {revision!r} DVC says: {error}"
-        if revision == name:
-            tried = f"there is no {path} (if {name} is a run, `{command}` makes it) and {tried}"
-        raise RontgenError(f"expected the name of a run, a git revision or a DVC experiment: {tried}") from error
+        commit, read = reader_at(revision)
+    except RontgenError as error:
+        tried = f"there is no {path} (if {name} is a run, `{command}` makes it) and " if revision == name else ""
+        raise RontgenError(f"expected the name of a run, a git revision or a DVC experiment: {tried}{error}") from None
     label, path, command = f"{named}, at {revision} ({commit[:7]})", _path(named), stage_command("evaluate", named)
-    try:
-        content = dvc.api.read(path.as_posix(), rev=commit, mode="rb")
-    except DvcException as error:
+    content = read(path)
+    if content is None:
         raise RontgenError(
             f"{label}: expected {path} as an output there, and in the cache or a remote, found none: run "
             f"`dvc fetch --all-commits`, or check {revision} out and run `{command}`"
-        ) from error
+        )
     return label, read_predictions(io.BytesIO(content), label, command)
+
+
+def reader_at(revision: str) -> tuple[str, Callable[[Path], bytes | None]]:
+    """The commit of a git revision or a DVC experiment, and a function that reads its files, from git, DVC's cache or
+    a remote; it gives None for one that is in none of them. Raises RontgenError with what DVC says of an unknown one.
+    """
+    # Half a second to import, and two runs of the workspace need none of it
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.scm import resolve_rev
+
+    try:
+        with Repo() as repo:
+            commit = resolve_rev(repo.scm, revision)
+    except DvcException as error:
+        raise RontgenError(f"of {revision!r} DVC says: {error}") from error
+    files = DVCFileSystem(rev=commit)
+
+    def read(path: Path) -> bytes | None:
+        try:
+            return files.read_bytes(path.as_posix())
+        except (DvcException, OSError):
+            return None
+
+    return commit, read
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame) -> dict:
@@ -71,10 +82,9 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> dict:
             "the second: compare runs of one dataset"
         )
     differences = intervals.paired_difference(first, second, classes)
-    points = [bootstrap.Sample(table, classes).point() for table in (first, second)]
+    one, two = (bootstrap.Sample(table, classes).point() for table in (first, second))
     metrics = {
-        name: {"first": points[0][key], "second": points[1][key], **differences[name]}
-        for name, key in intervals.COMPARED.items()
+        name: {"first": one[key], "second": two[key], **differences[name]} for name, key in intervals.COMPARED.items()
     }
     mcnemar = intervals.mcnemar(first, second)
     patients = first["patient"][first["patient"] != ""]

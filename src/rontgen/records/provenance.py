@@ -4,12 +4,13 @@ paper that follow from these."""
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from rontgen.core import environment
 from rontgen.core.io import read_json
-from rontgen.core.papers import Papers
+from rontgen.core.papers import Papers, leaves
 from rontgen.core.runs import LOCK, Run, stage_command
 from rontgen.data import archive_facts, by_hand
 
@@ -62,6 +63,12 @@ def locked(target: str) -> tuple[dict[str, str], dict[str, str]]:
         for path in (Path(item["path"]) for item in entry.get("deps", ())):
             waiting += [name for out, name in made.items() if out in (path, *path.parents) or path in out.parents]
     return outs, dict(sorted(stages.items()))
+
+
+def first_difference(recorded: dict, other: dict) -> tuple[str, Any, Any] | None:
+    """The first single setting by which settings of a run (runs.Run.settings) differ: key, recorded value, other."""
+    one, two = dict(leaves(recorded)), dict(leaves(other))
+    return next(((key, one.get(key), two.get(key)) for key in one | two if one.get(key) != two.get(key)), None)
 
 
 def _of_settings(stated: dict, received: dict, prefix: str = "") -> list[str]:

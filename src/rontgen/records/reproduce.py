@@ -1,23 +1,23 @@
 """Reported runs in the profile `paper`, seed by seed, each as a DVC experiment in the clone, recorded in results/."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import chdir
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pandas as pd
 
 from rontgen.core import params, readings, runs
 from rontgen.core.errors import RontgenError
-from rontgen.core.papers import Papers, leaves, load_papers
+from rontgen.core.io import read_json
+from rontgen.core.papers import Papers, load_papers
 from rontgen.core.runs import Run
 from rontgen.data import arrays
 from rontgen.evaluation.metrics import read_predictions
 from rontgen.parallel import clone
+from rontgen.parallel.clone import Clone
 from rontgen.records import provenance, records, splits
 from rontgen.records.records import Record
 
@@ -85,38 +85,35 @@ def refuse_fixed(extra: dict[str, str], stated: dict[str, str]) -> None:
             )
 
 
-def reproduce(jobs: list[Job], again: bool = False) -> Iterator[tuple[Job, Record, bool]]:
-    """Run and record each job; yields it with its record, and whether it was trained now. Prints the time left.
+def reproduce(jobs: list[Job], again: bool = False) -> Iterator[tuple[Job, Record]]:
+    """Run and record each job, and yield it with its record. Prints the time left.
 
     again: whether to train what is recorded, and to replace its record. Raises RontgenError where the code is not
     committed, a stage fails, or a record of the same name has other settings.
     """
-    with clone.alone():
-        yield from _one_by_one(jobs, again)
-
-
-def _one_by_one(jobs: list[Job], again: bool) -> Iterator[tuple[Job, Record, bool]]:
     recorded = {} if again else {job.name: record for job in jobs if (record := _recorded(job))}
-    commit, papers = clone.commit(), load_papers()
-    folder = clone.prepare(commit)
+    papers = load_papers()
     seconds: list[float] = []
-    for number, job in enumerate(jobs):
-        if job.name in recorded:
-            record = recorded[job.name]
-            made = record.provenance["commit"][:7]
-            print(f"{job.name}: recorded at {made}; `--again` trains it again and replaces the record", file=sys.stderr)
-            yield job, record, False
-            continue
-        mean = sum(seconds) / len(seconds) if seconds else None
-        left = f", about {timedelta(seconds=round(mean * (len(jobs) - number)))} left" if mean else ""
-        print(f"{job.name}: run {number + 1} of {len(jobs)}{left}", file=sys.stderr)
-        begin = time.monotonic()
-        target = runs.stage_command("evaluate", job.run).removeprefix("dvc repro ")
-        clone.run(folder, commit, job.name, job.changes, [target], again)
-        record = _collect(job, folder, commit, papers)
-        records.write(record)
-        seconds.append(time.monotonic() - begin)
-        yield job, record, True
+    with clone.at_last_commit() as prepared:
+        for number, job in enumerate(jobs):
+            if job.name in recorded:
+                made = recorded[job.name].provenance["commit"][:7]
+                said = f"{job.name}: recorded at {made}; `--again` trains it again and replaces the record"
+                print(said, file=sys.stderr)
+                yield job, recorded[job.name]
+                continue
+            left = ""
+            if seconds:
+                mean = sum(seconds) / len(seconds)
+                left = f", about {timedelta(seconds=round(mean * (len(jobs) - number)))} left"
+            print(f"{job.name}: run {number + 1} of {len(jobs)}{left}", file=sys.stderr)
+            begin = time.monotonic()
+            target = runs.stage_command("evaluate", job.run).removeprefix("dvc repro ")
+            prepared.run(job.name, job.changes, [target], again)
+            record = _collect(job, prepared, papers)
+            records.write(record)
+            seconds.append(time.monotonic() - begin)
+            yield job, record
 
 
 def _recorded(job: Job) -> Record | None:
@@ -125,35 +122,34 @@ def _recorded(job: Job) -> Record | None:
     if not path.exists():
         return None
     record = records.read(path)
-    there, planned = (dict(leaves(settings)) for settings in (record.provenance["settings"], job.load().settings))
-    for key in there | planned:
-        if there.get(key) != planned.get(key):
-            raise RontgenError(
-                f"{path}: recorded with {key} {there.get(key)}, expected {planned.get(key)}: keep the record, or give "
-                "`--again` to replace it"
-            )
+    if different := provenance.first_difference(record.provenance["settings"], job.load().settings):
+        key, there, planned = different
+        raise RontgenError(
+            f"{path}: recorded with {key} {there}, expected {planned}: keep the record, or give `--again` to replace it"
+        )
     return record
 
 
-def _collect(job: Job, folder: Path, commit: str, papers: Papers) -> Record:
+def _collect(job: Job, prepared: Clone, papers: Papers) -> Record:
+    """The record of a job that has run in the clone; its split is added to results/splits."""
     planned, with_reading = job.load(), Job(job.run, job.reading, job.seed, job.stated, {}).load()
-    with chdir(folder):
+    with chdir(prepared.folder):
         run = runs.load_run(job.run)
         if run.settings != planned.settings:
             raise RontgenError(
                 f"{job.name}: expected the job's settings, received others: run `rm -r {clone.FOLDER}` first"
             )
-        metrics = {
-            "test": json.loads(run.metrics.read_text(encoding="utf-8")),
-            "train": json.loads(run.train_metrics.read_text(encoding="utf-8")),
-        }
         command = runs.stage_command("evaluate", job.run)
+        metrics = {
+            "test": read_json(run.metrics, command),
+            "train": read_json(run.train_metrics, run.train_command),
+        }
         predictions = read_predictions(run.predictions, str(run.predictions), command)
         history = pd.read_csv(run.history)
         manifest = arrays.read_manifest(run.image_set)
         facts = provenance.gather(run, with_reading, papers)
     dataset = run.image_set.study.dataset_name
     split = {"dataset": dataset, "column": splits.write(dataset, manifest, records.FOLDER)}
-    head = {"run": job.run, "reading": job.reading, "seed": job.seed, "commit": commit, "set": job.stated}
+    head = {"run": job.run, "reading": job.reading, "seed": job.seed, "commit": prepared.commit, "set": job.stated}
     facts = head | {"extra": job.extra, "split": split} | facts
     return Record(job.run, job.treatment, job.seed, metrics | {"time": facts["time"]}, predictions, history, facts)

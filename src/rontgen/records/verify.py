@@ -15,7 +15,6 @@ from statsmodels.stats.multitest import multipletests
 from rontgen.core.errors import RontgenError
 from rontgen.core.runs import LOCK
 from rontgen.evaluation.metrics import read_predictions
-from rontgen.parallel import clone
 from rontgen.records import compare
 
 PREDICTIONS = Path("data/predictions")
@@ -65,58 +64,48 @@ def verify(revision: str) -> Verification:
     Raises RontgenError for an unknown revision, one without dvc.lock, or a workspace that is not up to date.
     """
     # Half a second to import
-    from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    from rontgen.parallel import clone
+
     try:
-        commit = clone.git("rev-parse", "--verify", f"{revision}^{{commit}}")
+        commit, read = compare.reader_at(revision)
     except RontgenError:
         raise RontgenError(f"expected a git revision, received {revision!r}: `git log` lists them") from None
-    try:
-        theirs = _outputs(clone.git("show", f"{commit}:{LOCK}"))
-    except RontgenError:
-        raise RontgenError(
-            f"expected {LOCK} at {revision}, received none: name a commit of a rebuilt project"
-        ) from None
+    lock = read(LOCK)
+    if lock is None:
+        raise RontgenError(f"expected {LOCK} at {revision}, received none: name a commit of a rebuilt project")
     with Repo() as repo:
         stale = repo.status()
     if stale:
         raise RontgenError(
             f"expected an up-to-date workspace, received changes in {next(iter(stale))}: run `dvc repro`"
         )
-    ours = _outputs(LOCK.read_text(encoding="utf-8"))
+    ours, theirs = _outputs(LOCK.read_bytes()), _outputs(lock)
     outputs = pd.DataFrame(
         [(path, _kind(path), ours.get(path) == theirs.get(path)) for path in sorted(ours | theirs)],
         columns=["path", "kind", "same"],
     )
-    differ = [Path(path) for path in outputs.loc[~outputs["same"], "path"] if Path(path).parent == PREDICTIONS]
-    differ = [path for path in differ if str(path) in ours.keys() & theirs.keys()]  # a run of one side has no pair
-    files, runs, missing, unlike = DVCFileSystem(rev=commit), dict[str, dict](), [], dict[str, str]()
-    for path in differ:
-        try:
-            content = files.read_bytes(path.as_posix())
-        except (DvcException, OSError):
+    runs, missing, unlike = dict[str, dict](), [], dict[str, str]()
+    # a run that one side lacks has no pair
+    for path in map(Path, sorted(ours.keys() & theirs.keys())):
+        if path.parent != PREDICTIONS or ours[str(path)] == theirs[str(path)]:
+            continue
+        content = read(path)
+        if content is None:
             missing.append(path.stem)
             continue
         committed = read_predictions(io.BytesIO(content), f"{path} at {revision}", "dvc fetch")
         rebuilt = read_predictions(path, str(path), "dvc repro")
         try:
-            runs[path.stem] = against(committed, rebuilt)
+            result = compare.compare(committed, rebuilt)
         except RontgenError as error:
             unlike[path.stem] = str(error)
+            continue
+        pairs = committed.merge(rebuilt, on="id")
+        runs[path.stem] = {"same": float((pairs["predicted_x"] == pairs["predicted_y"]).mean()), "result": result}
     changed = clone.git("diff", "--name-only", commit, "--", *clone.CODE).splitlines()
     return Verification(f"{revision} ({commit[:7]})", outputs, changed, runs, missing, unlike, significant(runs))
-
-
-def against(committed: pd.DataFrame, rebuilt: pd.DataFrame) -> dict:
-    """same, the share of images with the same decision, and result, of compare.compare, of two prediction tables.
-
-    Raises RontgenError where these are of other images or classes.
-    """
-    result = compare.compare(committed, rebuilt)
-    decisions = committed.set_index("id")["predicted"], rebuilt.set_index("id")["predicted"]
-    return {"same": float((decisions[0] == decisions[1].reindex(decisions[0].index)).mean()), "result": result}
 
 
 def significant(runs: dict[str, dict]) -> list[str]:
@@ -127,7 +116,7 @@ def significant(runs: dict[str, dict]) -> list[str]:
     return [name for name, is_rejected in zip(runs, rejected, strict=True) if is_rejected]
 
 
-def _outputs(lock: str) -> dict[str, str]:
+def _outputs(lock: bytes) -> dict[str, str]:
     """The MD5 of each output in a dvc.lock, but for TIMES, by its path."""
     stages = YAML(typ="safe").load(lock).get("stages", {}).values()
     outputs = {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}

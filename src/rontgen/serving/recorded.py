@@ -6,10 +6,8 @@ from pathlib import Path
 
 from rontgen.core import params, runs
 from rontgen.core.errors import RontgenError
-from rontgen.core.papers import leaves
 from rontgen.core.runs import Run
-from rontgen.parallel import clone
-from rontgen.records import records
+from rontgen.records import provenance, records
 from rontgen.records.records import FOLDER, Record
 
 CHECKOUTS = Path(".dvc/tmp/records")
@@ -30,16 +28,13 @@ def run_of(record: Record) -> Run:
     """The run as it was recorded. Raises RontgenError where the project describes another one today."""
     changes = record.provenance["set"] | record.provenance["extra"]
     run = runs.load_run(record.run, params.validate(params.changed(params.read(), changes)))
-    recorded, today = (
-        dict(leaves(settings | {"classes": classes}))
-        for settings, classes in ((record.provenance["settings"], record.classes), (run.settings, run.classes))
-    )
-    for key in recorded | today:
-        if recorded.get(key) != today.get(key):
-            raise RontgenError(
-                f"{record.name}: recorded with {key} {recorded.get(key)}, today it is {today.get(key)}: "
-                f"check out a commit that has it, such as {record.provenance['commit'][:12]}"
-            )
+    recorded = record.provenance["settings"] | {"classes": record.classes}
+    if different := provenance.first_difference(recorded, run.settings | {"classes": run.classes}):
+        key, then, today = different
+        raise RontgenError(
+            f"{record.name}: recorded with {key} {then}, today it is {today}: "
+            f"check out a commit that has it, such as {record.provenance['commit'][:12]}"
+        )
     return run
 
 
@@ -48,40 +43,40 @@ def checkout(record: Record, run: Run) -> Path:
 
     Raises RontgenError where the cache lacks one of them, or holds another model.
     """
-    cache = Path(clone.dvc("cache", "dir", cwd=Path.cwd()), "files/md5")
-    outs = record.provenance["outs"]
-    folder = CHECKOUTS.absolute() / record.name
+    from dvc.repo import Repo  # half a second to import, and a run in the workspace does without
+
+    with Repo() as repo:
+        cache = Path(repo.cache.local.path)
+
+    def cached(path: Path, md5: str) -> Path:
+        place = cache / md5[:2] / md5[2:]
+        if not place.exists():
+            raise RontgenError(
+                f"{record.name}: expected its {path} in DVC's cache, received none: copy it from the machine that "
+                f"trained it to {place}, or train anew with `rontgen reproduce {record.run} "
+                f"{record.options(str(record.seed))} --again`"
+            )
+        return place
+
+    folder, outs = CHECKOUTS.absolute() / record.name, record.provenance["outs"]
+    files = dict[Path, Path]()
     for path in (run.model_file, run.image_set.study.manifest, run.image_set.preprocessed):
-        md5 = outs[str(path)]
-        cached = _in(cache, md5, path, record)
-        if md5.endswith(".dir"):
-            for entry in json.loads(cached.read_text(encoding="utf-8")):
-                inner = path / entry["relpath"]
-                _link(folder / inner, _in(cache, entry["md5"], inner, record))
+        place = cached(path, outs[str(path)])
+        if place.suffix == ".dir":
+            inner = {path / entry["relpath"]: entry["md5"] for entry in json.loads(place.read_text(encoding="utf-8"))}
+            files |= {file: cached(file, md5) for file, md5 in inner.items()}
         else:
-            _link(folder / path, cached)
+            files[path] = place
+    for path, place in files.items():
+        link = folder / path
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(place)
     with (folder / run.model_file).open("rb") as file:
         found = hashlib.file_digest(file, "md5").hexdigest()
     if found != outs[str(run.model_file)]:
         raise RontgenError(
             f"{record.name}: expected a model with the MD5 {outs[str(run.model_file)]} in DVC's cache, received one "
-            f"with {found}: delete {(folder / run.model_file).resolve()}"
+            f"with {found}: delete {files[run.model_file]}"
         )
     return folder
-
-
-def _in(cache: Path, md5: str, path: Path, record: Record) -> Path:
-    cached = cache / md5[:2] / md5[2:]
-    if not cached.exists():
-        raise RontgenError(
-            f"{record.name}: expected its {path} in DVC's cache, received none: copy it from the machine that trained "
-            f"it to {cached}, or train anew with `rontgen reproduce {record.run} "
-            f"{record.options(str(record.seed))} --again`"
-        )
-    return cached
-
-
-def _link(path: Path, target: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    path.symlink_to(target.absolute())
