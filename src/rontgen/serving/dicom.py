@@ -22,10 +22,11 @@ from rontgen.data.decoding import MAX_PIXELS
 JPEGS = {uid.JPEGBaseline8Bit: "JPEG", uid.JPEG2000Lossless: "JPEG2000", uid.JPEG2000: "JPEG2000"}
 NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
 SYNTAXES = (*NATIVE, uid.RLELossless, *JPEGS)
-# The samples and the bits of a pixel, by photometric interpretation
-GRAY, COLOR = ((1, 8), (1, 16)), ((3, 8),)
-PIXELS = dict.fromkeys(("MONOCHROME1", "MONOCHROME2"), GRAY)
-PIXELS |= dict.fromkeys(("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"), COLOR)
+# The samples and the bits that a pixel may have
+GRAY, COLOR = [(1, 8), (1, 16)], [(3, 8)]
+PIXELS = {"MONOCHROME1": GRAY, "MONOCHROME2": GRAY} | dict.fromkeys(
+    ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"), COLOR
+)
 
 # In bytes, without the pixels and what is skipped
 MAX_HEADER = 2**19
@@ -66,7 +67,10 @@ def to_png(data: bytes) -> bytes:
         header = _read(data)
         _check(header)
         pixels = pixel_array(header, index=0)
-        gray = _luminance(pixels) if pixels.ndim == 3 else _as_seen(pixels, header)
+        if pixels.ndim == 3:
+            gray = np.asarray(Image.fromarray(pixels).convert("L")).astype(np.uint16) * 257
+        else:
+            gray = _as_seen(pixels, header)
         png = io.BytesIO()
         Image.fromarray(gray).save(png, "PNG", compress_level=1)
     except RontgenError:
@@ -159,10 +163,6 @@ def _check_rle(frame: bytes, pixels: int) -> None:
             start += code + 2 if code < 128 else 1 + (code > 128)
             if length > 2 * pixels:
                 raise _error(f"RLE segments of {pixels} bytes", "a longer one")
-
-
-def _luminance(pixels: np.ndarray) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).convert("L")).astype(np.uint16) * 257
 
 
 @np.errstate(all="ignore")

@@ -55,6 +55,10 @@ class Reference:
         scores = np.max((_parts(self.pca, features) - self.center) / self.spread, axis=1)
         return np.where(flat, np.inf, scores)
 
+    def flags(self, images: np.ndarray) -> np.ndarray:
+        """Which pictures are unfamiliar: bool (N,)."""
+        return self.score(images) > self.threshold
+
     def to_dict(self) -> dict:
         """Ready for JSON, 60 kB of it: an array is base64 of its float32 values, little-endian, row by row."""
         arrays = {key: getattr(self.pca, name).astype("<f4").tobytes() for key, name in ARRAYS.items()}
