@@ -6,8 +6,15 @@ import zlib
 
 import numpy as np
 from PIL import Image
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGLosslessSV1
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    JPEGLosslessSV1,
+)
 
 
 def picture(kind: str = "PNG", side: int = 64) -> bytes:
@@ -26,22 +33,32 @@ def png(width: int, height: int, rows: bytes, extra: bytes = b"") -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def dicom(syntax=ExplicitVRLittleEndian, rows: int = 8, frames: int = 1, pixels: bytes | None = b"\0" * 128) -> bytes:
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = syntax
-    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
-    meta.MediaStorageSOPInstanceUID = "1.2.3"
-    data = FileDataset("x", Dataset(), file_meta=meta, preamble=b"\0" * 128)
-    data.Rows = data.Columns = rows
-    data.BitsAllocated = data.BitsStored = 16
-    data.HighBit, data.PixelRepresentation, data.SamplesPerPixel = 15, 0, 1
-    data.PhotometricInterpretation, data.NumberOfFrames = "MONOCHROME2", frames
-    if pixels is not None:
-        data.PixelData = pixels
-        data["PixelData"].VR = "OW"
+def dicom(syntax: UID = ExplicitVRLittleEndian, rows: int = 8, columns: int = 8, bits: int = 16, **changes) -> bytes:
+    """A DICOM file of one gray picture; keywords change its elements, and None leaves one out."""
+    elements = {
+        "Rows": rows,
+        "Columns": columns,
+        "BitsAllocated": bits,
+        "BitsStored": bits,
+        "PixelRepresentation": 0,
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "NumberOfFrames": 1,
+        "PixelData": b"\0" * 128,
+    } | changes
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = syntax
+    data.file_meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
+    data.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    for keyword, value in elements.items():
+        if value is not None:
+            setattr(data, keyword, value)
+    if "PixelData" in data:
+        data["PixelData"].VR = "OB" if bits == 8 or syntax.is_encapsulated else "OW"
         data["PixelData"].is_undefined_length = syntax.is_encapsulated
     buffer = io.BytesIO()
-    data.save_as(buffer)
+    data.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
 
 
@@ -49,10 +66,6 @@ JPEG = picture("JPEG")
 PNG = picture()
 HTML = b"<!doctype html><script>alert(1)</script>"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
-FRAGMENT = (
-    b"\xfe\xff\x00\xe0\x00\x00\x00\x00\xfe\xff\x00\xe0\x04\x00\x00\x00\xff\xd8\xff\xd9\xfe\xff\xdd\xe0\x00\x00\x00\x00"
-)
-
 # {what it is: (its file name, its bytes)}
 UPLOADS = {
     "nothing": ("x.png", b""),
@@ -67,10 +80,7 @@ UPLOADS = {
     "a GIF": ("x.gif", picture("GIF")),
     "a TIFF": ("x.png", picture("TIFF")),
     "a BMP": ("x.png", picture("BMP")),
-    "PostScript, which Pillow would hand to Ghostscript": (
-        "x.png",
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
-    ),
+    "PostScript, which Pillow would hand to Ghostscript": ("x.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9"),
     "random bytes": ("x.png", np.random.default_rng(1).bytes(5000)),
     "a PNG cut in half": ("x.png", PNG[: len(PNG) // 2]),
     "a JPEG cut in half": ("x.jpg", JPEG[: len(JPEG) // 2]),
@@ -87,12 +97,12 @@ UPLOADS = {
         JPEG.replace(struct.pack(">HH", 64, 64), struct.pack(">HH", 65_500, 65_500), 1),
     ),
     "DICOM: random bytes after DICM": ("x.dcm", b"\0" * 128 + b"DICM" + np.random.default_rng(2).bytes(3000)),
-    "DICOM without pixels": ("x.dcm", dicom(pixels=None)),
+    "DICOM without pixels": ("x.dcm", dicom(PixelData=None)),
     "DICOM cut short": ("x.dcm", dicom()[:-60]),
-    "DICOM of 60,000 × 60,000 declared pixels": ("x.dcm", dicom(rows=60_000)),
-    "DICOM of 500 frames": ("x.dcm", dicom(frames=500)),
+    "DICOM of 60,000 × 60,000 declared pixels": ("x.dcm", dicom(rows=60_000, columns=60_000)),
+    "DICOM of 500 frames": ("x.dcm", dicom(NumberOfFrames=500)),
     "DICOM, deflated: a bomb when read": ("x.dcm", dicom(DeflatedExplicitVRLittleEndian)),
-    "DICOM, JPEG lossless": ("x.dcm", dicom(JPEGLosslessSV1, pixels=FRAGMENT)),
+    "DICOM, JPEG lossless": ("x.dcm", dicom(JPEGLosslessSV1, PixelData=encapsulate([b"\xff\xd8\xff\xd9"]))),
     "a path as its name": ("../../../etc/passwd\0.png", b"root:x:0:0"),
     "a name of 10,000 letters": ("x" * 10_000 + ".png", b"\x89PNG"),
     "26 MB of zeros": ("x.png", b"\0" * 26_000_000),
