@@ -48,9 +48,15 @@ def test_an_upload_that_is_too_large_or_of_no_stated_size_is_not_read(headers):
 
 
 @pytest.mark.parametrize(
-    ("path", "host", "status"), [("/api/health", "localhost", 200), ("/a/b/c", "localhost", 404), ("/", "evil", 400)]
+    ("path", "host", "status"),
+    [
+        ("/en/no", "127.0.0.1:8000", 404),
+        ("/api/health", "localhost", 200),
+        ("/api/health", "evil.example", 400),
+        ("/api/health", "", 400),
+    ],
 )
-def test_every_answer_says_that_nothing_from_elsewhere_may_run(path, host, status):
+def test_every_answer_forbids_what_is_elsewhere_and_a_foreign_host_gets_none(path, host, status):
     response = ask("GET", path, headers={"host": host})
     assert response.status_code == status
     assert response.headers["content-security-policy"] == server.POLICY
