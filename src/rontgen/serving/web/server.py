@@ -35,7 +35,7 @@ MOST_FILES = 16
 # Bytes of one request: two of the largest files and what encodes them
 MAX_REQUEST = 52_000_000
 # Each may hold one upload: up to a megabyte of each file in memory, the rest in a temporary file without a name
-MOST_CONNECTIONS = 16
+MOST_CONNECTIONS = 32
 STATIC = Path(__file__).with_name("static")
 
 # No script, style, picture or request from anywhere else, whatever a template holds
