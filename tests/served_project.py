@@ -34,10 +34,8 @@ def make(folder: Path) -> Path:
     """Write the project into `folder`; its stages run in one process, because Keras takes seconds to import."""
     folder.mkdir()
     _write_params(folder)
-    command = [sys.executable, ROOT / "tests/run_stages.py", *STAGES]
-    subprocess.run(command, cwd=folder, env=environment(), check=True, stdout=subprocess.DEVNULL)
-    command = [sys.executable, "-m", "rontgen", "export", "active", REPORTED]
-    subprocess.run(command, cwd=folder, env=environment(), check=True, stdout=subprocess.DEVNULL)
+    for command in ([ROOT / "tests/run_stages.py", *STAGES], ["-m", "rontgen", "export", "active", REPORTED]):
+        subprocess.run([sys.executable, *command], cwd=folder, env=environment(), check=True, stdout=subprocess.DEVNULL)
     shutil.copytree(ROOT / "results", folder / "results")
     return folder
 
@@ -47,16 +45,15 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def served(folder: Path, *arguments: str, stderr=subprocess.PIPE, **variables: str):
-    """Run `rontgen serve` on the project; yields its address. stderr: an open file for what it logs."""
+def served(folder: Path, *arguments: str):
+    """Run `rontgen serve` on the project; yields its address."""
     command = [sys.executable, "-u", "-m", "rontgen", "serve", "--port", "0", *arguments]
-    with subprocess.Popen(
-        command, cwd=folder, env=environment() | variables, stdout=subprocess.PIPE, stderr=stderr, text=True
-    ) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=folder, env=environment(), **pipes) as process:
         try:
             line = process.stdout.readline()
             if not line:
-                raise AssertionError(process.stderr and process.stderr.read())
+                raise AssertionError(process.stderr.read())
             yield line.split()[0].rstrip("/")
         finally:
             process.terminate()

@@ -9,39 +9,30 @@ from rontgen.data import arrays
 from rontgen.data.demo import phantom
 from rontgen.serving import ood_archives
 
-
-@pytest.fixture(scope="module")
-def chests():
-    drawn = [phantom.draw("normal", *np.random.default_rng([7, number]).spawn(2), 64, 64).image for number in range(90)]
-    return np.stack(drawn)[..., None]
+IMAGE_SETS = ["jitet_224", "covid_hybrid_224", "lungcare_240"]
 
 
 @pytest.fixture
-def image_sets(chests, monkeypatch):
+def found(monkeypatch):
     """Three image sets: X-rays of children and of lungs; of covid, only negatives, twice as large."""
+    normal = [phantom.draw("normal", *np.random.default_rng([7, number]).spawn(2), 64, 64) for number in range(90)]
+    chests = np.stack([drawn.image for drawn in normal])[..., None]
 
     def images(image_set):
         is_covid = image_set.study.dataset_name == "covid"
         return 255 - chests.repeat(2, 1).repeat(2, 2) if is_covid else chests
 
     def manifest(image_set):
-        classes = image_set.study.dataset.classes
-        rows = np.arange(len(chests))
         subset = np.repeat(["train", "validation", "test"], 30)
-        return pd.DataFrame({"subset": subset, "class": [classes[row % len(classes)] for row in rows]})
+        return pd.DataFrame({"subset": subset, "class": np.resize(list(image_set.study.dataset.classes), 90)})
 
     monkeypatch.setattr(arrays, "read_images", images)
     monkeypatch.setattr(arrays, "read_manifest", manifest)
-    return ["jitet_224", "covid_hybrid_224", "lungcare_240"]
+    return ood_archives.measure(IMAGE_SETS)
 
 
-@pytest.fixture
-def found(image_sets):
-    return ood_archives.measure(image_sets)
-
-
-def test_each_image_set_is_measured_on_its_own_test_images(found, image_sets):
-    assert list(found) == image_sets
+def test_each_image_set_is_measured_on_its_own_test_images(found):
+    assert list(found) == IMAGE_SETS
     assert [measured["dataset"] for measured in found.values()] == ["pneumonia", "covid", "lungs"]
     assert all(measured["false_alarm"]["images"] == 30 for measured in found.values())
     assert found["jitet_224"]["size"] == runs.load_image_set("jitet_224").size

@@ -13,18 +13,20 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import get_frame
 from pydicom.filereader import read_dataset
 from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing, pixel_array
-from pydicom.pixels.utils import get_expected_length
 from pydicom.tag import BaseTag, Tag
 
 from rontgen.core.errors import RontgenError
 from rontgen.data.decoding import MAX_PIXELS
 
-NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
 # Their decoders in Pillow
 JPEGS = {uid.JPEGBaseline8Bit: "JPEG", uid.JPEG2000Lossless: "JPEG2000", uid.JPEG2000: "JPEG2000"}
+NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
 SYNTAXES = (*NATIVE, uid.RLELossless, *JPEGS)
-GRAYS = ("MONOCHROME1", "MONOCHROME2")
-COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+# The samples and the bits that a pixel may have
+GRAY, COLOR = [(1, 8), (1, 16)], [(3, 8)]
+PIXELS = {"MONOCHROME1": GRAY, "MONOCHROME2": GRAY} | dict.fromkeys(
+    ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"), COLOR
+)
 
 # In bytes, without the pixels and what is skipped
 MAX_HEADER = 2**19
@@ -32,13 +34,12 @@ MAX_HEADER = 2**19
 READ = 32
 
 # All that is read of a file; patients' names and numbers are not among it
-_PIXELS = Tag("PixelData")
-_TAGS: list[BaseTag | int] = [Tag(f"{name}Sequence") for name in ("ModalityLUT", "VOILUT")]
-_TAGS += [Tag(name) for name in ("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration")]
-_TAGS += [Tag(name) for name in ("NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored")]
-_TAGS += [Tag(name) for name in ("PixelRepresentation", "RescaleIntercept", "RescaleSlope")]
-_TAGS += [Tag(name) for name in ("WindowCenter", "WindowWidth", "VOILUTFunction")]
-_TAGS += [_PIXELS]
+KEYWORDS = """
+    SamplesPerPixel PhotometricInterpretation PlanarConfiguration NumberOfFrames Rows Columns BitsAllocated BitsStored
+    PixelRepresentation ModalityLUTSequence RescaleIntercept RescaleSlope
+    VOILUTSequence WindowCenter WindowWidth VOILUTFunction PixelData
+"""
+TAGS: list[BaseTag | int] = [Tag(keyword) for keyword in KEYWORDS.split()]
 
 # Where an element is missing or empty
 DEFAULTS = {"RescaleSlope": 1, "RescaleIntercept": 0, "VOILUTFunction": "LINEAR"}
@@ -58,7 +59,7 @@ def to_png(data: bytes) -> bytes:
 
     As on a radiologist's screen: the modality LUT or rescale, then the first VOI LUT or else the first window, then
     MONOCHROME1 inverted. Without a VOI LUT and a window, 8-bit values stay as they are; of 16-bit ones, the lowest in
-    the picture is black and the highest white. Color (COLORS, of 8 bits) becomes its luminance.
+    the picture is black and the highest white. Color becomes its luminance.
     Returns a PNG of values from 0 to 65535. Raises RontgenError, which quotes no text of the file, where the bytes are
     no such file, its transfer syntax is not in SYNTAXES, or it claims more than MAX_PIXELS (a third of them in color).
     """
@@ -66,14 +67,17 @@ def to_png(data: bytes) -> bytes:
         header = _read(data)
         _check(header)
         pixels = pixel_array(header, index=0)
-        gray = _luminance(pixels) if pixels.ndim == 3 else _as_seen(pixels, header)
+        if pixels.ndim == 3:
+            gray = np.asarray(Image.fromarray(pixels).convert("L")).astype(np.uint16) * 257
+        else:
+            gray = _as_seen(pixels, header)
         png = io.BytesIO()
         Image.fromarray(gray).save(png, "PNG", compress_level=1)
     except RontgenError:
         raise
     except Exception as error:  # pydicom raises anything on damaged files, with words from them in its messages
         reason = f"{len(data)} bytes that do not decode ({type(error).__name__})"
-        raise _error("a DICOM file of one picture", reason) from None
+        raise _error("a whole DICOM file of one picture", reason) from None
     return png.getvalue()
 
 
@@ -97,12 +101,12 @@ class _Bounded(io.BytesIO):
 
     def stop(self, tag: int, *_: object) -> bool:
         past = self.at_pixels
-        self.at_pixels = past or tag == _PIXELS
+        self.at_pixels = past or tag == Tag("PixelData")
         return past
 
 
 def _read(data: bytes) -> Dataset:
-    """Read the elements of _TAGS. Unlike `pydicom.dcmread`, never inflates: a small file may inflate to gigabytes."""
+    """Read the elements of TAGS. Unlike `pydicom.dcmread`, never inflates: a small file may inflate to gigabytes."""
     if not is_dicom(data):
         raise _error("a DICOM file", f"{len(data)} bytes of something else")
     file = _Bounded(data)
@@ -112,9 +116,8 @@ def _read(data: bytes) -> Dataset:
     if syntax not in SYNTAXES:
         received = f"{syntax.name} ({syntax})" if syntax and syntax.is_valid else "none or an invalid one"
         raise _error(f"a transfer syntax of {', '.join(known.name for known in SYNTAXES)}", received)
-    header = read_dataset(
-        file, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=file.stop, specific_tags=_TAGS
-    )
+    encoding = syntax.is_implicit_VR, syntax.is_little_endian
+    header = read_dataset(file, *encoding, stop_when=file.stop, specific_tags=TAGS)
     header.file_meta = FileMetaDataset()
     header.file_meta.TransferSyntaxUID = syntax
     return header
@@ -130,20 +133,12 @@ def _check(header: Dataset) -> None:
     if (frames := int(header.get("NumberOfFrames") or 1)) != 1:
         raise _error("one picture", f"{frames} frames")
     kind = header.PhotometricInterpretation
-    if kind not in GRAYS + COLORS:
-        received = kind if kind == "PALETTE COLOR" else "another"
-        raise _error(f"a photometric interpretation of {', '.join(GRAYS + COLORS)}", received)
-    if (samples, bits) not in ([(1, 8), (1, 16)] if kind in GRAYS else [(3, 8)]):
-        expected = "1 × 8 or 1 × 16" if kind in GRAYS else "3 × 8"
-        raise _error(f"{expected} bits allocated to a pixel of {kind}", f"{samples} × {bits}")
-    if not header.get("PixelData"):
-        raise _error("a DICOM file of one picture", "one without pixel data")
+    if (samples, bits) not in PIXELS.get(kind, ()):
+        received = f"{samples} × {bits} of {kind if kind in (*PIXELS, 'PALETTE COLOR') else 'another kind'}"
+        raise _error(f"1 × 8 or 1 × 16 bits, or in color 3 × 8, of {', '.join(PIXELS)}", received)
 
     syntax = header.file_meta.TransferSyntaxUID
     if syntax in NATIVE:
-        size = get_expected_length(header)
-        if len(header.PixelData) < size:
-            raise _error(f"{size} bytes of pixel data", f"{len(header.PixelData)}, as of a file cut short")
         return
     frame = get_frame(header.PixelData, 0, number_of_frames=1)
     if syntax == uid.RLELossless:
@@ -151,9 +146,8 @@ def _check(header: Dataset) -> None:
         return
     with Image.open(io.BytesIO(frame), formats=[JPEGS[syntax]]) as image:
         if image.size != (columns, rows):
-            raise _error(
-                f"{columns}×{rows} pixels in the {image.format}, as in the header", f"{image.width}×{image.height}"
-            )
+            expected = f"{columns}×{rows} pixels in the {image.format}, as in the header"
+            raise _error(expected, f"{image.width}×{image.height}")
         if image.format == "JPEG2000" and not frame.startswith(b"\xff\x4f"):
             raise _error("a bare JPEG 2000 codestream", "one in a JP2 container, which states its size twice")
 
@@ -171,10 +165,6 @@ def _check_rle(frame: bytes, pixels: int) -> None:
                 raise _error(f"RLE segments of {pixels} bytes", "a longer one")
 
 
-def _luminance(pixels: np.ndarray) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).convert("L")).astype(np.uint16) * 257
-
-
 @np.errstate(all="ignore")
 def _as_seen(pixels: np.ndarray, header: Dataset) -> np.ndarray:
     """Gray values from 0 to 65535: computed for each of the 256 or 65536 possible values, then looked up."""
@@ -184,12 +174,12 @@ def _as_seen(pixels: np.ndarray, header: Dataset) -> np.ndarray:
         if not header.get(name):
             setattr(header, name, default)
     if header.get("ModalityLUTSequence"):
-        _widen(header.ModalityLUTSequence[0])
+        _declare_16_bits(header.ModalityLUTSequence[0])
     rescaled = values = apply_modality_lut(stored.astype(np.int64), header).astype(np.float64)
 
     if header.get("VOILUTSequence"):
         item = header.VOILUTSequence[0]
-        low, span = 0, _widen(item)
+        low, span = 0, 2 ** _declare_16_bits(item) - 1
         first = item.LUTDescriptor[1]
         values = apply_voi(np.round(values).clip(first, first + 65535).astype(np.int64), header)
     elif all(header.get(name) not in (None, "") for name in ("WindowCenter", "WindowWidth")):
@@ -207,17 +197,12 @@ def _as_seen(pixels: np.ndarray, header: Dataset) -> np.ndarray:
     return np.round(gray * 65535).astype(np.uint16)[pixels.view(patterns.dtype)]
 
 
-def _widen(item: Dataset) -> int:
-    """Give a LUT the depth and the type that pydicom reads in full: it takes entry 300 of an 8-bit LUT for entry 44.
-
-    Returns the highest value that the depth allowed.
-    """
-    entries, _, depth = item.LUTDescriptor
-    is_bytes = isinstance(item.LUTData, bytes)
-    held = len(item.LUTData) // (2 if is_bytes else 1)
-    if held < (entries or 65536) or not 8 <= depth <= 16:
-        raise _error(f"a LUT of {entries or 65536} values of 8 to 16 bits", f"{held} of {depth}")
-    item.LUTDescriptor[2] = 16
-    if is_bytes:
-        item["LUTData"].VR = "OW"  # not UN, as a long one of US may be
-    return 2**depth - 1
+def _declare_16_bits(lut: Dataset) -> int:
+    """Returns the depth that it had. pydicom takes entry 300 of a LUT of 8 bits for entry 44."""
+    depth = lut.LUTDescriptor[2]
+    if not 8 <= depth <= 16:
+        raise _error("a LUT of 8 to 16 bits", f"one of {depth}")
+    lut.LUTDescriptor[2] = 16
+    if isinstance(lut.LUTData, bytes):
+        lut["LUTData"].VR = "OW"  # not UN, as a long one of US may be
+    return depth

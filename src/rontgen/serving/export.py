@@ -1,18 +1,18 @@
 """Exported models: a run's model as ONNX, LiteRT and int8 LiteRT.
 
 Each is evaluated on the full test set and compared with what `evaluate` wrote of the Keras model. With them goes
-model.json: what a predictor of X-rays must know besides the weights. The page
-and `rontgen predict` read from here where the Keras model is the one that was exported.
+model.json: what a predictor of X-rays must know besides the weights. The page and `rontgen predict` read it where the
+Keras model is the one that was exported.
 """
 
 import hashlib
-import time
+import timeit
 import warnings
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from rontgen.core import errors, runs
@@ -21,14 +21,11 @@ from rontgen.core.imports import importing_keras
 from rontgen.core.io import read_json, replacing, require, write_json
 from rontgen.core.runs import Run
 from rontgen.data import arrays
-from rontgen.evaluation.metrics import predict, read_predictions
-from rontgen.serving import ood, ood_probes
+from rontgen.evaluation.metrics import Predicts, predict, read_predictions
+from rontgen.serving import backends, ood, ood_probes
 
 if TYPE_CHECKING:
     import keras
-
-    from rontgen.evaluation.metrics import Predicts
-    from rontgen.serving import backends
 
 FOLDER = Path("exports")
 METRICS = Path("metrics/exports")
@@ -57,7 +54,8 @@ def export(run: Run) -> None:
     LiteRT (not int8) gives a probability that is further than TOLERANCE from Keras's.
     """
     require(run.model_file, run.train_command)
-    predictions = predictions_of(run)
+    evaluate = runs.stage_command("evaluate", run.name)
+    predictions = read_predictions(require(run.predictions, evaluate), str(run.predictions), evaluate)
     subsets = arrays.read_subsets(run.image_set)
 
     with errors.needs_extra("app"), importing_keras():
@@ -68,48 +66,53 @@ def export(run: Run) -> None:
 
     determinism.prepare(seed=0, threads=run.threads)
     model = files.load(run.model_file, run.train_command)
-    known = reference(run)
-    folder, threshold = FOLDER / run.name, _threshold(run)
+    reference = ood.fit(subsets["train"], subsets["validation"])
+    description = describe(run, model, reference)
+    expected = predictions[run.classes].to_numpy()
+    decided = decide(expected, description["threshold"])
+    labels = predictions["class"].map(run.classes.index).to_numpy()
 
-    expected, names = predictions[run.classes].to_numpy(), predictions["class"].to_numpy(dtype=object)
-    metrics = {
-        "test_images": len(names),
-        "keras": {"megabytes": _megabytes(run.model_file), "accuracy": _accuracy(expected, names, run)},
+    folder = FOLDER / run.name
+    metrics: dict[str, Any] = {
+        "test_images": len(labels),
+        "keras": {"megabytes": _megabytes(run.model_file), "accuracy": float(np.mean(decided == labels))},
     }
-    seconds = {"keras": latency(model, subsets["test"])}
+    milliseconds = {"keras": latency(model, subsets["test"])}
     for kind, name in tqdm(FILES.items(), desc=f"export {run.name}", unit="file"):
         with replacing(folder / name) as temporary:
             convert(model, kind, subsets["train"], temporary)
-            travelled = open_file(kind, temporary, run.threads)
-            found = predict(travelled, subsets["test"])
+            exported = open_file(kind, temporary, run.threads)
+            found = predict(exported, subsets["test"])
             difference = float(np.abs(found - expected).max())
             if kind != "litert_int8" and difference > TOLERANCE:
                 raise RontgenError(
                     f"{folder / name}: expected Keras's probabilities to within {TOLERANCE}, received some that are "
                     f"{difference:.2g} away: use the Keras model"
                 )
+        decided_too = decide(found, description["threshold"])
         metrics[kind] = {
             "megabytes": _megabytes(folder / name),
-            "accuracy": _accuracy(found, names, run),
+            "accuracy": float(np.mean(decided_too == labels)),
             "max_difference": float(f"{difference:.1g}"),  # its second digit depends on the processor
-            "same_decisions": float(np.mean(decide(found, threshold) == decide(expected, threshold))),
+            "same_decisions": float(np.mean(decided_too == decided)),
         }
-        seconds[kind] = latency(travelled, subsets["test"])
-    metrics["ood"] = ood_probes.measure(known, subsets["test"], subsets["test"].shape[1])
+        milliseconds[kind] = latency(exported, subsets["test"])
+    metrics["ood"] = ood_probes.measure(reference, subsets["test"], subsets["test"].shape[1])
 
     write_json(metrics, METRICS / f"{run.name}.json")
-    write_json(
-        {"single_image_milliseconds": {kind: value * 1000 for kind, value in seconds.items()}},
-        METRICS / run.name / "time.json",
-    )
-    write_json(describe(run, model, known), folder / DESCRIPTION)  # last, for it says of which model the files are
+    write_json({"single_image_milliseconds": milliseconds}, METRICS / run.name / "time.json")
+    write_json(description, folder / DESCRIPTION)  # last, for it says of which model the files are
 
 
-def predictions_of(run: Run) -> pd.DataFrame:
-    """What the Keras model said of each test image: a table of evaluation.metrics.prediction_table."""
-    evaluate = runs.stage_command("evaluate", run.name)
-    with require(run.predictions, evaluate).open() as file:
-        return read_predictions(file, str(run.predictions), evaluate)
+def open_onnx(run: Run, description: dict | None) -> backends.Onnx | backends.LiteRt:
+    """The ONNX file of a run. description: of `read`. Raises RontgenError where it is of another model, or missing."""
+    file = FOLDER / run.name / FILES["onnx"]
+    if description is None:
+        raise RontgenError(
+            f"{file}: expected an export of {run.model_file}, received none, or that of another model: run "
+            f"`{command(run.name)}` first"
+        )
+    return open_file("onnx", file, run.threads)
 
 
 def read(run: Run) -> tuple[dict | None, dict | None]:
@@ -121,12 +124,6 @@ def read(run: Run) -> tuple[dict | None, dict | None]:
     if run.model_file.exists() and _sha256(run.model_file) != description["model_sha256"]:
         return None, None
     return description, read_json(METRICS / f"{run.name}.json", command(run.name))
-
-
-def reference(run: Run) -> ood.Reference:
-    """What the X-rays that a run was trained on look like."""
-    subsets = arrays.read_subsets(run.image_set)
-    return ood.fit(subsets["train"], subsets["validation"])
 
 
 def describe(run: Run, model: "keras.Model", reference: ood.Reference) -> dict:
@@ -141,7 +138,7 @@ def describe(run: Run, model: "keras.Model", reference: ood.Reference) -> dict:
         "classes": run.classes,
         "size": int(model.input_shape[1]),
         "model_sha256": _sha256(run.model_file),
-        "threshold": _threshold(run),
+        "threshold": THRESHOLD if len(run.classes) == 2 else None,
         "threads": run.threads,
         "parameters": model.count_params(),
         "layers": [
@@ -168,7 +165,7 @@ def convert(model: "keras.Model", kind: str, training_images: np.ndarray, path: 
             else:
                 _convert_to_litert(model, kind, training_images, path)
     except Exception as error:  # converters raise whatever the graph makes them
-        said = (str(error).strip() or type(error).__name__).split("\n")[0][:200]
+        said = backends.first_line(error)
         raise RontgenError(
             f"{path.name}: expected a model that {kind} can hold, received {said}: use another"
         ) from error
@@ -204,37 +201,21 @@ def _unrolled(model: "keras.Model") -> "keras.Model":
     return copy
 
 
-def open_file(kind: str, path: Path, threads: int) -> "backends.Onnx | backends.LiteRt":
-    """The exported file, to ask as a Keras model is asked. Raises RontgenError where it is damaged."""
-    from rontgen.serving import backends
-
+def open_file(kind: str, path: Path, threads: int) -> backends.Onnx | backends.LiteRt:
+    """The exported file behind Keras's `predict_on_batch`. Raises RontgenError where it is damaged."""
     return (backends.Onnx if kind == "onnx" else backends.LiteRt)(path, threads)
 
 
-def latency(model: "Predicts", images: np.ndarray) -> float:
-    """The median seconds that a model takes for one image, after one to warm up."""
+def latency(model: Predicts, images: np.ndarray) -> float:
+    """The median milliseconds that a model takes for one image, after one to warm up."""
     predict(model, images[:1])
-    seconds = []
-    for index in range(LATENCY_IMAGES):
-        image = images[index % len(images)][None]
-        begin = time.perf_counter()
-        predict(model, image)
-        seconds.append(time.perf_counter() - begin)
-    return float(np.median(seconds))
+    single = [images[index % len(images)][None] for index in range(LATENCY_IMAGES)]
+    return 1000 * float(np.median([timeit.timeit(partial(predict, model, image), number=1) for image in single]))
 
 
 def decide(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
     """The class decided for, as its number: int (N,). probabilities: float (N, classes). threshold: of model.json."""
     return probabilities.argmax(axis=1) if threshold is None else (probabilities[:, 1] >= threshold).astype(int)
-
-
-def _accuracy(probabilities: np.ndarray, names: np.ndarray, run: Run) -> float:
-    decided = decide(probabilities, _threshold(run))
-    return float(np.mean(np.array(run.classes, dtype=object)[decided] == names))
-
-
-def _threshold(run: Run) -> float | None:
-    return THRESHOLD if len(run.classes) == 2 else None
 
 
 def _sha256(path: Path) -> str:

@@ -25,24 +25,22 @@ FLAT = 0.5  # gray levels of standard deviation, below which there is nothing to
 # Mean spread of the three channels, 0 to 255, above which a picture is no X-ray. A wholly red marker on 4% of the
 # area gives 10
 COLOUR = 12
-ARRAYS = ("mean", "components", "variances")
+# A stored array, and the attribute of a PCA that holds it
+ARRAYS = {"mean": "mean_", "components": "components_", "variances": "explained_variance_"}
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
     """What the X-rays of a dataset look like, and the score of the least familiar ones.
 
-    mean: float32 (GRID²,), components: float32 (k, GRID²), variances: float32 (k,), noise: variance of what the
-    components leave over. center, spread: of each part of a score, see there, mean and standard deviation of its
-    logarithm over X-rays. A picture that scores more than threshold is unfamiliar.
+    pca: of GRID² features, its arrays with the precision of float32.
+    center, spread: of each part of a score, see there, mean and standard deviation of its logarithm over X-rays.
+    threshold: a picture that scores more is unfamiliar.
     """
 
-    mean: np.ndarray
-    components: np.ndarray
-    variances: np.ndarray
-    noise: float
-    center: tuple[float, float]
-    spread: tuple[float, float]
+    pca: PCA
+    center: list[float]
+    spread: list[float]
     threshold: float
 
     def score(self, images: np.ndarray) -> np.ndarray:
@@ -54,36 +52,33 @@ class Reference:
         images: uint8 (N, H, W, 1), of any size. Returns float64 (N,), infinite for a flat picture.
         """
         features, flat = _features(images)
-        scores = np.max((self._parts(features) - self.center) / self.spread, axis=1)
+        scores = np.max((_parts(self.pca, features) - self.center) / self.spread, axis=1)
         return np.where(flat, np.inf, scores)
 
-    def _parts(self, features: np.ndarray) -> np.ndarray:
-        """Logarithms of the two parts of a score: float64 (N, 2)."""
-        grids = features.reshape(-1, GRID, GRID)
-        upright = self._distance(grids)
-        turned = [self._distance(other) for other in (grids[:, ::-1], *(np.rot90(grids, k, (1, 2)) for k in (1, 3)))]
-        return np.log(np.stack([upright, upright / np.min(turned, axis=0)], axis=1))
-
-    def _distance(self, grids: np.ndarray) -> np.ndarray:
-        """Minus twice the logarithm of the likelihood, less what is the same for all; above 0."""
-        centered = grids.reshape(-1, GRID**2) - self.mean.astype(np.float64)
-        places = centered @ self.components.T.astype(np.float64)
-        left_over = (centered**2).sum(axis=1) - (places**2).sum(axis=1)
-        return 1 + (places**2 / self.variances).sum(axis=1) + np.maximum(left_over, 0) / self.noise
+    def flags(self, images: np.ndarray) -> np.ndarray:
+        """Which pictures are unfamiliar: bool (N,)."""
+        return self.score(images) > self.threshold
 
     def to_dict(self) -> dict:
         """Ready for JSON, 60 kB of it: an array is base64 of its float32 values, little-endian, row by row."""
-        arrays = {name: base64.b64encode(getattr(self, name).astype("<f4").tobytes()).decode() for name in ARRAYS}
-        scale = {"noise": self.noise, "center": list(self.center), "spread": list(self.spread)}
-        return arrays | scale | {"threshold": self.threshold}
+        arrays = {key: getattr(self.pca, name).astype("<f4").tobytes() for key, name in ARRAYS.items()}
+        return {key: base64.b64encode(array).decode() for key, array in arrays.items()} | {
+            "noise": self.pca.noise_variance_,
+            "center": self.center,
+            "spread": self.spread,
+            "threshold": self.threshold,
+        }
 
     @classmethod
     def from_dict(cls, values: dict) -> "Reference":
         """The Reference of which to_dict gave `values`; its scores are the same."""
-        mean, components, variances = (np.frombuffer(base64.b64decode(values[name]), "<f4") for name in ARRAYS)
-        center, spread = (tuple(values[name]) for name in ("center", "spread"))
-        components = components.reshape(-1, len(mean))
-        return cls(mean, components, variances, values["noise"], center, spread, values["threshold"])
+        pca = PCA()
+        for key, name in ARRAYS.items():
+            setattr(pca, name, np.frombuffer(base64.b64decode(values[key]), "<f4").astype(np.float64))
+        pca.components_ = pca.components_.reshape(-1, GRID**2)
+        pca.n_components_, pca.n_features_in_ = pca.components_.shape
+        pca.noise_variance_ = values["noise"]
+        return cls(pca, values["center"], values["spread"], values["threshold"])
 
 
 def fit(train_images: np.ndarray, validation_images: np.ndarray, false_alarms: float = 0.01) -> Reference:
@@ -98,27 +93,33 @@ def fit(train_images: np.ndarray, validation_images: np.ndarray, false_alarms: f
     moved, flat = _features(train_images, np.random.default_rng(0))
     train = np.concatenate([train, moved[~flat]])
     pca = PCA(min(COMPONENTS, len(train) // 10), svd_solver="covariance_eigh").fit(train)
-    noise = _six_digits(pca.noise_variance_)  # above 0: even images that are all alike were moved
-    arrays = [values.astype(np.float32) for values in (pca.mean_, pca.components_, pca.explained_variance_)]
-    mean, components, variances = arrays
-    parts = Reference(mean, components, variances, noise, (0.0, 0.0), (1.0, 1.0), 0.0)._parts(validation)
-    center = _pair(parts.mean(axis=0))
-    spread = _pair(np.maximum(parts.std(axis=0), 1e-3))
+    for name in ARRAYS.values():
+        setattr(pca, name, getattr(pca, name).astype(np.float32).astype(np.float64))
+    (pca.noise_variance_,) = _six_digits(pca.noise_variance_)  # above 0: even images that are all alike were moved
+
+    parts = _parts(pca, validation)
+    center = _six_digits(*parts.mean(axis=0))
+    spread = _six_digits(*np.maximum(parts.std(axis=0), 1e-3))
     scores = np.max((parts - center) / spread, axis=1)
     # At rank / (N + 1): what a new image exceeds with that probability
-    threshold = _six_digits(np.quantile(scores, 1 - false_alarms, method="weibull"))
+    (threshold,) = _six_digits(np.quantile(scores, 1 - false_alarms, method="weibull"))
     if (len(scores) + 1) * false_alarms < 1:
         threshold = max(threshold, FEW)
-    return Reference(mean, components, variances, noise, center, spread, threshold)
+    return Reference(pca, center, spread, threshold)
 
 
-def _pair(values: np.ndarray) -> tuple[float, float]:
-    first, second = map(_six_digits, values)
-    return first, second
+def _six_digits(*values: float) -> list[float]:
+    return [float(f"{value:.6g}") for value in values]
 
 
-def _six_digits(value: float) -> float:
-    return float(f"{value:.6g}")
+def _parts(pca: PCA, features: np.ndarray) -> np.ndarray:
+    """Logarithms of the two parts of a score: float64 (N, 2)."""
+    upright = features.reshape(-1, GRID, GRID)
+    views = [upright, upright[:, ::-1], *(np.rot90(upright, turns, (1, 2)) for turns in (1, 3))]
+    likelihood = pca.score_samples(np.concatenate([pca.mean_[None], *(view.reshape(-1, GRID**2) for view in views)]))
+    # Squared, and above 0; the mean X-ray itself is the most likely
+    distance, *turned = np.split(1 + 2 * (likelihood[0] - likelihood[1:]), len(views))
+    return np.log(np.stack([distance, distance / np.min(turned, axis=0)], axis=1))
 
 
 def _usable(images: np.ndarray, name: str) -> np.ndarray:

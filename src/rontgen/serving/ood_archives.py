@@ -5,7 +5,6 @@ from PIL import Image
 
 from rontgen.core import runs
 from rontgen.core.runs import ImageSet
-from rontgen.core.settings import Dataset
 from rontgen.data import arrays
 from rontgen.serving import ood, ood_probes
 
@@ -18,44 +17,40 @@ def measure(image_sets: list[str]) -> dict[str, dict]:
     95% interval; not of a class from an archive that the image set has too. Raises RontgenError where images are
     missing.
     """
-    sets = {name: runs.load_image_set(name) for name in image_sets}
-    tests = {name: _by_class(image_set) for name, image_set in sets.items()}
+    sets = [runs.load_image_set(name) for name in image_sets]
+    tests: dict[str, tuple[ImageSet, dict[str, np.ndarray]]] = {}
+    for image_set in sets:
+        tests.setdefault(image_set.study.dataset_name, (image_set, _test_images(image_set)))
     found = {}
-    for name, image_set in sets.items():
+    for name, image_set in zip(image_sets, sets, strict=True):
         subsets = arrays.read_subsets(image_set)
         reference = ood.fit(subsets["train"], subsets["validation"])
-        others: dict[str, dict] = {}
-        for other, classes in tests.items():
-            dataset = sets[other].study.dataset_name
-            unseen = [
-                label for label in classes if not _layouts(sets[other], label) & set(_dataset(image_set).archives)
-            ]
-            if unseen and dataset not in others:
-                others[dataset] = {
-                    label: ood_probes.share(
-                        reference.score(_resized(classes[label], image_set.size)) > reference.threshold
-                    )
-                    for label in unseen
-                }
-        measured = ood_probes.measure(reference, subsets["test"], image_set.size)
-        found[name] = {"dataset": image_set.study.dataset_name, "size": image_set.size} | measured | {"others": others}
+        others = {
+            dataset: {
+                label: ood_probes.proportion(reference.flags(_resized(images, image_set.size)))
+                for label, images in classes.items()
+                if not _archives(other, label) & set(image_set.study.dataset.archives)
+            }
+            for dataset, (other, classes) in tests.items()
+        }
+        found[name] = (
+            {"dataset": image_set.study.dataset_name, "size": image_set.size}
+            | ood_probes.measure(reference, subsets["test"], image_set.size)
+            | {"others": {dataset: classes for dataset, classes in others.items() if classes}}
+        )
     return found
 
 
-def _dataset(image_set: ImageSet) -> Dataset:
-    return image_set.study.dataset
-
-
-def _layouts(image_set: ImageSet, label: str) -> set[str]:
+def _archives(image_set: ImageSet, label: str) -> set[str]:
     """The archives that a class comes from."""
-    return {layout for layout, labels in _dataset(image_set).labels.items() if label in labels.values()}
+    return {archive for archive, labels in image_set.study.dataset.labels.items() if label in labels.values()}
 
 
-def _by_class(image_set: ImageSet) -> dict[str, np.ndarray]:
+def _test_images(image_set: ImageSet) -> dict[str, np.ndarray]:
     """The test images of each class: uint8 (N, H, W, 1)."""
     manifest, images = arrays.read_manifest(image_set), arrays.read_images(image_set)
     test = manifest[manifest["subset"] == "test"]
-    return {label: images[test.index[test["class"] == label]] for label in _dataset(image_set).classes}
+    return {label: images[test.index[test["class"] == label]] for label in image_set.study.dataset.classes}
 
 
 def _resized(images: np.ndarray, size: int) -> np.ndarray:

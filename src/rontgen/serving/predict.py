@@ -2,16 +2,16 @@
 
 import csv
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 
 from tqdm import tqdm
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
-from rontgen.serving.predictor import MAX_BYTES, Predictor, Trained, open_predictors
+from rontgen.serving.predictor import MAX_BYTES, Trained, open_predictors
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 
@@ -25,45 +25,18 @@ def find(names: list[str]) -> list[Path]:
     for name in names:
         path = Path(name)
         if path.is_dir():
-            matches = [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()]
-        elif path.exists():
-            matches = [path]
+            matches = [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES]
         else:
-            try:
-                matches = [match for match in Path(path.anchor).glob(name.removeprefix(path.anchor)) if match.is_file()]
-            except ValueError as error:
-                raise RontgenError(f"{name}: expected a pattern, received one where {str(error).lower()}") from None
-        if not matches:
+            found_by_pattern = glob(name, recursive=True)  # noqa: PTH207 - Path.glob raises for `**x`
+            matches = [path] if path.exists() else [Path(match) for match in found_by_pattern]
+        files = sorted(match for match in matches if not match.is_dir())
+        if not files:
             raise RontgenError(
                 f"{name}: expected a file, a pattern, or a folder with {', '.join(SUFFIXES)}, received none: "
                 "check its name"
             )
-        found += sorted(matches)
+        found += files
     return list(dict.fromkeys(found))
-
-
-def rows(predictor: Predictor, files: list[Path]) -> Iterator[dict]:
-    """A row for each file, with the columns of `columns`; one that cannot be read has only the error."""
-    for file in tqdm(files, desc="predict", unit="image", disable=None):
-        try:
-            with file.open("rb") as opened:
-                prediction = predictor.read(opened.read(MAX_BYTES + 1))
-        except (OSError, RontgenError) as error:
-            yield {"file": file, "error": str(error)}
-            continue
-        yield {
-            "file": file,
-            "in_distribution": prediction.in_distribution,
-            "decision": prediction.decision,
-            "confidence": prediction.confidence,
-            **(prediction.probabilities or {}),
-            "error": "",
-        }
-
-
-def columns(predictor: Predictor) -> list[str]:
-    """The columns of the CSV. A file that cannot be read, or is out of distribution, leaves most of them empty."""
-    return ["file", "in_distribution", "decision", "confidence", *predictor.classes, "error"]
 
 
 @dataclass(frozen=True)
@@ -76,23 +49,31 @@ class Summary:
 
 
 def write(files: list[Path], trained: Trained, kind: str, output: Path | None) -> Summary:
-    """Predict the files and write the CSV, to standard output if `output` is None.
+    """Predict the files and write a CSV with a row for each, to standard output if `output` is None.
 
-    Raises RontgenError if `output` is a folder, or a file of the model is missing.
+    Of a file that cannot be read, or is out of distribution, most columns are empty. Raises RontgenError if `output` is
+    a folder, or a file of the model is missing.
     """
     if output and output.is_dir():
         raise RontgenError(f"--output: expected a file to write, received the folder {output}: name a file")
     (predictor,) = open_predictors([trained], kind).values()
+    columns = ["file", "in_distribution", "decision", "confidence", *predictor.classes, "error"]
     failed = refused = 0
     with ExitStack() as stack:
         file = sys.stdout
         if output:
             path = stack.enter_context(replacing(output))
             file = stack.enter_context(path.open("w", newline="", encoding="utf-8", errors="surrogateescape"))
-        writer = csv.DictWriter(file, columns(predictor))
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
-        for row in rows(predictor, files):
-            writer.writerow(row)
-            failed += bool(row["error"])
-            refused += row.get("in_distribution") is False
+        for picture in tqdm(files, desc="predict", unit="image", disable=None):
+            try:
+                with picture.open("rb") as opened:
+                    prediction = predictor.read(opened.read(MAX_BYTES + 1))
+            except (OSError, RontgenError) as error:
+                writer.writerow({"file": picture, "error": error})
+                failed += 1
+                continue
+            writer.writerow({"file": picture} | vars(prediction) | (prediction.probabilities or {}))
+            refused += not prediction.in_distribution
     return Summary(len(files), failed, refused)

@@ -31,28 +31,27 @@ SHOWN = 448
 
 @dataclass(frozen=True)
 class Prediction:
-    """A model's answer to one picture.
+    """A model's answer to one picture. An out-of-distribution picture has no probabilities, decision or confidence.
 
-    in_distribution: whether it looks like the X-rays the model was trained on; if not, it has no probabilities (by
-    class), decision or confidence. reason: why not, a key of the page's texts. For the page: image, uint8 (SHOWN,
-    SHOWN), and heatmap, float32 (H, W) in [0, 1], of gradcam.heatmaps for the class decided for; None elsewhere, and
-    where the model's kind has no heatmap.
+    in_distribution: whether it looks like the X-rays the model was trained on.
+    reason: why not, a key of the page's texts.
+    probabilities: by class.
     """
 
     in_distribution: bool
-    reason: str | None
-    probabilities: dict[str, float] | None
-    decision: str | None
-    confidence: float | None
-    image: np.ndarray | None
-    heatmap: np.ndarray | None
+    reason: str | None = None
+    probabilities: dict[str, float] | None = None
+    decision: str | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
 class Trained:
     """A trained model and what is known of it: that of a run in the workspace, or of a record.
 
-    name: of the run, or of the record. folder: where the run's files lie. metrics, intervals: on its test images.
+    name: of the run, or of the record.
+    folder: where the run's files lie.
+    metrics, intervals: on its test images.
     record: None in the workspace.
     """
 
@@ -93,45 +92,39 @@ class Trained:
 class Predictor:
     """A trained model that reads pictures.
 
-    description: of export.describe. kind: keras or onnx. explains: the method of the heatmaps (gradcam.kind), None
-    where there are none. export_metrics: of the exported files, None where this model has none. Raises RontgenError,
-    naming the command that fixes it, if a file is missing, if the ONNX file is of another model than the Keras file, or
-    if kind is onnx for a record.
+    description: of export.describe.
+    kind: keras or onnx.
+    explains: the method of the heatmaps (gradcam.kind), None where there are none.
+    export_metrics: of the exported files, None where this model has none.
+    Raises RontgenError, naming the command that fixes it, if a file is missing, if the ONNX file is of another model
+    than the Keras file, or if kind is onnx for a record.
     """
 
     def __init__(self, trained: Trained, kind: str = "keras"):
         self.trained, self.kind = trained, kind
-        run = trained.run
-        self.name, self.classes = trained.name, run.classes
-        self.explains, self.export_metrics = None, None
-        description = None
-        if not trained.record:
-            description, self.export_metrics = export.read(run)
-        elif kind != "keras":
-            raise RontgenError(f"--kind: expected keras for --record, received {kind}")
+        self.name, self.classes = trained.name, trained.run.classes
+        self.explains: str | None = None
+        description, self.export_metrics = (None, None) if trained.record else export.read(trained.run)
+        if kind == "onnx":
+            if trained.record:
+                raise RontgenError("--kind: expected keras for --record, received onnx")
+            self._model: metrics.Predicts = export.open_onnx(trained.run, description)
         with chdir(trained.folder):
-            if kind == "onnx":
-                file = require(export.FOLDER / run.name / export.FILES["onnx"], export.command(run.name))
-                if description is None:
-                    raise RontgenError(
-                        f"{file}: expected an export of {run.model_file}, received that of another model: run "
-                        f"`{export.command(run.name)}`"
-                    )
-                self._model = export.open_file("onnx", file, run.threads)
-            else:
+            if kind == "keras":
                 with importing_keras():
                     from rontgen.evaluation import gradcam
                     from rontgen.models import files
 
-                self._model = files.load(require(run.model_file, run.train_command), run.train_command)
-                self.explains = gradcam.kind(self._model)
-                if description is None:
-                    subsets = arrays.read_subsets(run.image_set)
-                    reference = ood.fit(subsets["train"], subsets["validation"])
-                    description, self._test = export.describe(run, self._model, reference), subsets["test"]
+                command = trained.run.train_command
+                self._model = files.load(require(trained.run.model_file, command), command)
+                self.explains, self._heatmaps = gradcam.kind(self._model), gradcam.heatmaps
+            if description is None:
+                subsets = arrays.read_subsets(trained.run.image_set)
+                reference = ood.fit(subsets["train"], subsets["validation"])
+                description, self._test = export.describe(trained.run, self._model, reference), subsets["test"]
         self.description = description
         self._reference = Reference.from_dict(description["ood"])
-        size = self.description["size"]
+        size = description["size"]
         metrics.predict(self._model, np.zeros((1, size, size, 1), np.uint8))  # the first takes seconds
 
     @cached_property
@@ -141,38 +134,40 @@ class Predictor:
             return self.export_metrics["ood"]
         return ood_probes.measure(self._reference, self._test, self._test.shape[1])
 
-    def read(self, data: bytes, *, for_page: bool = False) -> Prediction:
+    def read(self, data: bytes) -> Prediction:
         """Read the bytes of a JPEG, PNG or DICOM file. Raises RontgenError if they are not, or are too large."""
+        return self._predict(*self._decode(data))
+
+    def show(self, data: bytes) -> tuple[Prediction, np.ndarray, np.ndarray | None]:
+        """Read the bytes of a file as `read` does, with what the page shows of it.
+
+        That is the picture, uint8 (SHOWN, SHOWN), and its heatmap for the decision, float32 (H, W) in [0, 1], None
+        where there is none.
+        """
+        data, image = self._decode(data)
+        prediction = self._predict(data, image)
+        heatmap = None
+        if prediction.decision and self.explains:
+            (heatmap,) = self._heatmaps(self._model, image[None], np.array([self.classes.index(prediction.decision)]))
+        return prediction, decoding.decode(data, SHOWN), heatmap
+
+    def _decode(self, data: bytes) -> tuple[bytes, np.ndarray]:
+        """The file as a PNG or JPEG, and what the model gets of it: uint8 (size, size, 1)."""
         if len(data) > MAX_BYTES:
-            raise RontgenError(
-                f"expected a file of at most {MAX_BYTES / 1e6:.0f} MB, received {len(data) / 1e6:.1f} MB"
-            )
+            raise RontgenError(f"expected a file of at most {MAX_BYTES / 1e6:.0f} MB, received a larger one")
         if dicom.is_dicom(data):
             data = dicom.to_png(data)
-        image = decoding.decode(data, self.description["size"])[..., None]
-        shown = decoding.decode(data, SHOWN) if for_page else None
-        reason = self._out_of_distribution(data, image)
-        if reason:
-            return Prediction(False, reason, None, None, None, shown, None)
+        return data, decoding.decode(data, self.description["size"])[..., None]
+
+    def _predict(self, data: bytes, image: np.ndarray) -> Prediction:
+        if decoding.colourfulness(data) > ood.COLOUR:
+            return Prediction(False, "in_colour")
+        if self._reference.flags(image[None]).any():
+            return Prediction(False, "unlike_drawn_xrays" if self.trained.is_demo else "unlike_xrays")
         (probabilities,) = metrics.predict(self._model, image[None])
         (decided,) = export.decide(probabilities[None], self.description["threshold"])
-        heatmap = self._heatmap(image, decided) if for_page and self.explains else None
         named = dict(zip(self.classes, map(float, probabilities), strict=True))
-        return Prediction(True, None, named, self.classes[decided], float(probabilities[decided]), shown, heatmap)
-
-    def _out_of_distribution(self, data: bytes, image: np.ndarray) -> str | None:
-        if decoding.colourfulness(data) > ood.COLOUR:
-            return "in_colour"
-        (score,) = self._reference.score(image[None])
-        if score <= self._reference.threshold:
-            return None
-        return "unlike_drawn_xrays" if self.trained.is_demo else "unlike_xrays"
-
-    def _heatmap(self, image: np.ndarray, decided: int) -> np.ndarray:
-        from rontgen.evaluation import gradcam
-
-        (heatmap,) = gradcam.heatmaps(self._model, image[None], np.array([decided]))
-        return heatmap
+        return Prediction(True, None, named, self.classes[decided], float(probabilities[decided]))
 
 
 def open_predictors(models: list[Trained], kind: str = "keras") -> dict[str, Predictor]:

@@ -21,24 +21,26 @@ def overlay(image: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
     return (image[..., None] * (1 - alpha) + 255 * colors[..., :3] * alpha).round().astype(np.uint8)
 
 
-def save(prediction: Prediction, predictor: Predictor, text: dict) -> dict[str, bytes]:
+def save(
+    prediction: Prediction, image: np.ndarray, overlay: np.ndarray | None, predictor: Predictor, text: dict
+) -> dict[str, bytes]:
     """A prediction as one sheet, {"png": …, "pdf": …}: picture, heatmap, bars, and what made them when.
 
-    text: of texts.yaml in one language.
+    image, overlay: uint8 (H, W) and (H, W, 3). text: of texts.yaml in one language.
     """
+    description, words = predictor.description, text["examine"]
     figure = Figure(figsize=(7.2, 6.4), **plots.STYLE)
     figure.suptitle(f"Rontgen: {prediction.decision} ({prediction.confidence:.1%})", fontsize=15)
-    parts = figure.subfigures(3, 1, squeeze=False, height_ratios=(3.4, 0.6 + 0.3 * len(predictor.classes), 0.9))
-    upper, middle, lower = parts[:, 0]
-    pictures = {text["examine"]["picture"].format(predictor.description["size"]): prediction.image}
-    if prediction.image is not None and prediction.heatmap is not None and predictor.explains:
-        pictures[text["examine"]["heatmap"][predictor.explains]] = overlay(prediction.image, prediction.heatmap)
+    ratios = (3.4, 0.6 + 0.3 * len(predictor.classes), 0.9)
+    upper, middle, lower = figure.subfigures(3, 1, squeeze=False, height_ratios=ratios)[:, 0]
+    pictures = {words["picture"].format(description["size"]): image}
+    if overlay is not None:
+        pictures[words["heatmap"][predictor.explains]] = overlay
     for axes, (title, picture) in zip(np.atleast_1d(upper.subplots(1, len(pictures))), pictures.items(), strict=True):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
         axes.set_title(title, fontsize=10)
         axes.set_axis_off()
-    _bars(middle.add_subplot(), prediction, predictor, text)
-    description = predictor.description
+    _draw_bars(middle.add_subplot(), prediction.probabilities or {}, description["threshold"], words["probability"])
     lines = [
         f"{text['run']}: {predictor.name} ({description['model']}, {predictor.kind})",
         f"{text['commit']}: {predictor.trained.commit}",
@@ -47,22 +49,20 @@ def save(prediction: Prediction, predictor: Predictor, text: dict) -> dict[str, 
     ]
     lower.text(0.02, 0.95, "\n".join(lines), va="top", fontsize=9, wrap=True)
     sheets = {}
-    for kind, metadata in (("png", {"Software": None}), ("pdf", {"Producer": None, "Creator": "Rontgen"})):
+    for kind in ("png", "pdf"):
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, metadata=metadata)
+        figure.savefig(buffer, format=kind)
         sheets[kind] = buffer.getvalue()
     return sheets
 
 
-def _bars(axes: Axes, prediction: Prediction, predictor: Predictor, text: dict) -> None:
-    probabilities = prediction.probabilities or {}
-    names, values = list(probabilities), list(probabilities.values())
-    axes.barh(names, values, color=[plots.CLASS_COLORS.get(name, plots.MUTED) for name in names], height=0.6)
-    for row, value in enumerate(values):
-        axes.text(value + 0.01, row, f"{value:.1%}", va="center", fontsize=9)
-    if predictor.description["threshold"] is not None:
-        axes.axvline(predictor.description["threshold"], color="black", linestyle=":", linewidth=1)
+def _draw_bars(axes: Axes, probabilities: dict[str, float], threshold: float | None, label: str) -> None:
+    colors = [plots.CLASS_COLORS.get(name, plots.MUTED) for name in probabilities]
+    bars = axes.barh(list(probabilities), list(probabilities.values()), color=colors, height=0.6)
+    axes.bar_label(bars, fmt="{:.1%}", padding=3, fontsize=9)
+    if threshold is not None:
+        axes.axvline(threshold, color="black", linestyle=":", linewidth=1)
     axes.set_xlim(0, 1.12)
     axes.invert_yaxis()
-    axes.set_xlabel(text["examine"]["probability"], fontsize=9)
+    axes.set_xlabel(label, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)

@@ -34,22 +34,16 @@ class Pages:
     names = ("home", "examine", "results", "about")
 
     def __init__(self, predictors: dict[str, Predictor]):
-        self._predictors = predictors
-        values = params.load()
-        self._shared = {
+        self._datasets = params.load().datasets
+        folders = [jinja2.FileSystemLoader(HERE / "templates"), jinja2.PackageLoader("rontgen.reporting")]
+        self._environment = environment(jinja2.ChoiceLoader(folders), autoescape=True)
+        self._environment.globals |= {
             "predictors": predictors,
             "languages": LANGUAGES,
             "names": self.names,
             "colors": plots.CLASS_COLORS,
             "megabytes": MAX_BYTES // 1_000_000,
         }
-        self._datasets = values.datasets
-        self._environment = environment(
-            jinja2.ChoiceLoader(
-                [jinja2.FileSystemLoader(HERE / "templates"), jinja2.PackageLoader("rontgen.reporting")]
-            ),
-            autoescape=True,
-        )
 
     @cached_property
     def _cards(self) -> list[Card]:
@@ -65,29 +59,28 @@ class Pages:
             dataset = self._datasets[predictor.description["dataset"]]
             examples = {label: _example(label.lower()) for label in predictor.classes}
             extra = {"dataset": dataset, "examples": examples}
-        return self._render(language, name, predictor, prediction=None, error=None, **extra)
+        return self._render(language, name, predictor, **extra)
 
     def read(self, language: str, predictor: Predictor, data: bytes) -> str:
         """The page `examine` with a predictor's answer to a file. Raises RontgenError if it cannot be read."""
-        prediction = predictor.read(data, for_page=True)
-        assert prediction.image is not None  # as it is for a page
-        extra: dict[str, Any] = {"picture": data_url(prediction.image)}
-        if prediction.heatmap is not None:
-            extra["overlay"] = data_url(overlays.overlay(prediction.image, prediction.heatmap))
+        prediction, image, heatmap = predictor.show(data)
+        overlay = None if heatmap is None else overlays.overlay(image, heatmap)
+        saved = {}
         if prediction.in_distribution:
-            sheets = overlays.save(prediction, predictor, TEXTS[language])
-            extra["saved"] = {kind: base64.b64encode(data).decode() for kind, data in sheets.items()}
-        return self._render(language, "examine", predictor, prediction=prediction, error=None, **extra)
+            sheets = overlays.save(prediction, image, overlay, predictor, TEXTS[language])
+            saved = {kind: base64.b64encode(sheet).decode() for kind, sheet in sheets.items()}
+        return self._render(
+            language, "examine", predictor, prediction=prediction, picture=data_url(image), saved=saved,
+            overlay=None if overlay is None else data_url(overlay), is_explained=heatmap is not None and heatmap.any(),
+        )  # fmt: skip
 
     def show_error(self, language: str, predictor: Predictor, error: str) -> str:
         """The page `examine` with the error of a file."""
-        return self._render(language, "examine", predictor, prediction=None, error=error)
+        return self._render(language, "examine", predictor, error=error)
 
     def _render(self, language: str, name: str, predictor: Predictor, **values: Any) -> str:
-        template = self._environment.get_template(f"{name}.html.j2")
-        return template.render(
-            self._shared, language=language, text=TEXTS[language], page=name, predictor=predictor, **values
-        )
+        common = {"language": language, "text": TEXTS[language], "page": name, "predictor": predictor}
+        return self._environment.get_template(f"{name}.html.j2").render(common, **values)
 
 
 def data_url(pixels: np.ndarray) -> str:

@@ -1,72 +1,56 @@
 """The web application: the pages in both languages and the JSON interface."""
 
-import asyncio
+import logging
 import re
 import socket
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+import traceback
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, TypeVar
+from threading import Lock
+from typing import Annotated
 
 import uvicorn
-from fastapi import HTTPException, Query, Request
+from fastapi import FastAPI, File, Form, HTTPException, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.middleware.base import RequestResponseEndpoint
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import ClientDisconnect
 
 from rontgen.core.errors import RontgenError
-from rontgen.serving.predictor import MAX_BYTES, Prediction, Predictor, Trained, open_predictors
-from rontgen.serving.web.middleware import Middleware
+from rontgen.serving.predictor import Prediction, Predictor, Trained, open_predictors
 from rontgen.serving.web.pages import LANGUAGES, Pages
+
+log = logging.getLogger(__name__)
+# It tells bytes of what it cannot parse
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)
 
 # The address it listens on, and the host names it answers to
 LOOPBACK = "127.0.0.1"
 HOSTS = [LOOPBACK, "localhost"]
 MOST_FILES = 16
-MOST_CONNECTIONS = 100
+# Bytes of one request: two of the largest files and what encodes them
+MAX_REQUEST = 52_000_000
+# Each may hold one upload: up to a megabyte of each file in memory, the rest in a temporary file without a name
+MOST_CONNECTIONS = 32
 STATIC = Path(__file__).with_name("static")
 
+# No script, style, picture or request from anywhere else, whatever a template holds
+POLICY = (
+    "default-src 'none'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+# FastAPI's page of the API starts itself with a script in the page
+POLICY_OF_DOCS = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
 RunName = Annotated[str | None, Query(description="which of the runs offered; the first, if none is named")]
-# FastAPI would read a thousand files before it counts them
-FILES = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["files"],
-                "properties": {
-                    "files": {
-                        "type": "array",
-                        "maxItems": MOST_FILES,
-                        "items": {"type": "string", "format": "binary", "description": "JPEG, PNG or DICOM"},
-                    }
-                },
-            }
-        }
-    },
-}
-
-
-Result = TypeVar("Result")
-
-
-class Answer(BaseModel):
-    """The model's answer to one picture. An out-of-distribution picture has no probabilities."""
-
-    in_distribution: bool
-    reason: str | None
-    probabilities: dict[str, float] | None
-    decision: str | None
-    confidence: float | None
+Files = Annotated[list[UploadFile], File(max_length=MOST_FILES, description="JPEG, PNG or DICOM")]
 
 
 class Answers(BaseModel):
@@ -78,7 +62,7 @@ class Answers(BaseModel):
     commit: str
     classes: list[str]
     threshold: float | None
-    predictions: list[Answer]
+    predictions: list[Prediction]
 
 
 class Failure(BaseModel):
@@ -87,7 +71,7 @@ class Failure(BaseModel):
     error: str
 
 
-def create(predictors: dict[str, Predictor]) -> Middleware:
+def create(predictors: dict[str, Predictor]) -> FastAPI:
     """The application for some predictors; the first is the default."""
     app = FastAPIOffline(
         title="Rontgen",
@@ -101,41 +85,24 @@ def create(predictors: dict[str, Predictor]) -> Middleware:
     pages = Pages(predictors)
     default = next(iter(predictors))
     # The model's own operations are parallel: one picture at a time is as fast, and bounds the memory
-    worker, working = ThreadPoolExecutor(1), asyncio.Lock()
+    working = Lock()
 
     def choose(run: str | None) -> Predictor:
         if run and run not in predictors:
             raise HTTPException(404, f"run: expected one of {', '.join(predictors)}, received another: leave it away")
         return predictors[run or default]
 
-    async def at_work(request: Request, function: Callable[[], Result]) -> Result:
-        """The result of a function in the worker, once it is its turn and if the client still waits."""
-        async with working:
-            if await request.is_disconnected():
-                raise ClientDisconnect
-            return await asyncio.get_running_loop().run_in_executor(worker, function)
-
-    @app.post(
-        "/api/predict",
-        openapi_extra={"requestBody": FILES},
-        responses={code: {"model": Failure} for code in (400, 404, 413, 422, 503)},
-        tags=["read"],
-    )
-    async def predict(request: Request, run: RunName = None) -> Answers:
+    @app.post("/api/predict", responses={code: {"model": Failure} for code in (404, 413, 422)}, tags=["read"])
+    def predict(files: Files, run: RunName = None) -> Answers:
         """Read one or several pictures. One that cannot be read fails the request, which names its place."""
         predictor = choose(run)
         predictions = []
-        async with request.form(max_files=MOST_FILES, max_fields=0) as form:
-            files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
-            if not files:
-                raise HTTPException(422, f"files: expected 1 to {MOST_FILES} files, received none: see /docs")
-            for number, file in enumerate(files, 1):
-                check_size(file)
-                try:
-                    prediction = await at_work(request, partial(read, predictor, file))
-                except RontgenError as error:
-                    raise HTTPException(422, f"file {number} of {len(files)}: {error}") from None
-                predictions.append(Answer.model_validate(prediction, from_attributes=True))
+        for number, file in enumerate(files, 1):
+            try:
+                with working:
+                    predictions.append(predictor.read(file.file.read()))
+            except RontgenError as error:
+                raise HTTPException(422, f"file {number} of {len(files)}: {error}") from None
         description = predictor.description
         return Answers(
             run=predictor.name, model=description["model"], kind=predictor.kind, commit=predictor.trained.commit,
@@ -163,37 +130,28 @@ def create(predictors: dict[str, Predictor]) -> Middleware:
 
     @app.api_route("/{language}/{page}", methods=["GET", "HEAD"], include_in_schema=False)
     @app.api_route("/{language}/", methods=["GET", "HEAD"], include_in_schema=False)
-    async def show(language: str, page: str = "home", run: str | None = None) -> Response:
+    def show(language: str, page: str = "home", run: str | None = None) -> Response:
         if language not in LANGUAGES or page not in pages.names:
             raise HTTPException(404, "expected a page of the menu, received another: go back to /")
-        return HTMLResponse(await asyncio.to_thread(pages.show, language, page, choose(run)))
+        return HTMLResponse(pages.show(language, page, choose(run)))
 
     @app.post("/{language}/examine", include_in_schema=False)
-    async def examine(language: str, request: Request) -> Response:
+    def examine(language: str, file: UploadFile, run: Annotated[str | None, Form()] = None) -> Response:
         if language not in LANGUAGES:
             raise HTTPException(404, "expected /en/examine or /id/examine, received another")
-        predictor = predictors[default]
+        predictor = choose(run)
         try:
-            async with request.form(max_files=1, max_fields=1) as form:
-                run, file = form.get("run"), form.get("file")
-                predictor = choose(run if isinstance(run, str) else None)
-                if not isinstance(file, UploadFile):
-                    raise HTTPException(422, "file: expected one, received none")
-                check_size(file)
-                html = await at_work(request, lambda: pages.read(language, predictor, file.file.read()))
-            return HTMLResponse(html)
+            with working:
+                return HTMLResponse(pages.read(language, predictor, file.file.read()))
         except RontgenError as error:
-            said, status = str(error), 422
-        except StarletteHTTPException as error:
-            said, status = _said(error), error.status_code
-        return HTMLResponse(pages.show_error(language, predictor, said), status)
+            return HTMLResponse(pages.show_error(language, predictor, str(error)), 422)
 
     @app.exception_handler(StarletteHTTPException)
     async def refuse(request: Request, error: StarletteHTTPException) -> Response:
-        return JSONResponse({"error": _said(error)}, error.status_code, error.headers)
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
     @app.exception_handler(RequestValidationError)
-    async def refuse_query(request: Request, error: RequestValidationError) -> Response:
+    async def refuse_values(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         return JSONResponse({"error": f"{place}: expected another value, {first['msg'].lower()}: see /docs"}, 422)
@@ -202,27 +160,33 @@ def create(predictors: dict[str, Predictor]) -> Middleware:
     async def tell(request: Request, error: RontgenError) -> Response:
         return JSONResponse({"error": str(error)}, 503)
 
-    @app.exception_handler(Exception)
-    async def fail(request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": "something failed here that should not: report it, with /api/version"}, 500)
-
     # a page elsewhere whose name is made to lead here gets nothing
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
-    return Middleware(app)
 
+    @app.middleware("http")
+    async def guard(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        """Refuse uploads that are too large, add the headers, and log no text of an error: it may quote the upload."""
+        length = request.headers.get("content-length", "" if request.method == "POST" else "0")
+        if not length.isdigit() or int(length) > MAX_REQUEST or "transfer-encoding" in request.headers:
+            expected = f"expected a request of a stated size of at most {MAX_REQUEST / 1e6:.0f} MB"
+            error = f"{expected}, received another: send fewer or smaller files"
+            response: Response = JSONResponse({"error": error}, 413, {"Connection": "close"})
+        else:
+            try:
+                response = await call_next(request)
+            except Exception as raised:
+                log.error("%s\n%s", type(raised).__name__, "".join(traceback.format_tb(raised.__traceback__)))
+                error = "something failed here that should not: report it, with /api/version"
+                response = JSONResponse({"error": error}, 500)
+        path = request.url.path
+        response.headers["Content-Security-Policy"] = POLICY_OF_DOCS if path == "/docs" else POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        if not path.startswith("/static/"):
+            response.headers["Cache-Control"] = "no-store"  # a prediction is nobody else's
+        return response
 
-def read(predictor: Predictor, file: UploadFile) -> Prediction:
-    return predictor.read(file.file.read())
-
-
-def check_size(file: UploadFile) -> None:
-    """Raise HTTPException where a file is larger than a predictor takes."""
-    if (file.size or 0) > MAX_BYTES:
-        raise HTTPException(413, f"expected a file of at most {MAX_BYTES / 1e6:.0f} MB, received a larger one")
-
-
-def _said(error: StarletteHTTPException) -> str:
-    return error.detail if "expected" in error.detail else f"expected another request: {error.detail.lower()}"
+    return app
 
 
 def serve(models: list[Trained], kind: str, port: int) -> None:
