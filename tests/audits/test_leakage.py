@@ -44,7 +44,7 @@ def fingerprint(layout, folder, labels):
                 "sha256": [str(archive.read(image.member)) for image in members],
             }
         ).assign(archive=path.name)
-    return near_duplicates.take(images, folder, 0)
+    return near_duplicates.fingerprint(images, folder, 0)
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def take(write_zip, tmp_path):
         images = pd.DataFrame({"archive": path.name, "member": list(members), "class": "PNEUMONIA", "folder": ""})
         images["patient"] = [chest_xray_patient(member) for member in members]
         images["sha256"] = [sha256(content).hexdigest() for content in members.values()]
-        return near_duplicates.take(images, tmp_path, max_unreadable)
+        return near_duplicates.fingerprint(images, tmp_path, max_unreadable)
 
     return take
 
