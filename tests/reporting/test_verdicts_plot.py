@@ -1,5 +1,6 @@
 """The figure of the verdicts."""
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -16,10 +17,12 @@ def found():
     return [study(published, seeds(40, 60, 90) + seeds(89, 90, 91, treatment="protocol+a=1"))]
 
 
-def test_it_is_sound_and_twice_700_pixels_wide(found, tmp_path):
+def test_it_is_sound_twice_700_pixels_wide_and_white_at_its_edges(found, tmp_path):
     assert_sound(lambda path: verdicts_plot.draw(found, path), tmp_path / "figure.png")
     with Image.open(tmp_path / "figure.png") as image:
-        assert image.width == 1400
+        pixels = np.array(image.convert("L"))
+    assert pixels.shape[1] == 1400
+    assert all((edge == 255).all() for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
 
 
 def test_each_seed_is_a_point_and_no_line_leaves_the_axes(found):
