@@ -256,17 +256,11 @@ def test_images_are_matched_by_id(workspace):
         (predictions_of(60).replace({"id": {"000": "999"}}), "79 shared, 1 only in the first and 1 only in the second"),
         (predictions_of(60, classes=[*CLASSES, "COVID"]), "received NORMAL, PNEUMONIA in the first and NORMAL, PNEUMO"),
         (predictions_of(60).assign(**{"class": "NORMAL"}), "received other ones for 40 of 80 images"),
-        (predictions_of(60).drop(columns="patient"), "before predictions had a column of patients: run `dvc repro"),
         (predictions_of(60).drop(columns="PNEUMONIA"), "expected columns id, patient, class, predicted"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(workspace, second, message):
     assert message in refused(workspace(predictions_of(60), second))
-
-
-def test_predictions_from_before_the_column_of_patients_name_the_command(run, tmp_path):
-    write(predictions_of(60).drop(columns="patient"), tmp_path / "data/predictions/active.csv")
-    assert refused(run("active", "active", folder=tmp_path)).endswith("run `dvc repro evaluate` to renew it\n")
 
 
 def test_help_needs_no_keras():
