@@ -47,7 +47,7 @@ def main() -> None:
     path = parser.parse_args().archive
 
     images = list_images(path)
-    prints = near_duplicates.take(images, path.parent, max_unreadable=0)
+    prints = near_duplicates.fingerprint(images, path.parent, max_unreadable=0)
     distinct = prints.images[~prints.images["near"].duplicated() & (prints.images["series"].isin(PATHOGENS))]
     distinct = distinct.reset_index(drop=True)
     with Archive(path) as archive:

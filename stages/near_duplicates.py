@@ -15,7 +15,7 @@ def main() -> None:
     source = near_duplicates.load_source(parser.parse_args().dataset)
 
     images, counts, left_out = manifests.list_images(source)
-    found = near_duplicates.take(images, source.raw, source.max_unreadable)
+    found = near_duplicates.fingerprint(images, source.raw, source.max_unreadable)
 
     folder = Path("data/near_duplicates", source.dataset_name)
     near_duplicates.write(found, folder)

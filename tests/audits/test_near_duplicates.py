@@ -60,17 +60,17 @@ def drawn():
 
 
 @pytest.fixture
-def take(write_zip, tmp_path):
+def fingerprint(write_zip, tmp_path):
     """The fingerprints of {member: bytes}, in that order."""
 
-    def take(members, max_unreadable=0):
+    def fingerprint(members, max_unreadable=0):
         path = write_zip(members)
         images = pd.DataFrame({"archive": path.name, "member": list(members), "class": "PNEUMONIA", "folder": ""})
         images["patient"] = [chest_xray_patient(member) for member in members]
         images["sha256"] = [sha256(content).hexdigest() for content in members.values()]
-        return near_duplicates.take(images, tmp_path, max_unreadable)
+        return near_duplicates.fingerprint(images, tmp_path, max_unreadable)
 
-    return take
+    return fingerprint
 
 
 def near(prints):
@@ -79,22 +79,22 @@ def near(prints):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_copy_made_again_is_near_its_original_and_no_other(variant, drawn, take):
+def test_a_copy_made_again_is_near_its_original_and_no_other(variant, drawn, fingerprint):
     copies = {f"copy-{patient}.png": VARIANTS[variant](picture(patient)) for patient in (3, 11, 17)}
-    prints = take(drawn | copies)
+    prints = fingerprint(drawn | copies)
     assert near(prints) == {(3, DRAWN), (11, DRAWN + 1), (17, DRAWN + 2)}
     clusters = prints.images["near"]
     assert clusters[3] == clusters[DRAWN]
     assert clusters.nunique() == DRAWN
 
 
-def test_another_exposure_of_the_same_patient_is_no_copy(take):
+def test_another_exposure_of_the_same_patient_is_no_copy(fingerprint):
     exposures = {f"{patient}-{n}.png": encode(picture(patient, n)) for patient in range(6) for n in range(4)}
-    assert near(take(exposures)) == set()
+    assert near(fingerprint(exposures)) == set()
 
 
-def test_the_hash_alone_does_not_make_a_copy(drawn, take):
-    prints = take(drawn)
+def test_the_hash_alone_does_not_make_a_copy(drawn, fingerprint):
+    prints = fingerprint(drawn)
     prints.images["perceptual_hash"] = prints.images["perceptual_hash"][0]
     assert near(prints) == set()
 
@@ -119,8 +119,8 @@ def test_the_detail_is_compared_after_a_small_move(move):
     assert len(near_duplicates.find_near(images, np.stack(thumbnails))) == 1
 
 
-def test_the_detail_alone_does_not_make_a_copy(drawn, take):
-    prints = take({"a.png": drawn["person0_bacteria_1.png"], "b.png": encode(tone(picture(0), 1.1))})
+def test_the_detail_alone_does_not_make_a_copy(drawn, fingerprint):
+    prints = fingerprint({"a.png": drawn["person0_bacteria_1.png"], "b.png": encode(tone(picture(0), 1.1))})
     assert near(prints) == {(0, 1)}
     # 256 bits apart: more than a byte can count
     opposite = str.maketrans("0123456789abcdef", "fedcba9876543210")
@@ -128,60 +128,64 @@ def test_the_detail_alone_does_not_make_a_copy(drawn, take):
     assert near(prints) == set()
 
 
-def test_images_without_detail_are_no_copies_of_each_other(take):
-    assert near(take({f"{shade}.png": encode(np.full((32, 32), shade, np.uint8)) for shade in (0, 1, 255)})) == set()
+def test_images_without_detail_are_no_copies_of_each_other(fingerprint):
+    flat = {f"{shade}.png": encode(np.full((32, 32), shade, np.uint8)) for shade in (0, 1, 255)}
+    assert near(fingerprint(flat)) == set()
 
 
-def test_all_pairs_are_compared_whatever_the_blocks(drawn, take, monkeypatch):
+def test_hashes_are_near_up_to_36_bits(monkeypatch):
+    monkeypatch.setattr(near_duplicates, "MIN_AGREEMENT", 0)
+    hashes = [f"{(1 << bits) - 1:064x}" for bits in (0, 36, 73)]
+    images = pd.DataFrame({"sha256": ["a", "b", "c"], "perceptual_hash": hashes})
+    found = near_duplicates.find_near(images, np.zeros((3, 80, 80), np.uint8))
+    assert found[["first", "second", "distance"]].to_numpy().tolist() == [[0, 1, 36]]
+
+
+def test_details_are_compared_whatever_the_chunks(drawn, fingerprint, monkeypatch):
     copies = {f"copy-{patient}.png": encode(tone(picture(patient), 1.1)) for patient in range(DRAWN)}
-    prints = take(drawn | copies)
-    monkeypatch.setattr(near_duplicates, "_BLOCK", 5)
+    prints = fingerprint(drawn | copies)
     monkeypatch.setattr(near_duplicates, "_CHUNK", 3)
     assert near(prints) == {(patient, DRAWN + patient) for patient in range(DRAWN)}
 
 
-def test_a_pair_is_the_same_in_either_order(drawn, take):
+def test_a_pair_is_the_same_in_either_order(drawn, fingerprint):
     members = {"a.png": encode(picture(5)), "b.png": VARIANTS["cropped"](picture(5))}
-    either = take(members), take(dict(reversed(members.items())))
+    either = fingerprint(members), fingerprint(dict(reversed(members.items())))
     tables = [near_duplicates.find_near(prints.images, prints.thumbnails) for prints in either]
     pd.testing.assert_frame_equal(*tables)
 
 
-def test_of_equal_bytes_the_first_stands_for_all(take):
+def test_of_equal_bytes_the_first_stands_for_all(fingerprint):
     one, other = encode(picture(1)), encode(tone(picture(1), 1.1))
-    prints = take({"a.png": one, "b.png": other, "c.png": one, "d.png": encode(picture(2)), "e.png": one})
+    prints = fingerprint({"a.png": one, "b.png": other, "c.png": one, "d.png": encode(picture(2)), "e.png": one})
     assert near(prints) == {(0, 1)}
     exact = near_duplicates.find_exact(prints.images)
     assert exact[["first", "second"]].to_numpy().tolist() == [[0, 2], [0, 4]]
     assert prints.images["near"].tolist() == [0, 0, 0, 1, 0]
 
 
-def test_facts_of_the_file_are_kept(take):
+def test_facts_of_the_file_are_kept(fingerprint):
     content = encode(picture(1, width=160), "JPEG", quality=80)
-    image = take({"a.jpeg": content}).images.iloc[0]
+    image = fingerprint({"a.jpeg": content}).images.iloc[0]
     assert (image["width"], image["height"], image["bytes"]) == (160, SIDE, len(content))
 
 
-def test_an_image_that_does_not_decode_is_refused(take):
-    with pytest.raises(RontgenError, match=r"at most 0 unreadable images, received 1, the first b\.png: .*max_unread"):
-        take({"a.png": encode(picture(1)), "b.png": b"no picture"})
-
-
-def test_an_image_that_does_not_decode_is_left_out_and_listed_where_that_is_allowed(take):
-    prints = take({"a.png": b"no picture", "b.png": encode(picture(1))}, max_unreadable=1)
+def test_an_image_that_does_not_decode_is_left_out_and_listed_where_that_is_allowed(fingerprint):
+    prints = fingerprint({"a.png": b"no picture", "b.png": encode(picture(1))}, max_unreadable=1)
     assert prints.images["member"].tolist() == ["b.png"]
     assert prints.thumbnails.shape == (1, 80, 80)
     assert prints.unreadable["member"].tolist() == ["a.png"]
     assert "something else" in prints.unreadable["reason"].iloc[0]
 
 
-def test_a_dataset_of_which_nothing_decodes_is_refused(take):
+def test_a_dataset_of_which_nothing_decodes_is_refused(fingerprint):
     with pytest.raises(RontgenError, match="at most 0 unreadable images, received 1"):
-        take({"a.png": b"no picture"}, max_unreadable=5)
+        fingerprint({"a.png": b"no picture"}, max_unreadable=5)
 
 
-def test_what_is_written_is_read(take, tmp_path, monkeypatch):
-    written = take({"a.png": b"no picture", "NORMAL2-IM-1-1.png": encode(picture(1)), "c.png": encode(picture(2))}, 1)
+def test_what_is_written_is_read(fingerprint, tmp_path, monkeypatch):
+    members = {"a.png": b"no picture", "NORMAL2-IM-1-1.png": encode(picture(1)), "c.png": encode(picture(2))}
+    written = fingerprint(members, max_unreadable=1)
     monkeypatch.chdir(tmp_path)
     near_duplicates.write(written, tmp_path / "data/near_duplicates/pneumonia")
     read = near_duplicates.read("pneumonia")
@@ -208,9 +212,3 @@ def test_a_source_follows_the_profile(change_params):
     assert (source.check_counts, source.max_unreadable) == (True, 5)
     change_params({"profile": "demo"})
     assert not near_duplicates.load_source("lungs").check_counts
-
-
-def test_an_unknown_dataset_is_refused(change_params):
-    change_params({})
-    with pytest.raises(RontgenError, match="--dataset: expected one of pneumonia"):
-        near_duplicates.load_source("chests")

@@ -225,7 +225,7 @@ def test_json_holds_the_whole_comparison(workspace):
     [
         (predictions_of(60, images=70), "70 shared, 10 only in the first and 0 only in the second"),
         (predictions_of(60, classes=[*CLASSES, "COVID"]), "received NORMAL, PNEUMONIA in the first and NORMAL, PNEUMO"),
-        (predictions_of(60).drop(columns="patient"), "before predictions had a column of patients: run `dvc repro"),
+        (predictions_of(60).drop(columns="PNEUMONIA"), "expected columns id, patient, class, predicted"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(workspace, second, message):

@@ -16,7 +16,6 @@ import pytest
 from conftest import ROOT, copy_settings
 from rontgen.claims import studies
 from rontgen.core import params
-from rontgen.core.errors import RontgenError
 from rontgen.core.io import commit
 from rontgen.core.papers import load_papers
 from rontgen.records import records
@@ -47,9 +46,6 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
-
-    def attributes(self, tag, name):
-        return [attributes[name] for found, attributes in self.tags if found == tag and name in attributes]
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +83,6 @@ def written():
     return Path("report.html").read_text(encoding="utf-8")
 
 
-def folded(report):
-    """What is folded, by its id."""
-    return dict(re.findall(r'<details id="(\w+)">(.*?)</details>', report, re.DOTALL))
-
-
 def test_the_report_opens_on_a_card_for_each_study(report, found):
     top = report.partition("<details")[0]
     card = r'<article class="card".*?<h3>(\w+)</h3>.*?<span class="verdict [a-z-]+">(.*?)</span>'
@@ -106,9 +97,11 @@ def test_below_the_cards_is_what_a_reader_remembers(report, found):
     assert [unescape(line) for line in re.findall(r"<li>(.*?)</li>", below)] == pages.remembered(found)
 
 
-def test_before_the_studies_is_the_figure_of_the_verdicts(report):
-    (caption,) = re.findall("<figcaption>(.*?)</figcaption>", report.partition("<details")[0])
-    assert caption == "each published accuracy, our seeds, and how far apart the two are"
+def test_the_figures_are_the_verdicts_and_the_leaks_each_with_a_text(report):
+    top, _, rest = report.partition("<details")
+    assert re.findall('alt="(.*?)"', top) == ["each published accuracy, our seeds, and how far apart the two are"]
+    assert re.findall('alt="(.*?)"', rest) == ["share of test images that leak"]
+    assert report.count("<img") == 2 and rest.index("<img") > rest.index('id="archives"')
 
 
 def test_every_study_and_the_archives_are_folded_with_their_page(report, whole, found):
@@ -116,14 +109,10 @@ def test_every_study_and_the_archives_are_folded_with_their_page(report, whole, 
         papers, values = load_papers(), params.load()
         written = {study.name: pages.study_page(study, papers, values) for study in found}
         written["archives"] = pages.archives_page(papers)
-    parts = folded(report)
+    parts = dict(re.findall(r'<details id="(\w+)">(.*?)</details>', report, re.DOTALL))
     assert list(parts) == list(written)
     for name, page in written.items():
         assert html_report.html(page) in parts[name]
-
-
-def test_the_archives_have_the_figure_of_the_leaks(report):
-    assert 'alt="share of test images that leak"' in folded(report)["archives"]
 
 
 def test_the_report_is_whole_html_that_asks_for_nothing_outside(report):
@@ -136,12 +125,6 @@ def test_the_report_is_whole_html_that_asks_for_nothing_outside(report):
     assert "url(" not in page.text and "@import" not in page.text
 
 
-def test_every_figure_has_a_text(report):
-    page = Page(report)
-    texts = page.attributes("img", "alt")
-    assert len(texts) == len(page.attributes("img", "src")) and all(texts)
-
-
 def test_headings_skip_no_level(report):
     levels = [int(tag[1]) for tag, _ in Page(report).tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels.count(1) == 1
@@ -149,10 +132,8 @@ def test_headings_skip_no_level(report):
 
 
 def test_an_id_is_there_once(report):
-    page = Page(report)
-    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    ids = [attributes["id"] for _, attributes in Page(report).tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    assert set(page.attributes("section", "aria-labelledby")) <= set(ids)
 
 
 def test_the_report_can_be_mailed(report):
@@ -182,16 +163,7 @@ def test_html_in_a_study_stays_text(project, where):
     assert escape(said, quote=False) in report.replace("&#34;", '"').replace("&quot;", '"')
     page = Page(report)
     assert "script" not in {tag for tag, _ in page.tags}
-    assert all(source.startswith("data:") for source in page.attributes("img", "src"))
-
-
-def test_a_deviation_of_an_archive_stays_text(project):
-    path = Path("results/archives/provenance.json")
-    values = json.loads(path.read_text()) | {"deviations": ["<script>N&"]}
-    path.write_text(json.dumps(values))
-    page = Page(written())
-    assert "script" not in {tag for tag, _ in page.tags}
-    assert "<script>N&" in page.text
+    assert all(tag != "img" or attributes["src"].startswith("data:") for tag, attributes in page.tags)
 
 
 def test_without_a_record_the_cards_have_no_picture(project):
@@ -199,21 +171,6 @@ def test_without_a_record_the_cards_have_no_picture(project):
     report = written()
     assert report.count('<article class="card"') == 5 and "<svg" not in report
     assert report.count('<span class="verdict not-run">not run</span>') >= 3
-
-
-def test_a_damaged_record_is_named(project):
-    Path("results", RECORDED, "protocol/seed-1/metrics.json").unlink()
-    with pytest.raises(RontgenError, match=r"seed-1: expected metrics\.json, .*, received no metrics\.json: run `git"):
-        html_report.write(Path("report.html"))
-    assert not Path("report.html").exists()
-
-
-def test_a_damaged_audit_of_the_archives_is_named(project):
-    path = Path("results/archives/leakage.json")
-    path.write_text("{")
-    message = f"{path}: expected JSON, received something else: run `git checkout {path}`"
-    with pytest.raises(RontgenError, match=message):
-        html_report.write(Path("report.html"))
 
 
 def test_the_commit_is_named_and_what_differs_from_it(tmp_path, monkeypatch):

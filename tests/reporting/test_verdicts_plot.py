@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image
 
+from figures import assert_sound, figure_of
 from made_up_studies import RUN, cell, paper, seeds, study
-from rontgen.reporting import plots, verdicts_plot
+from rontgen.reporting import verdicts_plot
 
 OTHER = "smatika_resnet50v2"
 
@@ -17,25 +17,16 @@ def found():
     return [study(published, seeds(40, 60, 90) + seeds(89, 90, 91, treatment="protocol+a=1"))]
 
 
-def test_the_same_rows_make_the_same_bytes(found, tmp_path):
-    for name in ("one.png", "two.png"):
-        verdicts_plot.draw(found, tmp_path / name)
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
-
-
-def test_it_is_twice_700_pixels_wide_and_nothing_is_cut_at_its_edges(found, tmp_path):
-    verdicts_plot.draw(found, tmp_path / "figure.png")
-    pixels = np.array(Image.open(tmp_path / "figure.png").convert("L"))
+def test_it_is_sound_twice_700_pixels_wide_and_white_at_its_edges(found, tmp_path):
+    assert_sound(lambda path: verdicts_plot.draw(found, path), tmp_path / "figure.png")
+    with Image.open(tmp_path / "figure.png") as image:
+        pixels = np.array(image.convert("L"))
     assert pixels.shape[1] == 1400
-    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
-        assert (edge == 255).all()
+    assert all((edge == 255).all() for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
 
 
-def test_each_seed_is_a_point_and_no_line_leaves_the_axes(found, monkeypatch, tmp_path):
-    drawn: list[Figure] = []
-    monkeypatch.setattr(plots, "save", lambda figure, path: drawn.append(figure))
-    verdicts_plot.draw(found, tmp_path / "figure.png")
-    accuracy, apart = drawn[0].axes
+def test_each_seed_is_a_point_and_no_line_leaves_the_axes(found):
+    accuracy, apart = figure_of(lambda path: verdicts_plot.draw(found, path)).axes
     points = sorted(x for line in accuracy.lines if line.get_marker() == "o" for x in line.get_xdata())
     assert points == pytest.approx([0.4, 0.6, 0.89, 0.9, 0.9, 0.91])
     low, high = apart.get_xlim()

@@ -70,16 +70,15 @@ def _dataset(dataset: Fingerprints, near: pd.DataFrame) -> dict[str, int]:
     """exact_duplicates and near_duplicates repeat an earlier image; label_conflicts: pairs of two classes."""
     images = dataset.images
     firsts = images.drop_duplicates("sha256").reset_index(drop=True)
-    place, label = (pd.Series(values, index=firsts["sha256"]) for values in (firsts.index, firsts["class"].to_numpy()))
-    near = near[near["one"].isin(place.index) & near["other"].isin(place.index)]
-    later = np.maximum(near["one"].map(place), near["other"].map(place))
+    label = firsts.set_index("sha256")["class"]
+    near = near[near["one"].isin(label.index) & near["other"].isin(label.index)]
     conflicts = (images["class"] != images["sha256"].map(label)).sum()
     conflicts += (near["one"].map(label) != near["other"].map(label)).sum()
     return {
         "images": len(images),
         "unreadable": len(dataset.unreadable),
         "exact_duplicates": len(images) - len(firsts),
-        "near_duplicates": later.nunique(),
+        "near_duplicates": _near_repeats(firsts["sha256"], near),
         "label_conflicts": int(conflicts),
     }
 
@@ -88,17 +87,13 @@ def _folders(images: pd.DataFrame, near: pd.DataFrame) -> dict[str, int]:
     """Of an archive's own test folder: exact_within and near_within repeat an earlier image of it; exact, near and
     patient are test images with a copy, or another image of their patient, in its train folder."""
     test, train = (images[images["folder"] == name].reset_index(drop=True) for name in ("test", "train"))
-    firsts = test.drop_duplicates("sha256")
-    place = pd.Series(firsts.index, index=firsts["sha256"])
-    inside = near[near["one"].isin(place.index) & near["other"].isin(place.index)]
-    later = np.maximum(inside["one"].map(place), inside["other"].map(place))
-    known = set(train["patient"]) - {""}
-    shared = test["patient"].isin(known)
+    firsts = test["sha256"].drop_duplicates()
+    shared = test["patient"].isin(train["patient"]) & (test["patient"] != "")
     return {
         "train_images": len(train),
         "test_images": len(test),
         "exact_within": len(test) - len(firsts),
-        "near_within": later.nunique(),
+        "near_within": _near_repeats(firsts, near),
         "exact": int(test["sha256"].isin(train["sha256"]).sum()),
         "near": int(test["sha256"].isin(_near_to(train["sha256"], near)).sum()),
         "patient": int(shared.sum()),
@@ -131,6 +126,12 @@ def _across(one: pd.DataFrame, other: pd.DataFrame, near: pd.DataFrame) -> dict[
         copies["exact"] |= set(images.index[images["sha256"].isin(theirs)])
         copies["near"] |= set(images.index[images["sha256"].isin(_near_to(theirs, near))])
     return {kind: len(found) for kind, found in copies.items()}
+
+
+def _near_repeats(sha256: pd.Series, near: pd.DataFrame) -> int:
+    """How many of these images, all different, are near an earlier one of them."""
+    places = np.stack([pd.Index(sha256).get_indexer(near[side]) for side in ("one", "other")])
+    return len(np.unique(places.max(axis=0)[(places >= 0).all(axis=0)]))
 
 
 def _near_to(sha256: pd.Series, near: pd.DataFrame) -> pd.Series:

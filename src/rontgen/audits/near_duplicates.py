@@ -8,7 +8,9 @@ import imagehash
 import numpy as np
 import pandas as pd
 from PIL import Image
+from scipy import sparse
 from scipy.ndimage import gaussian_filter
+from sklearn.neighbors import radius_neighbors_graph
 
 from rontgen.core import params, runs, settings
 from rontgen.core.io import replacing, require, write_csv
@@ -32,7 +34,6 @@ MIN_AGREEMENT = 0.98
 _FINE, _COARSE = 1, 3
 _MARGIN = 3  # pixels at the edge, where a copy that was cut has no detail to compare
 
-_BLOCK = 64  # images compared with all the others at once: 20 MB of distances for 40,000 images
 _CHUNK = 128  # pairs whose detail is compared at once: 50 MB
 
 PAIR_COLUMNS = ["first", "second", "distance", "agreement"]
@@ -80,18 +81,17 @@ def load_source(name: str) -> Source:
     )
 
 
-def take(images: pd.DataFrame, raw: Path, max_unreadable: int) -> Fingerprints:
+def fingerprint(images: pd.DataFrame, raw: Path, max_unreadable: int) -> Fingerprints:
     """Decode every image of a list, as manifests.list_images gives it, and find the copies among them.
 
     raw: the folder of the archives. Shows progress. Raises RontgenError where more images do not decode than
     max_unreadable.
     """
-    results = list(decoding.map_images(images, raw, _fingerprint, f"fingerprint {raw.name}"))
+    results = list(decoding.map_images(images, raw, _facts_and_thumbnail, f"fingerprint {raw.name}"))
     failed = np.array([isinstance(result, str) for result in results], dtype=bool)
     unreadable = images.loc[failed, ["archive", "member"]].assign(reason=[r for r in results if isinstance(r, str)])
-    decoding.check_unreadable(
-        unreadable, raw, min(max_unreadable, len(images) - 1)
-    )  # of none there is nothing to compare
+    # of none there is nothing to compare
+    decoding.check_unreadable(unreadable, raw, min(max_unreadable, len(images) - 1))
     facts, thumbnails = zip(*(r for r in results if not isinstance(r, str)), strict=True)
     images = images[~failed].reset_index(drop=True)
     images = images.join(pd.DataFrame(facts, columns=["width", "height", "bytes", "colour", "perceptual_hash"]))
@@ -123,9 +123,9 @@ def find_exact(images: pd.DataFrame) -> pd.DataFrame:
 
     images: a column sha256. first, second: positions in it, first < second.
     """
-    _, firsts, group = np.unique(images["sha256"], return_index=True, return_inverse=True)
-    second = np.flatnonzero(firsts[group] != np.arange(len(images)))
-    return pd.DataFrame({"first": firsts[group[second]], "second": second, "distance": 0, "agreement": 1.0})
+    first = _first_with(images["sha256"])
+    second = np.flatnonzero(first != np.arange(len(images)))
+    return pd.DataFrame({"first": first[second], "second": second, "distance": 0, "agreement": 1.0})
 
 
 def find_near(images: pd.DataFrame, thumbnails: np.ndarray) -> pd.DataFrame:
@@ -136,17 +136,11 @@ def find_near(images: pd.DataFrame, thumbnails: np.ndarray) -> pd.DataFrame:
     copies, and those cut by much more than 2%, are not found.
     """
     places = np.flatnonzero(~images["sha256"].duplicated())
-    hashes = images["perceptual_hash"].iloc[places]
-    words = np.array([np.frombuffer(bytes.fromhex(text), np.uint64) for text in hashes])
-    words = words.reshape(len(places), HASH_SIDE**2 // 64)
-    blocks = []
-    for start in range(0, len(words), _BLOCK):
-        distance = np.zeros((len(words[start : start + _BLOCK]), len(words) - start), np.uint16)
-        for word in words.T:
-            distance += np.bitwise_count(word[start : start + _BLOCK, None] ^ word[None, start:])
-        rows, columns = np.nonzero(np.triu(distance <= MAX_DISTANCE, k=1))
-        blocks.append(np.stack([places[start + rows], places[start + columns], distance[rows, columns]]))
-    first, second, distance = np.concatenate([np.zeros((3, 0), int), *blocks], axis=1)
+    hashes = [imagehash.hex_to_hash(text).hash.ravel() for text in images["perceptual_hash"].iloc[places]]
+    # of bits, the squared distance is the number of those that differ
+    graph = radius_neighbors_graph(np.array(hashes, float), MAX_DISTANCE, mode="distance", metric="sqeuclidean")
+    near = sparse.triu(graph, k=1)
+    first, second, distance = places[near.row], places[near.col], near.data.astype(int)
     agreement = np.zeros(len(first))
     for start in range(0, len(first), _CHUNK):
         chunk = slice(start, start + _CHUNK)
@@ -158,16 +152,19 @@ def find_near(images: pd.DataFrame, thumbnails: np.ndarray) -> pd.DataFrame:
 
 def groups(images: pd.DataFrame) -> np.ndarray:
     """A number for each image, equal for images of one patient and for duplicates, exact or near. int array (N,)."""
-    known = np.flatnonzero(images["patient"] != "")
-    edges = []
-    for places, keys in ((known, images["patient"].iloc[known]), (np.arange(len(images)), images["near"])):
-        _, firsts, group = np.unique(keys, return_index=True, return_inverse=True)
-        edges.append(pd.DataFrame({"first": places[firsts[group]], "second": places}))
-    edges = pd.concat(edges)
-    return connected(edges["first"], edges["second"], len(images))
+    places = np.arange(len(images))
+    of_patient = np.where(images["patient"] == "", places, _first_with(images["patient"]))
+    first = np.concatenate([of_patient, _first_with(images["near"])])
+    return connected(first, np.tile(places, 2), len(images))
 
 
-def _fingerprint(data: bytes) -> tuple[tuple[int, int, int, float, str], np.ndarray]:
+def _first_with(keys: pd.Series) -> np.ndarray:
+    """The position of the first image with the same key as each image. int array (N,)."""
+    codes, _ = pd.factorize(keys)
+    return np.unique(codes, return_index=True)[1][codes]
+
+
+def _facts_and_thumbnail(data: bytes) -> tuple[tuple[int, int, int, float, str], np.ndarray]:
     thumbnail = decode(data, SIDE)
     with Image.open(BytesIO(data)) as image:  # the header alone: no second decode
         width, height = image.size

@@ -73,7 +73,7 @@ def probe_originals(path: Path) -> dict:
     if not rows:
         raise RontgenError(f"{path}: expected images in folders {' and '.join(ORIGINALS)}, received none")
     images = pd.DataFrame(rows, columns=["archive", "member", "class", "patient", "folder", "sha256"])
-    prints = near_duplicates.take(images, path.parent, 0)
+    prints = near_duplicates.fingerprint(images, path.parent, 0)
     medians = prints.images.groupby("class")[["width", "height", "bytes"]].median().to_dict("index")
     return probe(prints, list(ORIGINALS)) | {"sha256": archives.sha256(path), "medians": medians}
 

@@ -42,8 +42,8 @@ class Sample:
 
         patient = predictions["patient"]
         unit = pd.factorize(patient)[0]
-        alone = (patient.isna() | (patient == "")).to_numpy()
-        unit[alone] = len(unit) + np.arange(alone.sum())
+        unknown = (patient == "").to_numpy()
+        unit[unknown] = len(unit) + np.arange(unknown.sum())
         unit = np.unique(unit, return_inverse=True)[1]
         self.units = unit.max() + 1
 
@@ -56,9 +56,10 @@ class Sample:
             key: (np.unique(unit[among]).size, images) for key, among, images in self._proportions(truth, predicted)
         }
 
-    def draws(self, random: np.random.Generator, resamples: int) -> Iterator[np.ndarray]:
-        """How often each unit (a patient, or an image without a patient ID) is drawn: float (units, resamples)."""
-        step = max(1, BLOCK // self.units)
+    def draws(self, resamples: int) -> Iterator[np.ndarray]:
+        """How often each unit (a patient, or an image without a patient ID) is drawn: float (units, resamples), in
+        blocks of resamples, the same ones each time."""
+        random, step = np.random.default_rng(0), max(1, BLOCK // self.units)
         for start in range(0, resamples, step):
             count = min(step, resamples - start)
             drawn = random.integers(self.units, size=(count, self.units)) + self.units * np.arange(count)[:, None]
@@ -103,12 +104,16 @@ class Sample:
             ("weighted", name): np.where(absent, 0, value * support).sum(axis=0) / total
             for name, value in values.items()
         }
-        for index, name in enumerate(names):
-            metrics |= {("classes", name, measure): value[index] for measure, value in values.items()}
-        for index, name in enumerate(names):
-            counts = shares[index] * self.support[index]
-            metrics |= {("confusion", name, other): counts[column] for column, other in enumerate(names)}
-        return metrics
+        metrics |= {
+            ("classes", name, measure): value[index]
+            for index, name in enumerate(names)
+            for measure, value in values.items()
+        }
+        return metrics | {
+            ("confusion", name, other): shares[index, column] * self.support[index]
+            for index, name in enumerate(names)
+            for column, other in enumerate(names)
+        }
 
     def point(self) -> dict[Key, float]:
         """Every metric of the images as they are."""

@@ -22,7 +22,6 @@ SMOOTHING = 1 / 32
 BATCH = 8
 
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
-KINDS = {True: "Grad-CAM", False: "input gradient"}
 
 
 class _Step(NamedTuple):
@@ -35,7 +34,7 @@ class _Step(NamedTuple):
 
 def kind(model: keras.Model) -> str:
     """The method of `heatmaps` for this model: `Grad-CAM`, or `input gradient` if it has no usable feature map."""
-    return KINDS[_feature_map(_steps(model)) is not None]
+    return "input gradient" if _feature_map(_steps(model)) is None else "Grad-CAM"
 
 
 def heatmaps(model: keras.Model, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -49,8 +48,7 @@ def heatmaps(model: keras.Model, images: np.ndarray, classes: np.ndarray) -> np.
     that nothing in it speaks for the class.
     A model without such a map (lstm, simple_rnn) gets an input gradient instead, which is no Grad-CAM: the absolute
     gradient of the same score by each pixel (Simonyan et al. 2014, section 3), smoothed by a Gaussian. It speaks for
-    or against the class. Raises RontgenError for a model that does not end as blocks.head does, or a backend without
-    a gradient here.
+    or against the class. The model ends as blocks.head does. Raises RontgenError for a backend without a gradient here.
     """
     steps = _steps(model)
     image, scores = steps[0].inputs[0], _scores(steps[-1])
@@ -83,12 +81,9 @@ def most_confident(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFram
     probability = predictions[classes].to_numpy()[np.arange(len(predictions)), columns]
     table = predictions[["class", "predicted"]].assign(position=np.arange(len(predictions)), probability=probability)
     table["right"] = table["class"] == table["predicted"]
-    rows = []
-    for name in classes:
-        for right in (True, False):
-            candidates = table[(table["class"] == name) & (table["right"] == right)]
-            rows.append(candidates.nlargest(1, "probability"))
-    return pd.concat(rows, ignore_index=True)[["position", "class", "predicted", "probability", "right"]]
+    best = table.sort_values("probability", ascending=False, kind="stable").drop_duplicates(["class", "right"])
+    best["order"] = 2 * pd.Index(classes).get_indexer(best["class"]) + ~best["right"]
+    return best.sort_values("order", ignore_index=True)[["position", "class", "predicted", "probability", "right"]]
 
 
 def _steps(model: keras.Model) -> list[_Step]:
@@ -126,14 +121,8 @@ def _feature_map(steps: list[_Step]) -> keras.KerasTensor | None:
 
 
 def _scores(last: _Step) -> keras.KerasTensor:
-    """The score of each class before the activation of the last layer. (N, classes)."""
+    """The score of each class before the activation of the last layer, a sigmoid or a softmax. (N, classes)."""
     layer = last.layer
-    activation = getattr(getattr(layer, "activation", None), "__name__", None)
-    if not isinstance(layer, layers.Dense) or activation not in ("sigmoid", "softmax"):
-        raise RontgenError(
-            f"Grad-CAM: expected a model that ends in a Dense layer with sigmoid or softmax, received {layer.name} of "
-            f"{type(layer).__name__} with {activation}: use a model of rontgen.models.build"
-        )
     linear = layers.Dense(layer.units, kernel_initializer="zeros", dtype=layer.dtype_policy, name="before_activation")
     scores = linear(last.inputs[0])
     linear.set_weights(layer.get_weights())

@@ -32,9 +32,7 @@ COMPARED: dict[str, Key] = {
 }
 
 
-def bootstrap_intervals(
-    predictions: pd.DataFrame, classes: list[str], seed: int = 0, resamples: int = RESAMPLES
-) -> dict:
+def bootstrap_intervals(predictions: pd.DataFrame, classes: list[str], resamples: int = RESAMPLES) -> dict:
     """The 95% interval of each metric of a prediction table: {"low", "high"} under the keys of evaluation.metrics.
 
     Percentile bootstrap (Efron and Tibshirani 1993, Section 13.3) by patient; an image without one is resampled alone.
@@ -46,7 +44,7 @@ def bootstrap_intervals(
     """
     sample = Sample(predictions, classes)
     result: dict = {}
-    for key, values in _resample([sample], np.random.default_rng(seed), resamples)[0].items():
+    for key, values in _resample([sample], resamples)[0].items():
         interval = sample.interval(key, values)
         if interval is None:
             continue
@@ -57,7 +55,7 @@ def bootstrap_intervals(
     return result
 
 
-def roc_band(predictions: pd.DataFrame, classes: list[str], seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+def roc_band(predictions: pd.DataFrame, classes: list[str], resamples: int = RESAMPLES) -> pd.DataFrame:
     """Where the ROC curve may lie: class, false_positive_rate (0, 0.01, … 1), low and high true positive rate.
 
     95% at each false positive rate, not of the whole curve at once (Fawcett 2006, vertical averaging).
@@ -67,12 +65,10 @@ def roc_band(predictions: pd.DataFrame, classes: list[str], seed: int = 0, resam
         rate = np.concatenate([[0.0], true_positives / true_positives[-1]])
         return np.interp(GRID, np.concatenate([[0.0], false_positives / false_positives[-1]]), rate)
 
-    return _band(predictions, classes, "false_positive_rate", true_positive_rate, seed, resamples)
+    return _band(predictions, classes, "false_positive_rate", true_positive_rate, resamples)
 
 
-def precision_recall_band(
-    predictions: pd.DataFrame, classes: list[str], seed: int = 0, resamples: int = RESAMPLES
-) -> pd.DataFrame:
+def precision_recall_band(predictions: pd.DataFrame, classes: list[str], resamples: int = RESAMPLES) -> pd.DataFrame:
     """Where the precision-recall curve may lie: class, recall (0, 0.01, … 1), low and high precision.
 
     95% at each recall. A curve is one of steps: at a recall the precision is that of the highest threshold which
@@ -85,11 +81,11 @@ def precision_recall_band(
         point = np.maximum(reached, np.searchsorted(taken, 1))  # the first scores may not have been drawn
         return true_positives[point] / taken[point]
 
-    return _band(predictions, classes, "recall", precision, seed, resamples)
+    return _band(predictions, classes, "recall", precision, resamples)
 
 
 def paired_difference(
-    first: pd.DataFrame, second: pd.DataFrame, classes: list[str], seed: int = 0, resamples: int = RESAMPLES
+    first: pd.DataFrame, second: pd.DataFrame, classes: list[str], resamples: int = RESAMPLES
 ) -> dict[str, dict[str, float]]:
     """Second minus first on the same images: {"difference", "low", "high"} of each metric of COMPARED.
 
@@ -99,7 +95,7 @@ def paired_difference(
     second = aligned(first, second).assign(patient=first["patient"].to_numpy())
     samples = Sample(first, classes), Sample(second, classes)
     points = [sample.point() for sample in samples]
-    before, after = _resample(samples, np.random.default_rng(seed), resamples)
+    before, after = _resample(samples, resamples)
     result = {}
     for name, key in COMPARED.items():
         low, high = np.nanpercentile(after[key] - before[key], PERCENTILES)
@@ -143,22 +139,20 @@ def aligned(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     return second
 
 
-def _resample(samples: Sequence[Sample], random: np.random.Generator, resamples: int) -> list[dict[Key, np.ndarray]]:
+def _resample(samples: Sequence[Sample], resamples: int) -> list[dict[Key, np.ndarray]]:
     """Every metric of each sample in each of the resamples, the same ones for all of the samples."""
     blocks: list[list] = [[] for _ in samples]
-    for weights in samples[0].draws(random, resamples):
+    for weights in samples[0].draws(resamples):
         for sample, block in zip(samples, blocks, strict=True):
             block.append(sample.metrics(weights))
     return [{key: np.concatenate([part[key] for part in block]) for key in block[0]} for block in blocks]
 
 
-def _band(
-    predictions: pd.DataFrame, classes: list[str], along: str, read: Callable, seed: int, resamples: int
-) -> pd.DataFrame:
+def _band(predictions: pd.DataFrame, classes: list[str], along: str, read: Callable, resamples: int) -> pd.DataFrame:
     """`read` gives a curve's height on GRID from the true and the false positives of one resample, both rising."""
     sample = Sample(predictions, classes)
     heights: dict[str, list] = {name: [] for name in positive_classes(classes)}
-    for weights in sample.draws(np.random.default_rng(seed), resamples):
+    for weights in sample.draws(resamples):
         for name, true_positives, false_positives in sample.curves(weights):
             defined = (true_positives[-1] > 0) & (false_positives[-1] > 0)
             pairs = zip(true_positives.T[defined], false_positives.T[defined], strict=True)

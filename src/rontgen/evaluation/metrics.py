@@ -70,15 +70,13 @@ def read_predictions(file: Path | IO, name: str, command: str) -> pd.DataFrame:
     """A prediction table from its CSV; its classes are the columns after COLUMNS.
 
     file: a path or an open file. name: of the file, for errors. command: makes the file again. Raises RontgenError if
-    the file lacks the column of patients, is damaged, or names an image twice.
+    the file is damaged, or names an image twice.
     """
     try:
         table = pd.read_csv(file, dtype=dict.fromkeys(COLUMNS, str), keep_default_na=False)
     except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise RontgenError(f"{name}: expected a prediction table, received {error}: run `{command}`") from error
     columns = table.columns.tolist()
-    if columns[:3] == ["id", "class", "predicted"]:
-        raise RontgenError(f"{name} is from before predictions had a column of patients: run `{command}` to renew it")
     classes = columns[len(COLUMNS) :]
     if columns[: len(COLUMNS)] != COLUMNS or len(classes) < 2:
         expected = ", ".join([*COLUMNS, "a probability for each class"])
@@ -112,7 +110,9 @@ def compute_metrics(predictions: pd.DataFrame, classes: list[str]) -> dict:
     precision, recall, f1, support = precision_recall_fscore_support(
         truth, predicted, labels=classes, zero_division=0.0
     )
-    specificity = _specificity(table)
+    scores = pd.DataFrame({"precision": precision, "recall": recall, "f1": f1}, index=classes)
+    negatives, false_positives = table.sum() - table.sum(axis=1), table.sum(axis=0) - np.diag(table)
+    specificity = 1 - false_positives / negatives
     positive = [classes.index(name) for name in positive_classes(classes)]
     labels = {"labels": range(len(classes))}
     calibration = calibration_table(predictions, classes)
@@ -130,21 +130,10 @@ def compute_metrics(predictions: pd.DataFrame, classes: list[str]) -> dict:
         "expected_calibration_error": float(np.average(gaps, weights=calibration["images"])),
         "sensitivity": float(np.mean(recall[positive])),
         "specificity": float(np.mean(specificity[positive])),
-        "macro": _averages(precision, recall, f1, np.ones(len(classes))),
-        "weighted": _averages(precision, recall, f1, support),
-        "classes": {
-            name: {
-                "precision": float(precision[index]),
-                "recall": float(recall[index]),
-                "f1": float(f1[index]),
-                "support": int(support[index]),
-            }
-            for index, name in enumerate(classes)
-        },
-        "confusion": {
-            name: {other: int(table[index, column]) for column, other in enumerate(classes)}
-            for index, name in enumerate(classes)
-        },
+        "macro": scores.mean().to_dict(),
+        "weighted": scores.apply(np.average, weights=support).to_dict(),
+        "classes": scores.assign(support=support).to_dict("index"),
+        "confusion": pd.DataFrame(table, classes, classes).to_dict("index"),
     }
 
 
@@ -204,15 +193,15 @@ def calibration_table(predictions: pd.DataFrame, classes: list[str]) -> pd.DataF
     right = (predictions["class"] == predictions["predicted"]).to_numpy()
     rows = []
     for number in np.unique(bins):
-        inside = bins == number
-        low, high = exact_interval(right[inside].sum(), inside.sum())
+        in_bin = bins == number
+        low, high = exact_interval(right[in_bin].sum(), in_bin.sum())
         rows.append(
             {
                 "low": number / CALIBRATION_BINS,
                 "high": (number + 1) / CALIBRATION_BINS,
-                "images": int(inside.sum()),
-                "confidence": confidence[inside].mean(),
-                "accuracy": right[inside].mean(),
+                "images": int(in_bin.sum()),
+                "confidence": confidence[in_bin].mean(),
+                "accuracy": right[in_bin].mean(),
                 "accuracy_low": low,
                 "accuracy_high": high,
             }
@@ -224,20 +213,6 @@ def model_size(model: "keras.Model") -> dict:
     """parameters, and model_megabytes: four bytes for each, in 10⁶ bytes."""
     parameters = model.count_params()
     return {"parameters": parameters, "model_megabytes": round(4 * parameters / 1e6, 3)}
-
-
-def _specificity(table: np.ndarray) -> np.ndarray:
-    """Of each class, the share of the other classes' images that are not taken for it. float (classes,)."""
-    negatives = table.sum() - table.sum(axis=1)
-    false_positives = table.sum(axis=0) - np.diag(table)
-    return 1 - false_positives / negatives
-
-
-def _averages(
-    precision: np.ndarray, recall: np.ndarray, f1: np.ndarray, weights: np.ndarray | None
-) -> dict[str, float]:
-    values = {"precision": precision, "recall": recall, "f1": f1}
-    return {name: float(np.average(value, weights=weights)) for name, value in values.items()}
 
 
 SUMMARY = (

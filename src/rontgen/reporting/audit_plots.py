@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rontgen.reporting.plots import BLUE, CLASS_COLORS, CLASS_MARKERS, ORANGE, STYLE, VERMILLION, save
+from rontgen.reporting.plots import BLUE, CLASS_COLORS, CLASS_MARKERS, ORANGE, STYLE, VERMILLION, save, show_xray
 
 KIND_COLORS = {"exact": VERMILLION, "near": ORANGE, "patient": BLUE}
 
@@ -32,10 +32,7 @@ def leaks(splits: dict[str, dict], path: Path) -> None:
             share = 100 * found / counts["test_images"]
             axes.barh(y, share, height=0.25, color=color)
             axes.annotate(f"{kind} {found}", (share, y), (3, 0), textcoords="offset points", va="center", fontsize=7)
-    axes.set_xlim(0, 112)
-    axes.set_ylim(len(splits) - 0.4, -0.6)
-    axes.set_xticks(range(0, 101, 20))
-    axes.set_yticks([])
+    axes.set(xlim=(0, 112), ylim=(len(splits) - 0.4, -0.6), xticks=range(0, 101, 20), yticks=[])
     axes.set_xlabel("% of the test images")
     figure.suptitle("Test images with a copy, or another image of the patient,\nin train or validation", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
@@ -55,11 +52,9 @@ def near_pairs(pairs: pd.DataFrame, images: pd.DataFrame, thumbnails: np.ndarray
         grid = figure.add_gridspec(-(-len(near) // 2), 5, width_ratios=[1, 1, 0.15, 1, 1])
         for side, index in enumerate((pair.first, pair.second)):
             axes = figure.add_subplot(grid[place // 2, 3 * (place % 2) + side])
-            axes.imshow(thumbnails[index], cmap="gray", vmin=0, vmax=255)
-            axes.set_xticks([])
-            axes.set_yticks([])
+            show_xray(axes, thumbnails[index])
             image = images.iloc[index]
-            axes.set_title(_short(image["member"]), fontsize=6.5)
+            axes.set_title(_end_of_name(image["member"]), fontsize=6.5)
             axes.set_xlabel(f"{image['width']}×{image['height']}, {image['class']}", fontsize=6.5)
     save(figure, path)
 
@@ -75,8 +70,7 @@ def shortcuts(probes: dict[str, dict], images: pd.DataFrame, title: str, path: P
         sizes.scatter(ours["width"], ours["height"], s=9, color=color, marker=marker, alpha=0.6, lw=0, label=label)
     different = len(images[["width", "height"]].drop_duplicates())
     sizes.set_title("all images of one size" if different == 1 else f"{different} sizes", fontsize=9)
-    sizes.set_xlabel("width (pixels)")
-    sizes.set_ylabel("height (pixels)")
+    sizes.set(xlabel="width (pixels)", ylabel="height (pixels)")
     sizes.legend(frameon=False, fontsize=8, markerscale=1.6)
     _probe_scores(areas, probes)
     figure.suptitle(title)
@@ -97,7 +91,7 @@ def _probe_scores(axes: Axes, probes: dict[str, dict]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _short(member: str) -> str:
+def _end_of_name(member: str) -> str:
     """The end of a member's name, which has the number that identifies it."""
     name = member.rpartition("/")[2]
     return name if len(name) <= NAME_LENGTH else "…" + name[1 - NAME_LENGTH :]

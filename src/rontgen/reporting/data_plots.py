@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
-from rontgen.reporting.plots import CLASS_COLORS, STYLE, save
+from rontgen.reporting.plots import CLASS_COLORS, STYLE, save, show_xray
 
 # Of a contact sheet: images in a row, pixels of a tile, which keep a sheet of real X-rays below 1 MB, and inches
 SHEET_COLUMNS, TILE = 8, 90
@@ -39,9 +39,7 @@ def class_counts(table: pd.DataFrame, title: str, path: Path) -> None:
                 text, (place, real + synthetic), (0, 2), textcoords="offset points", ha="center", fontsize=7.5
             )
     axes.set_xticks(range(len(subsets)), subsets)
-    axes.set_ylabel("images")
-    axes.set_ylim(0, 1.15 * max(1, (table["real"] + table["synthetic"]).max()))
-    axes.set_title(title)
+    axes.set(ylim=(0, 1.15 * (table["real"] + table["synthetic"]).max()), ylabel="images", title=title)
     handles = axes.get_legend_handles_labels()[0]
     if table["synthetic"].any():
         handles.append(Patch(facecolor="white", edgecolor="black", hatch="///", label="synthetic"))
@@ -59,10 +57,8 @@ def smote_examples(rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, float, s
     for axes, (first, synthetic, second, step, name) in zip(grid, rows, strict=True):
         captions = (f"first parent, {name}", f"first + {step:.2f} × (second − first)", "second parent")
         for place, image, caption in zip(axes, (first, synthetic, second), captions, strict=True):
-            place.imshow(image, cmap="gray", vmin=0, vmax=255)
+            show_xray(place, image)
             place.set_xlabel(caption, fontsize=9)
-            place.set_xticks([])
-            place.set_yticks([])
         for spine in axes[1].spines.values():
             spine.set(color=CLASS_COLORS.get(name), linewidth=3)
     for place, heading in zip(grid[0], ("real", "synthetic", "real"), strict=True):

@@ -56,9 +56,7 @@ def confusion_matrix(confusion: dict[str, dict[str, int]], title: str, path: Pat
         axes.text(column, row, text, ha="center", va="center", color=color, fontsize=11)
     axes.set_xticks(range(len(classes)), classes, rotation=20 if len(classes) > 2 else 0)
     axes.set_yticks(range(len(classes)), classes)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    axes.set_title(title)
+    axes.set(xlabel="predicted", ylabel="true", title=title)
     save(figure, path)
 
 
@@ -72,8 +70,7 @@ def roc(
     figure, axes = _square(f"{title}\nROC-AUC {_with_interval(auc, interval)}")
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1, label="chance")
     _curves(axes, table, band, "false_positive_rate", "true_positive_rate", "default")
-    axes.set_xlabel("false positive rate (1 − specificity)")
-    axes.set_ylabel("true positive rate (sensitivity)")
+    axes.set(xlabel="false positive rate (1 − specificity)", ylabel="true positive rate (sensitivity)")
     figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     save(figure, path)
 
@@ -98,8 +95,7 @@ def precision_recall(
         axes.axhline(prevalence[name], color=CLASS_COLORS.get(name), linestyle=":", linewidth=1)
     _curves(axes, table, band, "recall", "precision", "steps-pre")
     axes.plot([], [], color=MUTED, linestyle=":", linewidth=1, label="chance: the class's share")
-    axes.set_xlabel("recall (sensitivity)")
-    axes.set_ylabel("precision")
+    axes.set(xlabel="recall (sensitivity)", ylabel="precision")
     figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     save(figure, path)
 
@@ -119,14 +115,12 @@ def calibration(
     top.errorbar(
         table["confidence"], table["accuracy"], yerr=errors, linewidth=1, label="images of a bin, 95% interval", **style
     )
-    top.set_ylim(-0.02, 1.02)
-    top.set_ylabel("accuracy")
-    top.set_title(f"{title}\nBrier score {brier_score:.3f}, ECE {expected_calibration_error:.3f}")
+    scores = f"Brier score {brier_score:.3f}, ECE {expected_calibration_error:.3f}"
+    top.set(ylim=(-0.02, 1.02), ylabel="accuracy", title=f"{title}\n{scores}")
     width = table["high"] - table["low"]
     bottom.bar(table["low"], table["images"], width, align="edge", color=TRAIN_COLOR, edgecolor="black")
-    bottom.set_xlim(table["low"].min() - 0.01, 1.01)
-    bottom.set_xlabel("confidence: probability of the predicted class")
-    bottom.set_ylabel("images")
+    xlabel = "confidence: probability of the predicted class"
+    bottom.set(xlim=(table["low"].min() - 0.01, 1.01), xlabel=xlabel, ylabel="images")
     bottom.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     figure.legend(loc="outside lower center")
     save(figure, path)
@@ -140,8 +134,7 @@ def history(table: pd.DataFrame, kept_epoch: int, title: str, path: Path) -> Non
         for subset, (color, line) in lines.items():
             axes.plot(table["epoch"], table[f"{subset}_{measure}"], line, color=color, markersize=4, label=subset)
         axes.axvline(kept_epoch, color=MUTED, linestyle=":", linewidth=1.5, label="kept")
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(measure)
+        axes.set(xlabel="epoch", ylabel=measure)
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(f"{title}: epoch {kept_epoch} kept")
@@ -161,7 +154,7 @@ def heatmaps(images: np.ndarray, heatmaps: np.ndarray, captions: list[str], kind
     for axes, image, heat, caption in zip(grid.flat, images, heatmaps, captions, strict=False):
         for offset in (0, 1.03 * width):
             extent = (offset, offset + width, height, 0)
-            axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent)
+            show_xray(axes, image, extent=extent)
         axes.imshow(heat, cmap=HEAT, vmin=0, vmax=1, extent=extent)
         if not heat.any():
             box = {"facecolor": "white", "linewidth": 0}
@@ -177,6 +170,12 @@ def heatmaps(images: np.ndarray, heatmaps: np.ndarray, captions: list[str], kind
     save(figure, path)
 
 
+def show_xray(axes: Axes, image: np.ndarray, **options: Any) -> None:
+    """Draw an image, uint8 (H, W), in gray and without ticks. options: of imshow."""
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255, **options)
+    axes.set(xticks=[], yticks=[])
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG that names no version of matplotlib."""
     with replacing(path) as temporary:
@@ -187,10 +186,7 @@ def _square(title: str) -> tuple[Figure, Axes]:
     """A figure and axes of two rates, each from 0 to 1."""
     figure = Figure(figsize=(5.2, 6.2), **STYLE)
     axes = figure.add_subplot()
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_ylim(-0.02, 1.02)
-    axes.set_aspect("equal")
-    axes.set_title(title)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", title=title)
     return figure, axes
 
 

@@ -84,14 +84,7 @@ def number(value: int) -> str:
     return f"{int(value):,}"
 
 
-def with_interval(metrics: dict, intervals: dict, *keys: str) -> str:
-    """A metric, by its path of keys, with its 95% interval if there is one: `0.9700 (0.9151–0.9938)`."""
-    value: Any = metrics
-    interval = intervals
-    for key in keys:
-        value, interval = value[key], interval.get(key, {})
-    text = number(value) if isinstance(value, int) else rate(value)
-    if "low" not in interval:
-        return text
-    digits = 1 if isinstance(value, int) else 4
-    return f"{text} ({interval['low']:.{digits}f}–{interval['high']:.{digits}f})"
+def with_interval(metrics: dict, intervals: dict, name: str) -> str:
+    """A metric with its 95% interval if there is one: `0.9700 (0.9151–0.9938)`."""
+    text, interval = rate(metrics[name]), intervals.get(name)
+    return f"{text} ({interval['low']:.4f}–{interval['high']:.4f})" if interval else text

@@ -38,8 +38,7 @@ def draw(studies: list[Study], path: Path) -> None:
     for tick, line in zip(accuracy.get_yticklabels(), lines, strict=True):
         tick.set_fontweight("bold" if isinstance(line, str) else "normal")
         tick.set_color(BLACK if isinstance(line, str) or line.records else MUTED)
-    accuracy.set_ylim(len(lines) - 0.4, -0.6)
-    accuracy.set_xlim(0.38, 1.02)
+    accuracy.set(xlim=(0.38, 1.02), ylim=(len(lines) - 0.4, -0.6))
     accuracy.set_xlabel("accuracy on the test images", fontsize=SMALL)
     apart.set_xlim(*ENDS)
     apart.set_xticks([-0.4, -0.2, 0, 0.2, 0.4], ["−40", "−20", "0", "20", "40"])
@@ -58,28 +57,14 @@ def _line(accuracy: Axes, apart: Axes, place: int, row: Row) -> None:
     fill = BLUE if row.reading == PROTOCOL else "white"
     accuracy.hlines(place - 0.14, *row.paper_interval, color=BLACK, linewidth=1)
     accuracy.plot(float(row.paper.number), place - 0.14, "|", color=BLACK, markersize=6)
-    accuracy.plot(
-        row.accuracies,
-        [place + 0.2] * len(row.records),
-        "o",
-        markersize=3.2,
-        markerfacecolor=fill,
-        markeredgecolor=BLUE,
-    )
+    accuracy.plot(row.accuracies, [place + 0.2] * len(row.records), "o", markersize=3.2, mfc=fill, mec=BLUE)
     found = row.replication
     if found and found.bound == found.bound:
         low, high = max(found.least, ENDS[0]), min(found.greatest, ENDS[1])
         apart.hlines(place, low, high, color=BLUE, linewidth=1.6)
         apart.plot(float(row.paper.number) - found.mean, place, "o", markersize=3.2, mfc=fill, mec=BLUE)
-    apart.annotate(
-        row.short,
-        (1.03, place),
-        xycoords=apart.get_yaxis_transform(),
-        fontsize=TINY,
-        va="center",
-        annotation_clip=False,
-        color=BLACK if row.records else MUTED,
-    )
+    color = BLACK if row.records else MUTED
+    apart.text(1.03, place, row.short, transform=apart.get_yaxis_transform(), fontsize=TINY, va="center", color=color)
 
 
 def _label(line: Row | str) -> str:
@@ -99,9 +84,5 @@ def _legend(figure: Figure, accuracy: Axes, apart: Axes) -> None:
     apart.plot([], [], "o-", color=BLUE, label="difference, 90% interval", markersize=4)
     apart.fill_between([], [], color=SKY_BLUE, alpha=0.25, linewidth=0, label="within 10 points")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=TINY)
-    figure.suptitle(
-        "How close are our runs?   …: further settings   *: on a condition   †: another training",
-        fontsize=SMALL,
-        x=0.01,
-        ha="left",
-    )
+    title = "How close are our runs?   …: further settings   *: on a condition   †: another training"
+    figure.suptitle(title, fontsize=SMALL, x=0.01, ha="left")
