@@ -6,15 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import ROOT
-from made_up_studies import cell
+from made_up_studies import PAPERS, VALUES, cell
 from made_up_studies import paper as paper_of
-from rontgen.claims import consistency
+from rontgen.claims import arithmetic, consistency
 from rontgen.claims.consistency import AVERAGES, SAME_IMAGES, SCORES
 from rontgen.claims.published import Published
-from rontgen.core import params
 from rontgen.core.cells import Cell
-from rontgen.core.papers import load_papers
 
 CLASSES = ("NORMAL", "PNEUMONIA", "PNEUMOTHORAX", "TUBERCULOSIS")
 
@@ -130,10 +127,10 @@ UNEQUAL = {"test.classes.NORMAL.support": 10, "test.classes.PNEUMONIA.support": 
 RECALLS = UNEQUAL | {"test.classes.NORMAL.recall": "0.60", "test.classes.PNEUMONIA.recall": "0.90"}
 
 
-def test_the_sum_of_a_rate_of_the_counts_is_shown():
+def test_the_counts_that_deny_a_rate_are_shown():
     (reason,) = reasons(counts(MATRIX) | {"test.classes.PNEUMONIA.f1": "0.9705"})
     assert reason == (
-        "the confusion matrix gives PNEUMONIA f1 2·49/(2·49 + 2 + 1) = 0.970297, "
+        "the confusion matrix (NORMAL: 48, 2; PNEUMONIA: 1, 49) gives PNEUMONIA f1 0.970297, "
         "and PNEUMONIA f1 0.9705 is 0.97045-0.97055"
     )
 
@@ -142,12 +139,6 @@ def test_a_number_of_images_that_the_counts_deny_blames_the_counts_too():
     assert blamed(counts(MATRIX) | {"test.test_images": 101}) == {
         ("a_run", metric) for metric in [*counts(MATRIX), "test.test_images"]
     }
-
-
-def test_the_weighted_mean_of_the_counts_has_its_weights():
-    matrix = {"NORMAL": {"NORMAL": 9, "PNEUMONIA": 1}, "PNEUMONIA": {"NORMAL": 0, "PNEUMONIA": 30}}
-    (reason,) = reasons(counts(matrix) | {"test.weighted.recall": "0.96"})
-    assert "weighted recall (10·0.9 + 30·1)/40 = 0.975" in reason
 
 
 def test_f1_is_the_harmonic_mean():
@@ -177,7 +168,7 @@ def test_the_accuracy_is_the_recall_of_classes_by_support():
 @pytest.mark.parametrize(
     ("recall", "expected"),
     # 0.89 and 0.91: computed in two ways, 0.895 or 0.905 may print up once and down once
-    [("0.90", 0), ("0.9", 0), ("0.89", 0), ("0.91", 0), ("0.80", 1), ("0.88", 1), ("0.92", 1)],
+    [("0.90", 0), ("0.89", 0), ("0.91", 0), ("0.88", 1), ("0.92", 1)],
 )
 def test_with_equal_classes_accuracy_and_macro_recall_are_one_number(recall, expected):
     found = reasons(EQUAL | {"test.accuracy": "0.90", "test.macro.recall": recall}, CLASSES)
@@ -194,16 +185,8 @@ def test_with_other_classes_macro_recall_may_differ_and_weighted_may_not():
     assert reason.endswith("; the two are one number")
 
 
-@pytest.mark.parametrize(
-    ("score", "value", "expected"),
-    [
-        ("precision", "0.80", 1),
-        ("precision", "0.89", 1),
-        ("precision", "0.90", 0),
-        ("f1", "0.89", 1),
-        ("f1", "0.90", 0),
-    ],
-)
+@pytest.mark.parametrize("score", ["precision", "f1"])
+@pytest.mark.parametrize(("value", "expected"), [("0.89", 1), ("0.90", 0)])
 def test_many_right_answers_leave_no_room_for_a_low_average(score, value, expected):
     found = reasons(EQUAL | {"test.accuracy": "0.91", f"test.macro.{score}": value}, CLASSES)
     assert len(found) == expected
@@ -257,17 +240,13 @@ def test_every_image_is_predicted_once():
 def test_the_best_epoch_is_one_of_the_epochs(epoch):
     metric = f"train.{epoch}"
     assert reasons({metric: 20, "train.epochs": 20}) == []
-    assert reasons({metric: 21, "train.epochs": 20}) == [f"{epoch.replace('_', ' ')} 21 of epochs 20"]
+    found = reasons({metric: 21, "train.epochs": (20, "at_most")})
+    assert found == [f"{epoch.replace('_', ' ')} 21 of epochs at most 20"]
     assert blamed({metric: 21, "train.epochs": 20}) == {("a_run", metric), ("a_run", "train.epochs")}
 
 
-def test_a_limit_is_called_one():
-    found = reasons({"train.kept_epoch": 16, "train.epochs": (15, "at_most")})
-    assert found == ["kept epoch 16 of epochs at most 15"]
-
-
 @pytest.mark.parametrize(("made", "relation", "expected"), [
-    (2690, "equal", 0), (2689, "equal", 1), (2690, "at_least", 0), (1, "at_least", 0), (2691, "at_least", 1),
+    (2690, "equal", 0), (2689, "equal", 1), (2690, "at_least", 0), (2691, "at_least", 1),
 ])  # fmt: skip
 def test_synthetic_images_are_what_a_class_has_more_after_smote(made, relation, expected):
     numbers = {"data.images.NORMAL": 1575, "data.smote.NORMAL": 4265, "data.synthetic.NORMAL": (made, relation)}
@@ -278,12 +257,7 @@ def test_synthetic_images_are_what_a_class_has_more_after_smote(made, relation, 
         assert violation.cells == tuple(("a_study", metric) for metric in numbers)
 
 
-def test_what_is_about_a_number_leaves_it_more_room():
-    assert len(reasons({"test.accuracy": "0.90", "test.weighted.recall": "0.85"})) == 1
-    assert reasons({"test.accuracy": "0.90", "test.weighted.recall": ("0.85", "about")}) == []
-
-
-@pytest.mark.parametrize("part", ["images", "selected", "train", "validation", "test", "augmented", "smote"])
+@pytest.mark.parametrize("part", ["images", "smote"])
 def test_a_total_is_the_sum_of_its_classes(part):
     numbers = {f"data.{part}.NORMAL": 3, f"data.{part}.PNEUMONIA": 4}
     assert reasons(numbers | {f"data.{part}": 7}) == []
@@ -333,8 +307,6 @@ def averages(**scores):
     [
         ({"test.accuracy": "0.90"} | averages(recall="0.80"), [AVERAGES]),
         ({"test.accuracy": "0.91", "test.macro.precision": "0.80"}, [AVERAGES]),
-        ({"test.accuracy": "0.91", "test.macro.f1": "0.80"}, [AVERAGES]),
-        ({"test.accuracy": "0.91", "test.weighted.precision": "0.80"}, [AVERAGES]),
         ({"test.accuracy": "0.91", "test.weighted.f1": "0.80"}, [AVERAGES]),
         # F1 0.85 is the harmonic mean of the others: they may be of one class, and so may two of them
         (averages(precision="0.80", recall="0.91", f1="0.85"), [AVERAGES] * 2),
@@ -355,20 +327,21 @@ def test_scores_that_are_neither_averages_nor_of_one_class_contradict_each_other
         assert reason.endswith("their harmonic mean is 0.846441-0.856483, and macro f1 0.80 is 0.795-0.805")
 
 
-def test_precision_recall_and_f1_of_a_class_contradict_each_other_whatever_they_are():
-    scores = {"precision": "0.80", "recall": "0.60", "f1": "0.70"}
-    assert conditions({f"test.classes.NORMAL.{score}": value for score, value in scores.items()}) == [""]
-
-
-def test_accuracy_and_weighted_recall_contradict_each_other_if_they_are_of_the_same_images():
-    assert conditions({"test.accuracy": "0.90", "test.weighted.recall": "0.80"}) == [SAME_IMAGES]
+NO_MEAN = {f"test.classes.NORMAL.{score}": f"0.{tenths}0" for score, tenths in zip(SCORES, (8, 6, 7), strict=True)}
 
 
 @pytest.mark.parametrize(
-    ("metric", "condition"), [("test.accuracy", SAME_IMAGES), ("test.weighted.recall", ""), ("test.macro.recall", "")]
+    ("numbers", "condition"),
+    [
+        (NO_MEAN, ""),
+        ({"test.accuracy": "0.90", "test.weighted.recall": "0.80"}, SAME_IMAGES),
+        (RECALLS | {"test.accuracy": "0.50"}, SAME_IMAGES),
+        (RECALLS | {"test.weighted.recall": "0.50"}, ""),
+        (RECALLS | {"test.macro.recall": "0.50"}, ""),
+    ],
 )
-def test_of_the_recalls_of_all_classes_only_the_accuracy_may_be_of_other_images(metric, condition):
-    assert conditions(RECALLS | {metric: "0.50"}, CLASSES[:2]) == [condition]
+def test_only_the_accuracy_may_be_of_other_images(numbers, condition):
+    assert conditions(numbers, CLASSES[:2]) == [condition]
 
 
 # ---- whether scores can be averages on the images of the accuracies
@@ -386,7 +359,7 @@ NEIGHBOURS, ALIKE, APART = row("0.90", "0.91"), row("0.90", "0.90"), row("0.90",
 @pytest.mark.parametrize("neighbours", [NEIGHBOURS, row("0.91", "0.90")])
 def test_neighbours_in_many_rows_are_doubtful(neighbours):
     """Of 1,000 images every tenth share lies halfway."""
-    said = consistency.doubt([neighbours, ALIKE, neighbours])
+    said = arithmetic.doubt([neighbours, ALIKE, neighbours])
     assert said.startswith("In 2 of 3 rows ") and "(p = 0.03)" in said
 
 
@@ -399,9 +372,7 @@ WEIGHTED = row("0.90", "0.91", **{"test.weighted.recall": "0.90"})
     "rows",
     [
         pytest.param([], id="no rows"),
-        pytest.param([ALIKE] * 9, id="none"),
         pytest.param([APART] * 9, id="further apart"),
-        pytest.param([NEIGHBOURS], id="one of one"),
         pytest.param([NEIGHBOURS, *[ALIKE] * 8], id="one of many"),
         pytest.param([FEW, FEW], id="few images"),
         pytest.param([FEW, NEIGHBOURS], id="few images in one of the rows"),
@@ -410,28 +381,25 @@ WEIGHTED = row("0.90", "0.91", **{"test.weighted.recall": "0.90"})
     ],
 )
 def test_neighbours_that_are_few_or_easily_explained_are_not_doubtful(rows):
-    assert consistency.doubt(rows) == ""
+    assert arithmetic.doubt(rows) == ""
 
 
 # ---- sentences that put numbers in order
 
 
-def ordered(order, first, second, metric="test.accuracy", **more):
+def ordered(order, first, second, metric="test.accuracy"):
     """The reasons why a sentence about two runs is not borne out; the first of them is said to come first."""
     ordering = {"says": "x is better.", "place": "Section 2", "metric": metric, "order": order, "pairs": [["a", "b"]]}
-    ordering |= more
     cells = {"a": [cell(metric, first)], "b": [cell(metric, second)]}
-    return consistency.orderings("a_study", paper_of(cells, orderings=[ordering]))
+    return arithmetic.orderings("a_study", paper_of(cells, orderings=[ordering]))
 
 
 @pytest.mark.parametrize(
     ("order", "first", "second", "is_borne_out"),
     [
-        ("falling", "0.92", "0.90", True),
         ("falling", "0.90", "0.92", False),
         ("rising", "0.90", "0.92", True),
         ("rising", "0.92", "0.90", False),
-        ("falling", "0.90", "0.90", True),  # 0.904 and 0.896
         ("falling", "0.90", "0.91", False),  # 0.905 and 0.905 at best, which is no order
         ("falling", "0.9", "0.94", True),  # 0.95 and 0.935
     ],
@@ -450,15 +418,7 @@ def test_durations_are_put_in_order_by_their_seconds():
     assert len(ordered("rising", "10:27:03", "9:21:38", "time.seconds")) == 1
 
 
-@pytest.mark.parametrize("condition", ["", "if it is meant of all image sizes"])
-def test_an_order_is_not_borne_out_on_the_condition_of_the_paper(condition):
-    (violation,) = ordered("falling", "0.90", "0.92", condition=condition)
-    assert violation.condition == condition
-
-
 # ---- the five papers
-
-VALUES, PAPERS = params.load(ROOT / "params.yaml"), load_papers(ROOT / "studies")
 
 
 def rows_of(study):
@@ -496,18 +456,14 @@ def test_the_scores_of_one_row_of_lungcare_cannot_be_true_whatever_they_are():
     assert found["lungcare_b32_s240", ""] == scores  # and not the accuracy
 
 
-def test_the_scores_of_lungcare_are_hardly_averages_on_the_images_of_its_accuracies():
-    said = consistency.doubt(rows_of("lungcare"))
+def test_the_scores_of_lungcare_alone_are_hardly_averages_on_the_images_of_its_accuracies():
+    assert [name for name in PAPERS.studies if arithmetic.doubt(rows_of(name))] == ["lungcare"]
+    said = arithmetic.doubt(rows_of("lungcare"))
     assert said.startswith("In 5 of 9 rows the printed accuracy and recall are neighbours.") and "(p = 0.0009)" in said
 
 
-@pytest.mark.parametrize("study", ["covid_hybrid", "jitet", "pirngadi", "smatika"])
-def test_nothing_is_doubtful_in_the_other_studies(study):
-    assert consistency.doubt(rows_of(study)) == ""
-
-
 def test_larger_batches_are_neither_always_faster_nor_always_less_accurate():
-    found = [violation for name, study in PAPERS.studies.items() for violation in consistency.orderings(name, study)]
+    found = [violation for name, study in PAPERS.studies.items() for violation in arithmetic.orderings(name, study)]
     assert [violation.reason.partition("), and ")[2] for violation in found] == [
         "accuracy is 0.90 in lungcare_b8_s240, 0.91 in lungcare_b32_s240",
         "seconds is 10:27:03 in lungcare_b8_s480, 11:21:38 in lungcare_b32_s480",

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from made_up_studies import OPEN, RUN, cell, on_images, paper, seeds, study
-from rontgen.claims.comparisons import LeakEffect
 from rontgen.claims.findings import findings, in_brief, points
+from rontgen.claims.leaks import LeakEffect
 
 OTHER = "smatika_resnet50v2"
 TWO_RUNS = paper({RUN: [], OTHER: [cell("test.accuracy", "0.97")]})
@@ -110,7 +111,7 @@ def test_the_papers_comparison_is_answered_by_pairs():
 
 
 def test_leaks_and_what_they_do_are_told():
-    effect = LeakEffect(RUN, "as stated", "NORMAL", (1, 9), (20, 20), 0.008, None, None)
+    effect = LeakEffect(RUN, "as stated", "NORMAL", np.array([[1, 19], [9, 11]]))
     text = said(paper(), seeds(90, 91, 92), leaks=LEAKS, leak_effects=[effect])
     assert "40.0% of the test images (40 of 100) have a copy" in text
     wrong = "1 of 20 answers are wrong where another image of the patient was trained on, 9 of 20"
