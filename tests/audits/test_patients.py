@@ -87,14 +87,9 @@ def cases():
     return table, patients.correlations(pixels), pixels
 
 
-def test_agreement_is_pearsons(cases):
-    _, agreement, pixels = cases
-    expected = np.corrcoef(pixels[:20].reshape(20, -1).astype(float))
-    np.testing.assert_allclose(agreement[:20, :20], expected, atol=1e-5)
-
-
 def test_pairs_are_of_one_number_and_of_two(cases):
-    table, agreement, _ = cases
+    table, agreement, pixels = cases
+    np.testing.assert_allclose(agreement, np.corrcoef(pixels.reshape(240, -1).astype(float)), atol=1e-5)
     own, other = patients.draw_pairs(table, agreement, "virus", "virus")
     assert len(own) == len(other) == 60
     assert own.min() > 0.7 and np.abs(other).max() < 0.4

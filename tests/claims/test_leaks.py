@@ -1,6 +1,7 @@
 """What leaks do to the answers, and the gap between a run and its run without leaks."""
 
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from finished_project import recorded
 from made_up_studies import CLASSES, RUN, paper, seeds, study
 from rontgen.audits import leakage_gap
 from rontgen.claims.leaks import measure_gap, pair
+from rontgen.claims.trainings import Training
 from rontgen.evaluation.metrics import prediction_table
 from rontgen.records import splits
 
@@ -103,7 +105,10 @@ def record(run, seed, treatment="protocol", processor="Zilog Z80"):
 
 
 def paired(run, *records):
-    return [(one.name, other.name) for one, other in pair(records, run)]
+    ordered = sorted(records, key=lambda one: (one.run, one.treatment))
+    grouped = groupby(ordered, key=lambda one: (one.run, one.treatment))
+    trainings = [Training(*key, "", list(some)) for key, some in grouped]
+    return [(one.name, other.name) for one, other in pair(trainings, run)]
 
 
 def test_records_are_paired_by_run_and_seed():

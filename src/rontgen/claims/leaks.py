@@ -10,7 +10,7 @@ from statsmodels.stats.contingency_tables import StratifiedTable
 
 from rontgen.audits import leakage_gap
 from rontgen.claims.comparisons import SIGNIFICANT
-from rontgen.claims.trainings import Found
+from rontgen.claims.trainings import Training
 from rontgen.claims.verdicts import Row
 from rontgen.core.settings import LEAKFREE
 from rontgen.records import splits
@@ -64,7 +64,7 @@ class LeakEffect:
         return f"undecided: {said}, the same tendency or too few errors to tell"
 
 
-def leak_effects(rows: Sequence[Row], found: Found, classes: Sequence[str]) -> list[LeakEffect]:
+def leak_effects(rows: Sequence[Row], trainings: Sequence[Training], classes: Sequence[str]) -> list[LeakEffect]:
     """For each run whose patients are known, by its first treatment that is recorded, one for each class.
 
     The split is that which each record used. Seeds are taken together, so that an image may count more than once.
@@ -78,9 +78,9 @@ def leak_effects(rows: Sequence[Row], found: Found, classes: Sequence[str]) -> l
     for row in firsts.values():
         leakfree = {
             record.seed: record
-            for (run, treatment), records in found.items()
-            if run == row.trained + LEAKFREE and _is_treated_alike(row.treatment, treatment)
-            for record in records
+            for training in trainings
+            if training.run == row.trained + LEAKFREE and _is_treated_alike(row.treatment, training.treatment)
+            for record in training.records
         }
         with_leaks = [_exposed(record, record, patients) for record in row.records]
         without = [_exposed(leakfree[one.seed], one, patients) for one in row.records if one.seed in leakfree]
@@ -125,17 +125,19 @@ def _count(tables: list[pd.DataFrame], name: str) -> np.ndarray | None:
     return np.array([[some.sum(), (~some).sum()] for some in wrong])
 
 
-def pair(records: Sequence[Record], run: str) -> list[tuple[Record, Record]]:
+def pair(trainings: Sequence[Training], run: str) -> list[tuple[Record, Record]]:
     """The records of a run and of its leak-free run for each seed that both have, by the treatment with most of them.
 
     Both have one reading.
     """
-    found: dict[tuple[str, str], list[tuple[Record, Record]]] = {}
-    for other in (record for record in records if record.run == run + LEAKFREE):
-        for one in records:
-            if one.run == run and one.seed == other.seed and _is_treated_alike(one.treatment, other.treatment):
-                found.setdefault((one.treatment, other.treatment), []).append((one, other))
-    return max(found.values(), key=len, default=[])
+    found = [
+        [(one, other) for other in without.records for one in training.records if one.seed == other.seed]
+        for without in trainings
+        for training in trainings
+        if (training.run, without.run) == (run, run + LEAKFREE)
+        and _is_treated_alike(training.treatment, without.treatment)
+    ]
+    return max(found, key=len, default=[])
 
 
 def measure_gap(pairs: list[tuple[Record, Record]]) -> dict:

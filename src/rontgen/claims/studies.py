@@ -17,6 +17,7 @@ from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json
 from rontgen.core.papers import FOLDER, Paper, Papers
 from rontgen.core.params import Params
+from rontgen.core.vocabulary import PROTOCOL, RANDOM_COMPLETION
 from rontgen.records.records import ARCHIVES, Record, sources_of
 
 
@@ -125,7 +126,7 @@ def gather(papers: Papers, values: Params, records: list[Record]) -> list[Study]
     Raises RontgenError for a number that a record lacks, a record of a run or reading that no paper.yaml has, a study
     or run that no protocol.yaml has, and a damaged audit in ARCHIVES.
     """
-    audits, found = read_audits(), trainings.group(papers, records)
+    audits, recorded = read_audits(), trainings.by_study(papers, records)
     studies = []
     for name, paper in papers.studies.items():
         _check(name, paper, values)
@@ -133,9 +134,12 @@ def gather(papers: Papers, values: Params, records: list[Record]) -> list[Study]
         dataset = values.datasets[settings.dataset]
         published = [Published.of(name, run, paper, dataset.classes) for run in paper.runs]
         broken = arithmetic.violations(papers, name, values, published)
-        rows = verdicts.rows(paper, published, found, broken)
         archive = of_archives(dataset, papers.archives)
         runs = [run for run, row in values.runs.items() if row.study == name]
+        of_study = [training for training in recorded[name] if training.run in runs]
+        of_study.sort(key=lambda one: (runs.index(one.run), one.reading != PROTOCOL, one.treatment))
+        by_readings = [training for training in of_study if training.reading != RANDOM_COMPLETION]
+        rows = verdicts.rows(paper, published, by_readings, broken)
         studies.append(
             Study(
                 name=name,
@@ -146,11 +150,11 @@ def gather(papers: Papers, values: Params, records: list[Record]) -> list[Study]
                 violations=broken,
                 doubt=arithmetic.doubt(published),
                 headline=headline(published),
-                trainings=trainings.by_treatment(paper, runs, found),
-                completions=trainings.completions(paper, published, found),
+                trainings=by_readings,
+                completions=trainings.completions(paper, published, of_study),
                 comparisons=compare(rows),
-                leak_effects=leak_effects(rows, found, dataset.classes),
-                gaps={run: measure_gap(pairs) for run in runs if (pairs := pair(records, run))},
+                leak_effects=leak_effects(rows, by_readings, dataset.classes),
+                gaps={run: measure_gap(pairs) for run in runs if (pairs := pair(by_readings, run))},
                 leaks=audits["leakage"].get("splits", {}).get(name, {}),
                 shortcuts=audits["shortcuts"].get(settings.dataset, {}),
             )

@@ -11,7 +11,7 @@ from rontgen.claims.replication import MARGIN
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import Paper, Papers
 from rontgen.core.settings import LEAKFREE
-from rontgen.core.vocabulary import PROTOCOL, RANDOM_COMPLETION
+from rontgen.core.vocabulary import RANDOM_COMPLETION
 from rontgen.evaluation.metrics import calibrated_error
 from rontgen.evaluation.proportions import exact_interval
 from rontgen.records.records import Record, ranges, reading_of
@@ -28,9 +28,6 @@ SCORES = {
 
 # Random completions of a run, seeds 1 to 10, before their spread says something
 COMPLETIONS = 10
-
-# By run and treatment
-Found = dict[tuple[str, str], list[Record]]
 
 
 @dataclass(frozen=True)
@@ -114,42 +111,37 @@ class Completions(Training):
         return exact_interval(self.near, len(self.records))
 
 
-def group(papers: Papers, records: Iterable[Record]) -> Found:
-    """Records by run and treatment, runs without leaks among them.
+def by_study(papers: Papers, records: Iterable[Record]) -> dict[str, list[Training]]:
+    """The trainings of each study, runs without leaks and random completions among them.
 
     Raises RontgenError for a record of a run or reading that no paper.yaml has.
     """
     known = {
-        (study.trained(run), reading)
-        for study in papers.studies.values()
-        for run in study.runs
-        for reading in study.readings_of(run)
+        (paper.trained(run), reading): (name, paper)
+        for name, paper in papers.studies.items()
+        for run in paper.runs
+        for reading in paper.readings_of(run)
     }
-    found: Found = {}
+    grouped: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        if (record.run.removesuffix(LEAKFREE), record.reading) not in known:
+        grouped.setdefault((record.run, record.treatment), []).append(record)
+    found: dict[str, list[Training]] = {name: [] for name in papers.studies}
+    for (run, treatment), some in grouped.items():
+        if (run.removesuffix(LEAKFREE), reading_of(treatment)) not in known:
             raise RontgenError(
-                f"results/{record.run}/{record.treatment}: expected a run and reading of a paper.yaml, "
-                f"received neither: enter it there, or run `git rm -r results/{record.run}/{record.treatment}`"
+                f"results/{run}/{treatment}: expected a run and reading of a paper.yaml, "
+                f"received neither: enter it there, or run `git rm -r results/{run}/{treatment}`"
             )
-        found.setdefault((record.run, record.treatment), []).append(record)
+        name, paper = known[run.removesuffix(LEAKFREE), reading_of(treatment)]
+        found[name].append(Training(run, treatment, paper.label(run, treatment), some))
     return found
 
 
-def by_treatment(paper: Paper, runs: list[str], found: Found) -> list[Training]:
-    """The recorded trainings of some runs, by run, those of the protocol first; without random completions."""
-    mine = [(run, treatment) for run, treatment in found if run in runs and reading_of(treatment) != RANDOM_COMPLETION]
-    ordered = sorted(mine, key=lambda key: (runs.index(key[0]), reading_of(key[1]) != PROTOCOL, key[1]))
-    return [Training(run, treatment, paper.label(run, treatment), found[run, treatment]) for run, treatment in ordered]
-
-
-def completions(paper: Paper, published: Iterable[Published], found: Found) -> list[Completions]:
+def completions(paper: Paper, published: Iterable[Published], trainings: Iterable[Training]) -> list[Completions]:
     """The random completions of each run that has some, with the accuracy of the first row that it is trained for."""
-    accuracies: dict[str, float] = {}
+    drawn = {one.run: one for one in trainings if one.reading == RANDOM_COMPLETION}
+    found = []
     for row in published:
-        accuracies.setdefault(paper.trained(row.run), float(row.accuracy.number))
-    return [
-        Completions(run, RANDOM_COMPLETION, paper.label(run, RANDOM_COMPLETION), records, accuracy)
-        for run, accuracy in accuracies.items()
-        if (records := found.get((run, RANDOM_COMPLETION)))
-    ]
+        if one := drawn.pop(paper.trained(row.run), None):
+            found.append(Completions(one.run, one.treatment, one.label, one.records, float(row.accuracy.number)))
+    return found

@@ -12,12 +12,12 @@ from rontgen.claims.archive_counts import ArchiveCounts
 from rontgen.claims.descriptions import Description, TrainingScores
 from rontgen.claims.published import Published
 from rontgen.claims.replication import Replication
-from rontgen.claims.trainings import Found
+from rontgen.claims.trainings import Training
 from rontgen.claims.violations import Violation
 from rontgen.core.cells import Cell
 from rontgen.core.papers import Paper
 from rontgen.core.settings import Split
-from rontgen.core.vocabulary import CONTRADICTORY, NOT_RUN, PROTOCOL, RANDOM_COMPLETION, UNAVAILABLE
+from rontgen.core.vocabulary import CONTRADICTORY, NOT_RUN, PROTOCOL, UNAVAILABLE
 from rontgen.records.records import Record, reading_of
 
 METRIC = "test.accuracy"
@@ -97,14 +97,27 @@ class Number:
     description: Description
 
 
-def rows(paper: Paper, published: Sequence[Published], found: Found, broken: list[Violation]) -> list[Row]:
+def rows(
+    paper: Paper, published: Sequence[Published], trainings: Sequence[Training], broken: list[Violation]
+) -> list[Row]:
     """A row for each published row by the protocol, first that treatment with the most seeds, and for each other
-    treatment that is recorded."""
+    treatment that is recorded. trainings: without random completions, each of which has its own settings."""
     return [
-        _judged(paper, row, treatment, found.get((paper.trained(row.run), treatment), []), broken)
+        _judged(paper, row, training, broken)
         for row in published
-        for treatment in _treatments(paper, row.run, found)
+        for training in _trainings(paper, paper.trained(row.run), trainings)
     ]
+
+
+def _trainings(paper: Paper, run: str, trainings: Sequence[Training]) -> list[Training]:
+    """Of one run, by reading; of the protocol one without a record where none is recorded."""
+    found: list[Training] = []
+    for reading in paper.readings_of(run):
+        some = [one for one in trainings if (one.run, one.reading) == (run, reading)]
+        found += sorted(some, key=lambda one: (-len(one.records), one.treatment))
+        if not found:  # the protocol is the first
+            found.append(Training(run, PROTOCOL, paper.label(run, PROTOCOL), []))
+    return found
 
 
 def numbers(
@@ -134,17 +147,17 @@ def numbers(
     return found
 
 
-def _judged(paper: Paper, one: Published, treatment: str, records: list[Record], broken: list[Violation]) -> Row:
-    trained, cell = paper.trained(one.run), one.accuracy
+def _judged(paper: Paper, one: Published, training: Training, broken: list[Violation]) -> Row:
+    records, cell = training.records, one.accuracy
     found = other = _replication(one, records) if records else None
     if _has_same_images(paper, one, records):
         found = _replication(one, records, same_images=True)
     row = Row(
         study=one.study,
         run=one.run,
-        trained=trained,
-        treatment=treatment,
-        label=paper.label(trained, treatment),
+        trained=training.run,
+        treatment=training.treatment,
+        label=training.label,
         paper=cell,
         paper_interval=one.own_interval(METRIC) or (float(cell.low), float(cell.high)),
         records=records,
@@ -152,7 +165,7 @@ def _judged(paper: Paper, one: Published, treatment: str, records: list[Record],
         replication=found,
         other_images=other if other is not found else None,
         verdict=found.verdict if found else NOT_RUN,
-        reasons=list(found.reasons) if found else [command(trained, reading_of(treatment))],
+        reasons=list(found.reasons) if found else [command(training.run, training.reading)],
     )
     if settled := _settled(broken, one.run, METRIC, paper):
         verdict, condition, reasons = settled
@@ -184,18 +197,6 @@ def _replication(one: Published, records: list[Record], same_images: bool = Fals
 def command(trained: str, reading: str) -> str:
     """The command that records five seeds of a run by a reading."""
     return f"rontgen reproduce {trained} --seeds 1-5" + ("" if reading == PROTOCOL else f" --reading {reading}")
-
-
-def _treatments(paper: Paper, run: str, found: Found) -> list[str]:
-    """Of a published row, by reading; without random completions, each of which has its own settings."""
-    trained, known = paper.trained(run), list[str]()
-    for reading in paper.readings_of(run):
-        some = [treatment for of, treatment in found if of == trained and reading_of(treatment) == reading]
-        if reading != RANDOM_COMPLETION:
-            known += sorted(some, key=lambda name: (-len(found[trained, name]), name))
-        if reading == PROTOCOL and not some:
-            known.append(PROTOCOL)
-    return known
 
 
 def _settled(broken: Iterable[Violation], owner: str, metric: str, paper: Paper) -> tuple[str, str, list[str]] | None:
