@@ -58,12 +58,11 @@ def rates(design: Design, spread: float, accuracy: float, lower: float = 0.0, ru
     accuracy: the mean of the paper's protocol. lower: how far ours is below it. runs: how many are simulated.
     """
     sizes = design.size, design.published_size, design.seeds
-    case = [*sizes, *(round(1000 * abs(value)) for value in (spread, accuracy, lower)), int(lower < 0), runs]
-    random = np.random.default_rng(case)
+    thousandths = [round(1000 * abs(value)) for value in (spread, accuracy, lower)]
+    random = np.random.default_rng([*sizes, *thousandths, int(lower < 0), runs])
     ours = draw(random, accuracy - lower, spread, (runs, design.seeds))
-    of_paper = draw(
-        random, accuracy, spread if design.paper_spread is None else design.paper_spread, (runs, design.best_of)
-    )
+    paper_spread = spread if design.paper_spread is None else design.paper_spread
+    of_paper = draw(random, accuracy, paper_spread, (runs, design.best_of))
     correct, published, distinct = design.test(random, np.c_[ours, of_paper.max(axis=1)])
     share = published / design.published_size
     found = replication.intervals(
@@ -169,14 +168,10 @@ def row(design: Design, spread: float, runs: int = RUNS) -> dict[str, tuple[floa
 
     def apart_by(lower: float) -> list[dict[str, float]]:
         """Of all accuracies at which both protocols can spread so far."""
-        return [
-            rates(design, spread, accuracy, lower, runs)
-            for accuracy in ACCURACIES
-            if max(accuracy, accuracy - lower) + spread <= 1
-        ]
+        possible = [accuracy for accuracy in ACCURACIES if max(accuracy, accuracy - lower) + spread <= 1]
+        return [rates(design, spread, accuracy, lower, runs) for accuracy in possible]
 
-    true = apart_by(0.0)
-    ten = apart_by(replication.MARGIN) + apart_by(-replication.MARGIN)
+    true, ten = apart_by(0.0), apart_by(replication.MARGIN) + apart_by(-replication.MARGIN)
     columns = {
         "inside": [found["inside"] for found in true],
         "reproduced": [found["reproduced"] for found in true],

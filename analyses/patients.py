@@ -4,9 +4,8 @@ Half a minute. `dvc.yaml` has it frozen, for it needs the real zip: `dvc repro -
 """
 
 import argparse
-import re
-from dataclasses import dataclass
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -28,17 +27,6 @@ SIDE = 32  # pixels of a thumbnail
 SEED = 7  # of the pairs that are drawn
 RESAMPLES = 2000  # of a median
 STUDY = "jitet"  # whose split is by image
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """How well pairs with one number agree, and the same first images paired with a second image of another number.
-
-    Both float (N,), in the same order.
-    """
-
-    own: np.ndarray
-    other: np.ndarray
 
 
 def main() -> None:
@@ -110,22 +98,12 @@ def list_images(path: Path) -> pd.DataFrame:
     return images
 
 
-def by_number_alone(patients: pd.Series) -> pd.Series:
-    """Patients as they are often identified: by the number of a pneumonia image, without the pathogen."""
-    return patients.map(lambda patient: re.sub(r"_(bacteria|virus)$", "", patient))
-
-
-# ---------------------------------------------------------------- numbers in the file names
-
-
 def blocks(images: pd.DataFrame) -> list[dict]:
     """Each series in the order of its patients' numbers, cut where the folder changes."""
     result = []
     for series in SERIES:
         rows = images[images["series"] == series].sort_values(["number", "serial"])
-        block = (rows["folder"] != rows["folder"].shift()).cumsum()
-        for _, part in rows.groupby(block):
-            numbered = series in PATHOGENS
+        for _, part in rows.groupby((rows["folder"] != rows["folder"].shift()).cumsum()):
             result.append(
                 {
                     "series": series,
@@ -133,7 +111,7 @@ def blocks(images: pd.DataFrame) -> list[dict]:
                     "numbers": _range(part["number"]),
                     "patients": f"{part['number'].nunique():,}",
                     "images": f"{len(part):,}",
-                    "image numbers": _range(part["serial"]) if numbered else "–",
+                    "image numbers": _range(part["serial"]) if series in PATHOGENS else "–",
                 }
             )
     return result
@@ -146,16 +124,14 @@ def _range(numbers: pd.Series) -> str:
 
 def orders(images: pd.DataFrame) -> list[dict]:
     """Whether the person's number ever falls while the image's rises: within each pathogen, and in both as one."""
-    pneumonia = images[images["series"].isin(PATHOGENS)]
-    series = {pathogen: pneumonia[pneumonia["series"] == pathogen] for pathogen in PATHOGENS}
     result = []
-    for name, rows in {**series, "both as one series": pneumonia}.items():
-        numbers = rows.sort_values(["serial", "number"])["number"].to_numpy()
+    for name, series in [*((pathogen, [pathogen]) for pathogen in PATHOGENS), ("both as one series", PATHOGENS)]:
+        rows = images[images["series"].isin(series)].sort_values(["serial", "number"])
         result.append(
             {
                 "in the order of image numbers": name,
-                "steps": f"{len(numbers) - 1:,}",
-                "to a lower person number": f"{(np.diff(numbers) < 0).sum():,}",
+                "steps": f"{len(rows) - 1:,}",
+                "to a lower person number": f"{(np.diff(rows['number']) < 0).sum():,}",
                 "image numbers that occur twice": f"{rows['serial'].duplicated().sum():,}",
             }
         )
@@ -200,9 +176,6 @@ def two_pathogens(images: pd.DataFrame) -> set[int]:
     return bacterial & viral
 
 
-# ---------------------------------------------------------------- how alike the images are
-
-
 def correlations(thumbnails: np.ndarray) -> np.ndarray:
     """Pearson's correlation of every pair of images: uint8 (N, H, W) to float32 (N, N)."""
     pixels = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
@@ -211,10 +184,11 @@ def correlations(thumbnails: np.ndarray) -> np.ndarray:
     return pixels @ pixels.T
 
 
-def draw_pairs(images: pd.DataFrame, agreement: np.ndarray, first: str, second: str) -> Pairs:
-    """One pair of each number that has a pair: an image of pathogen `first` and another one of pathogen `second`.
+def draw_pairs(images: pd.DataFrame, agreement: np.ndarray, first: str, second: str) -> tuple[np.ndarray, np.ndarray]:
+    """How well one pair of each number that has a pair agrees, and its first image with the second of another number.
 
-    images: distinct, in the order of agreement. The other number is the next in a random order.
+    A pair is an image of pathogen `first` and another one of pathogen `second`. images: distinct, in the order of
+    agreement. The other number is the next in a random order. Both are float (N,), in the same order.
     """
     random = np.random.default_rng(SEED)
     places = images.groupby(["series", "number"]).indices
@@ -227,7 +201,7 @@ def draw_pairs(images: pd.DataFrame, agreement: np.ndarray, first: str, second: 
         elif len(ones) and len(others):
             pairs.append((random.choice(ones), random.choice(others)))
     one, other = np.array(pairs).T
-    return Pairs(agreement[one, other], agreement[one, np.roll(other, 1)])
+    return agreement[one, other], agreement[one, np.roll(other, 1)]
 
 
 def pair_rows(images: pd.DataFrame, agreement: np.ndarray) -> list[dict]:
@@ -239,16 +213,16 @@ def pair_rows(images: pd.DataFrame, agreement: np.ndarray) -> list[dict]:
     }
     result = []
     for name, pathogens in kinds.items():
-        pairs = draw_pairs(images, agreement, *pathogens)
-        more = int((pairs.own > pairs.other).sum())
-        low, high = binomtest(more, len(pairs.own)).proportion_ci()
+        own, other = draw_pairs(images, agreement, *pathogens)
+        more = int((own > other).sum())
+        low, high = binomtest(more, len(own)).proportion_ci()
         result.append(
             {
                 "pair": name,
-                "pairs": f"{len(pairs.own):,}",
-                "of one number, median": median(pairs.own),
-                "of two numbers, median": median(pairs.other),
-                "the pair of one number agrees more": f"{more / len(pairs.own):.1%} ({100 * low:.1f}–{100 * high:.1f})",
+                "pairs": f"{len(own):,}",
+                "of one number, median": median(own),
+                "of two numbers, median": median(other),
+                "the pair of one number agrees more": f"{more / len(own):.1%} ({100 * low:.1f}–{100 * high:.1f})",
             }
         )
     return result
@@ -264,19 +238,18 @@ def median(values: np.ndarray) -> str:
 def nearest_rows(images: pd.DataFrame, agreement: np.ndarray) -> list[dict]:
     """How often the image that agrees most has the same number, for every image whose number has another one there."""
     result = []
-    for first in PATHOGENS:
-        for second in PATHOGENS:
-            own, tried, chance = nearest(images, agreement, first, second)
-            low, high = binomtest(own, tried).proportion_ci()
-            result.append(
-                {
-                    "an image of": first,
-                    "nearest among": second,
-                    "images": f"{tried:,}",
-                    "nearest is of its number": f"{own} = {own / tried:.2%} ({100 * low:.2f}–{100 * high:.2f})",
-                    "by chance": f"{chance:.2%}",
-                }
-            )
+    for first, second in product(PATHOGENS, repeat=2):
+        own, tried, chance = nearest(images, agreement, first, second)
+        low, high = binomtest(own, tried).proportion_ci()
+        result.append(
+            {
+                "an image of": first,
+                "nearest among": second,
+                "images": f"{tried:,}",
+                "nearest is of its number": f"{own} = {own / tried:.2%} ({100 * low:.2f}–{100 * high:.2f})",
+                "by chance": f"{chance:.2%}",
+            }
+        )
     return result
 
 
@@ -294,14 +267,8 @@ def nearest(images: pd.DataFrame, agreement: np.ndarray, first: str, second: str
         np.fill_diagonal(same, False)
     able = same.any(axis=1)
     own = numbers[columns[alike.argmax(axis=1)]] == numbers[rows]
-    return (
-        int(own[able].sum()),
-        int(able.sum()),
-        float(same[able].sum(axis=1).mean() / (len(columns) - (first == second))),
-    )
-
-
-# ---------------------------------------------------------------- what it means for a split
+    others = len(columns) - (first == second)
+    return int(own[able].sum()), int(able.sum()), float(same[able].sum(axis=1).mean() / others)
 
 
 def leak_rows(images: pd.DataFrame) -> list[dict]:
@@ -315,7 +282,8 @@ def leak_rows(images: pd.DataFrame) -> list[dict]:
     for name, manifest in (("Kaggle's own folders", folders), (f"`{STUDY}`, by image", study)):
         test = manifest["subset"] == "test"
         row = {"split": name, "test images": f"{test.sum():,}"}
-        patients = {"number and pathogen": manifest["patient"], "number alone": by_number_alone(manifest["patient"])}
+        number = manifest["patient"].str.replace(r"_(bacteria|virus)$", "", regex=True)
+        patients = {"number and pathogen": manifest["patient"], "number alone": number}
         for key, values in patients.items():
             shared = (values[test].isin(values[~test]) & (values[test] != "")).sum()
             row[f"patient elsewhere, by {key}"] = f"{shared} ({shared / test.sum():.0%})"

@@ -43,7 +43,7 @@ def reported(found: list[Study]) -> dict[str, dict[str, dict[str, float]]]:
                     name: round(value, 6) for name, value in entry.items() if not math.isnan(value)
                 }
         for drawn in study.completions:
-            mean = sum(drawn.accuracies) / len(drawn.accuracies)
+            mean = float(drawn.scores("accuracy").mean())
             values.setdefault(drawn.run, {})["random_completion"] = {
                 "accuracy": round(mean, 6), "seeds": len(drawn.records)
             }  # fmt: skip

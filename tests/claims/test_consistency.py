@@ -6,15 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import ROOT
-from made_up_studies import cell
+from made_up_studies import PAPERS, VALUES, cell
 from made_up_studies import paper as paper_of
-from rontgen.claims import consistency
+from rontgen.claims import arithmetic, consistency
 from rontgen.claims.consistency import AVERAGES, SAME_IMAGES, SCORES
 from rontgen.claims.published import Published
-from rontgen.core import params
 from rontgen.core.cells import Cell
-from rontgen.core.papers import load_papers
 
 CLASSES = ("NORMAL", "PNEUMONIA", "PNEUMOTHORAX", "TUBERCULOSIS")
 
@@ -127,57 +124,81 @@ def test_a_count_changed_by_one_is_found(matrix, data):
 MATRIX = {"NORMAL": {"NORMAL": 48, "PNEUMONIA": 2}, "PNEUMONIA": {"NORMAL": 1, "PNEUMONIA": 49}}
 EQUAL = {f"test.classes.{name}.support": 250 for name in CLASSES} | {"test.test_images": 1000}
 UNEQUAL = {"test.classes.NORMAL.support": 10, "test.classes.PNEUMONIA.support": 20}
-RECALLS = UNEQUAL | {"test.classes.NORMAL.recall": "0.60", "test.classes.PNEUMONIA.recall": "0.90"}
+NO_MEAN = {f"test.classes.NORMAL.{score}": f"0.{tenths}0" for score, tenths in zip(SCORES, (8, 6, 7), strict=True)}
+FIFTY = {f"test.classes.{name}.support": 50 for name in CLASSES[:2]}
+VALIDATED = {"data.share.validation": "0.1", "data.images": 1000}
 
 
-def test_the_sum_of_a_rate_of_the_counts_is_shown():
-    (reason,) = reasons(counts(MATRIX) | {"test.classes.PNEUMONIA.f1": "0.9705"})
-    assert reason == (
-        "the confusion matrix gives PNEUMONIA f1 2·49/(2·49 + 2 + 1) = 0.970297, "
-        "and PNEUMONIA f1 0.9705 is 0.97045-0.97055"
-    )
+def of_classes(score, *values):
+    return {f"test.classes.{name}.{score}": value for name, value in zip(CLASSES, values, strict=False)}
 
 
-def test_a_number_of_images_that_the_counts_deny_blames_the_counts_too():
-    assert blamed(counts(MATRIX) | {"test.test_images": 101}) == {
-        ("a_run", metric) for metric in [*counts(MATRIX), "test.test_images"]
-    }
+F1S, RECALLS = of_classes("f1", "0.60", "0.90"), of_classes("recall", "0.60", "0.90")
 
 
-def test_the_weighted_mean_of_the_counts_has_its_weights():
-    matrix = {"NORMAL": {"NORMAL": 9, "PNEUMONIA": 1}, "PNEUMONIA": {"NORMAL": 0, "PNEUMONIA": 30}}
-    (reason,) = reasons(counts(matrix) | {"test.weighted.recall": "0.96"})
-    assert "weighted recall (10·0.9 + 30·1)/40 = 0.975" in reason
+@pytest.mark.parametrize(
+    ("given", "wrong", "reason"),
+    [
+        (counts(MATRIX), {"test.classes.PNEUMONIA.f1": "0.9705"}, (
+            "the confusion matrix (NORMAL: 48, 2; PNEUMONIA: 1, 49) gives PNEUMONIA f1 0.970297, "
+            "and PNEUMONIA f1 0.9705 is 0.97045-0.97055"
+        )),
+        ({}, counts(MATRIX) | {"test.test_images": 101}, "gives test images 100, and test images 101"),
+        ({}, NO_MEAN, "their harmonic mean is 0.680612-0.690816, and NORMAL f1 0.70 is 0.695-0.705"),
+        (UNEQUAL, F1S | {"test.macro.f1": "0.80"}, "with the same weight their mean is 0.745-0.755, and macro f1 0.80"),
+        (UNEQUAL, F1S | {"test.weighted.f1": "0.75"}, (
+            "with weights 10, 20 their mean is 0.795-0.805, and weighted f1 0.75"
+        )),
+        (UNEQUAL, RECALLS | {"test.accuracy": "0.75"}, "their mean is 0.795-0.805, and accuracy 0.75"),
+        (UNEQUAL, {"test.accuracy": "0.90", "test.weighted.recall": "0.80"}, "; the two are one number"),
+        ({"test.test_images": 592}, {"test.accuracy": "0.9741"}, (
+            "but of 592 images 576 are 0.972973 and 577 are 0.974662"
+        )),
+        (VALIDATED, {"train.kept.validation_accuracy": "0.8650"}, "but of 100 images 86 are 0.86 and 87 are 0.87"),
+        (FIFTY, of_classes("recall", "0.9", "0.9") | of_classes("precision", "0.7", "0.7"), (
+            "the number of predictions, is 113.3-146.2 over all classes, and there are 100 images"
+        )),
+        (FIFTY, of_classes("recall", "0.90", "0.90") | of_classes("precision", "1.00", "1.00"), (
+            "the number of predictions, is 89.5-91.0 over all classes, and there are 100 images"
+        )),
+        ({}, {"train.kept_epoch": 21, "train.epochs": (20, "at_most")}, "kept epoch 21 of epochs at most 20"),
+        ({}, {"train.best_accuracy_epoch": 21, "train.epochs": 20}, "best accuracy epoch 21 of epochs 20"),
+        ({}, {"train.best_loss_epoch": 21, "train.epochs": 20}, "best loss epoch 21 of epochs 20"),
+        ({}, {"data.images.NORMAL": 3, "data.images.PNEUMONIA": 4, "data.images": 8}, "make 3 + 4 = 7, and images 8"),
+        ({}, {"data.smote.NORMAL": 3, "data.smote.PNEUMONIA": 4, "data.smote": 6}, "= 7, and images after SMOTE 6"),
+        ({}, {"data.test": 7, "test.test_images": 8}, "make 8, and test images 7"),
+        ({}, {"data.test.NORMAL": 3, "test.classes.NORMAL.support": 4}, "make 4, and NORMAL test images 3"),
+        ({}, of_classes("support", 4, 4) | {"test.test_images": 9}, "make 4 + 4 = 8, and test images 9"),
+        ({}, {"data.train": 8, "data.validation": 1, "data.test": 1, "data.images": 9}, "make 8 + 1 + 1, more than"),
+    ],
+)  # fmt: skip
+def test_numbers_that_cannot_all_be_true_are_found_and_blamed(given, wrong, reason):
+    (violation,) = consistency.violations(paper(given | wrong))
+    assert reason in violation.reason
+    owner = {True: "a_study", False: "a_run"}
+    assert set(violation.cells) == {(owner[metric.startswith("data.")], metric) for metric in wrong}
 
 
-def test_f1_is_the_harmonic_mean():
-    numbers = {"test.classes.NORMAL.precision": "0.80", "test.classes.NORMAL.recall": "0.60"}
-    assert reasons(numbers | {"test.classes.NORMAL.f1": "0.69"}) == []
-    (reason,) = reasons(numbers | {"test.classes.NORMAL.f1": "0.70"})
-    assert "their harmonic mean is 0.680612-0.690816, and NORMAL f1 0.70" in reason
-    assert len(reasons(numbers | {"test.classes.NORMAL.f1": "0.67"})) == 1
-    assert blamed(numbers | {"test.classes.NORMAL.f1": "0.70"}) == {
-        ("a_run", f"test.classes.NORMAL.{score}") for score in SCORES
-    }
-
-
-def test_the_macro_mean_weighs_classes_alike_and_the_weighted_one_by_support():
-    numbers = UNEQUAL | {"test.classes.NORMAL.f1": "0.60", "test.classes.PNEUMONIA.f1": "0.90"}
-    assert reasons(numbers | {"test.macro.f1": "0.75", "test.weighted.f1": "0.80"}) == []
-    macro, weighted = reasons(numbers | {"test.macro.f1": "0.80", "test.weighted.f1": "0.75"})
-    assert "with the same weight their mean is 0.745-0.755, and macro f1 0.80" in macro
-    assert "with weights 10, 20 their mean is 0.795-0.805, and weighted f1 0.75" in weighted
-
-
-def test_the_accuracy_is_the_recall_of_classes_by_support():
-    assert reasons(RECALLS | {"test.accuracy": "0.80"}) == []
-    assert "and accuracy 0.75" in reasons(RECALLS | {"test.accuracy": "0.75"})[0]
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        NO_MEAN | {"test.classes.NORMAL.f1": "0.69"},
+        UNEQUAL | F1S | {"test.macro.f1": "0.75", "test.weighted.f1": "0.80"},
+        UNEQUAL | RECALLS | {"test.accuracy": "0.80"},
+        {"test.accuracy": "0.90", "test.weighted.recall": ("0.85", "about")},
+        {"test.test_images": 592, "test.accuracy": "0.9747"},
+        VALIDATED | {"train.kept.validation_accuracy": "0.8600"},
+        {"data.train.NORMAL": 8, "data.validation.NORMAL": 1, "data.test.NORMAL": 1, "data.images.NORMAL": 10},
+    ],
+)
+def test_numbers_that_can_all_be_true_are_left_alone(numbers):
+    assert reasons(numbers) == []
 
 
 @pytest.mark.parametrize(
     ("recall", "expected"),
     # 0.89 and 0.91: computed in two ways, 0.895 or 0.905 may print up once and down once
-    [("0.90", 0), ("0.9", 0), ("0.89", 0), ("0.91", 0), ("0.80", 1), ("0.88", 1), ("0.92", 1)],
+    [("0.90", 0), ("0.89", 0), ("0.91", 0), ("0.88", 1), ("0.92", 1)],
 )
 def test_with_equal_classes_accuracy_and_macro_recall_are_one_number(recall, expected):
     found = reasons(EQUAL | {"test.accuracy": "0.90", "test.macro.recall": recall}, CLASSES)
@@ -187,23 +208,13 @@ def test_with_equal_classes_accuracy_and_macro_recall_are_one_number(recall, exp
         assert reason.endswith("; with 250 images of each class the two are one number")
 
 
-def test_with_other_classes_macro_recall_may_differ_and_weighted_may_not():
+def test_with_other_classes_macro_recall_may_differ():
     numbers = EQUAL | {"test.classes.NORMAL.support": 251, "test.test_images": 1001, "test.accuracy": "0.90"}
     assert reasons(numbers | {"test.macro.recall": "0.80"}, CLASSES) == []
-    (reason,) = reasons(numbers | {"test.weighted.recall": "0.80"}, CLASSES)
-    assert reason.endswith("; the two are one number")
 
 
-@pytest.mark.parametrize(
-    ("score", "value", "expected"),
-    [
-        ("precision", "0.80", 1),
-        ("precision", "0.89", 1),
-        ("precision", "0.90", 0),
-        ("f1", "0.89", 1),
-        ("f1", "0.90", 0),
-    ],
-)
+@pytest.mark.parametrize("score", ["precision", "f1"])
+@pytest.mark.parametrize(("value", "expected"), [("0.89", 1), ("0.90", 0)])
 def test_many_right_answers_leave_no_room_for_a_low_average(score, value, expected):
     found = reasons(EQUAL | {"test.accuracy": "0.91", f"test.macro.{score}": value}, CLASSES)
     assert len(found) == expected
@@ -228,46 +239,8 @@ def test_the_bound_is_below_every_matrix_there_is():
         assert reasons(numbers | {"test.macro.f1": f"{worst[1]:.6f}"}, CLASSES[:3]) == []
 
 
-@pytest.mark.parametrize(("value", "expected"), [("0.97", []), ("0.9747", []), ("0.9741", ["accuracy"])])
-def test_an_accuracy_is_a_whole_number_of_images(value, expected):
-    found = reasons({"test.test_images": 592, "test.accuracy": value})
-    assert [reason.split()[0] for reason in found] == expected
-    for reason in found:
-        assert reason.endswith("but of 592 images 576 are 0.972973 and 577 are 0.974662")
-
-
-def test_a_validation_accuracy_is_a_whole_number_of_the_images_published():
-    numbers = {"data.share.validation": "0.1", "data.images": 1000, "train.kept.validation_accuracy": "0.8600"}
-    assert reasons(numbers) == []
-    assert len(reasons(numbers | {"train.kept.validation_accuracy": "0.8650"})) == 1
-
-
-def test_every_image_is_predicted_once():
-    numbers = {f"test.classes.{name}.support": 50 for name in CLASSES[:2]}
-    for name in CLASSES[:2]:
-        numbers |= {f"test.classes.{name}.recall": "0.90", f"test.classes.{name}.precision": "0.90"}
-    assert reasons(numbers) == []
-    for precision in ("0.70", "1.00"):
-        numbers |= {f"test.classes.{name}.precision": precision for name in CLASSES[:2]}
-        (reason,) = reasons(numbers)
-        assert "and there are 100 images" in reason
-
-
-@pytest.mark.parametrize("epoch", ["kept_epoch", "best_accuracy_epoch", "best_loss_epoch"])
-def test_the_best_epoch_is_one_of_the_epochs(epoch):
-    metric = f"train.{epoch}"
-    assert reasons({metric: 20, "train.epochs": 20}) == []
-    assert reasons({metric: 21, "train.epochs": 20}) == [f"{epoch.replace('_', ' ')} 21 of epochs 20"]
-    assert blamed({metric: 21, "train.epochs": 20}) == {("a_run", metric), ("a_run", "train.epochs")}
-
-
-def test_a_limit_is_called_one():
-    found = reasons({"train.kept_epoch": 16, "train.epochs": (15, "at_most")})
-    assert found == ["kept epoch 16 of epochs at most 15"]
-
-
 @pytest.mark.parametrize(("made", "relation", "expected"), [
-    (2690, "equal", 0), (2689, "equal", 1), (2690, "at_least", 0), (1, "at_least", 0), (2691, "at_least", 1),
+    (2690, "equal", 0), (2689, "equal", 1), (2690, "at_least", 0), (2691, "at_least", 1),
 ])  # fmt: skip
 def test_synthetic_images_are_what_a_class_has_more_after_smote(made, relation, expected):
     numbers = {"data.images.NORMAL": 1575, "data.smote.NORMAL": 4265, "data.synthetic.NORMAL": (made, relation)}
@@ -278,29 +251,6 @@ def test_synthetic_images_are_what_a_class_has_more_after_smote(made, relation, 
         assert violation.cells == tuple(("a_study", metric) for metric in numbers)
 
 
-def test_what_is_about_a_number_leaves_it_more_room():
-    assert len(reasons({"test.accuracy": "0.90", "test.weighted.recall": "0.85"})) == 1
-    assert reasons({"test.accuracy": "0.90", "test.weighted.recall": ("0.85", "about")}) == []
-
-
-@pytest.mark.parametrize("part", ["images", "selected", "train", "validation", "test", "augmented", "smote"])
-def test_a_total_is_the_sum_of_its_classes(part):
-    numbers = {f"data.{part}.NORMAL": 3, f"data.{part}.PNEUMONIA": 4}
-    assert reasons(numbers | {f"data.{part}": 7}) == []
-    (reason,) = reasons(numbers | {f"data.{part}": 8})
-    assert "make 3 + 4 = 7, and " in reason
-    assert blamed(numbers | {f"data.{part}": 8}) == {("a_study", metric) for metric in [*numbers, f"data.{part}"]}
-
-
-def test_the_test_images_are_those_of_the_data_and_of_the_supports():
-    numbers = {"data.test": 7, "test.test_images": 8}
-    assert blamed(numbers) == {("a_study", "data.test"), ("a_run", "test.test_images")}
-    numbers = {"data.test.NORMAL": 3, "test.classes.NORMAL.support": 4}
-    assert blamed(numbers) == {("a_study", "data.test.NORMAL"), ("a_run", "test.classes.NORMAL.support")}
-    numbers = {"test.classes.NORMAL.support": 4, "test.classes.PNEUMONIA.support": 4, "test.test_images": 9}
-    assert blamed(numbers) == {("a_run", metric) for metric in numbers}
-
-
 @pytest.mark.parametrize(("total", "relation", "normal", "is_found"), [
     (1000, "about", 500, False), (1000, "about", 700, True),
     (1000, "at_most", 500, True), (1030, "at_most", 500, False),
@@ -308,12 +258,6 @@ def test_the_test_images_are_those_of_the_data_and_of_the_supports():
 def test_a_total_that_is_about_or_at_most_so_many_leaves_room(total, relation, normal, is_found):
     numbers = {"data.images": (total, relation), "data.images.NORMAL": normal, "data.images.PNEUMONIA": 520}
     assert bool(reasons(numbers)) is is_found
-
-
-def test_the_subsets_are_no_more_than_the_whole():
-    numbers = {"data.train.NORMAL": 8, "data.validation.NORMAL": 1, "data.test.NORMAL": 1}
-    assert reasons(numbers | {"data.images.NORMAL": 10}) == []
-    assert "make 8 + 1 + 1, more than NORMAL images 9" in reasons(numbers | {"data.images.NORMAL": 9})[0]
 
 
 # ---- what numbers must mean to contradict each other
@@ -333,8 +277,6 @@ def averages(**scores):
     [
         ({"test.accuracy": "0.90"} | averages(recall="0.80"), [AVERAGES]),
         ({"test.accuracy": "0.91", "test.macro.precision": "0.80"}, [AVERAGES]),
-        ({"test.accuracy": "0.91", "test.macro.f1": "0.80"}, [AVERAGES]),
-        ({"test.accuracy": "0.91", "test.weighted.precision": "0.80"}, [AVERAGES]),
         ({"test.accuracy": "0.91", "test.weighted.f1": "0.80"}, [AVERAGES]),
         # F1 0.85 is the harmonic mean of the others: they may be of one class, and so may two of them
         (averages(precision="0.80", recall="0.91", f1="0.85"), [AVERAGES] * 2),
@@ -355,20 +297,18 @@ def test_scores_that_are_neither_averages_nor_of_one_class_contradict_each_other
         assert reason.endswith("their harmonic mean is 0.846441-0.856483, and macro f1 0.80 is 0.795-0.805")
 
 
-def test_precision_recall_and_f1_of_a_class_contradict_each_other_whatever_they_are():
-    scores = {"precision": "0.80", "recall": "0.60", "f1": "0.70"}
-    assert conditions({f"test.classes.NORMAL.{score}": value for score, value in scores.items()}) == [""]
-
-
-def test_accuracy_and_weighted_recall_contradict_each_other_if_they_are_of_the_same_images():
-    assert conditions({"test.accuracy": "0.90", "test.weighted.recall": "0.80"}) == [SAME_IMAGES]
-
-
 @pytest.mark.parametrize(
-    ("metric", "condition"), [("test.accuracy", SAME_IMAGES), ("test.weighted.recall", ""), ("test.macro.recall", "")]
+    ("numbers", "condition"),
+    [
+        (NO_MEAN, ""),
+        ({"test.accuracy": "0.90", "test.weighted.recall": "0.80"}, SAME_IMAGES),
+        (UNEQUAL | RECALLS | {"test.accuracy": "0.50"}, SAME_IMAGES),
+        (UNEQUAL | RECALLS | {"test.weighted.recall": "0.50"}, ""),
+        (UNEQUAL | RECALLS | {"test.macro.recall": "0.50"}, ""),
+    ],
 )
-def test_of_the_recalls_of_all_classes_only_the_accuracy_may_be_of_other_images(metric, condition):
-    assert conditions(RECALLS | {metric: "0.50"}, CLASSES[:2]) == [condition]
+def test_only_the_accuracy_may_be_of_other_images(numbers, condition):
+    assert conditions(numbers, CLASSES[:2]) == [condition]
 
 
 # ---- whether scores can be averages on the images of the accuracies
@@ -386,7 +326,7 @@ NEIGHBOURS, ALIKE, APART = row("0.90", "0.91"), row("0.90", "0.90"), row("0.90",
 @pytest.mark.parametrize("neighbours", [NEIGHBOURS, row("0.91", "0.90")])
 def test_neighbours_in_many_rows_are_doubtful(neighbours):
     """Of 1,000 images every tenth share lies halfway."""
-    said = consistency.doubt([neighbours, ALIKE, neighbours])
+    said = arithmetic.doubt([neighbours, ALIKE, neighbours])
     assert said.startswith("In 2 of 3 rows ") and "(p = 0.03)" in said
 
 
@@ -399,9 +339,7 @@ WEIGHTED = row("0.90", "0.91", **{"test.weighted.recall": "0.90"})
     "rows",
     [
         pytest.param([], id="no rows"),
-        pytest.param([ALIKE] * 9, id="none"),
         pytest.param([APART] * 9, id="further apart"),
-        pytest.param([NEIGHBOURS], id="one of one"),
         pytest.param([NEIGHBOURS, *[ALIKE] * 8], id="one of many"),
         pytest.param([FEW, FEW], id="few images"),
         pytest.param([FEW, NEIGHBOURS], id="few images in one of the rows"),
@@ -410,28 +348,25 @@ WEIGHTED = row("0.90", "0.91", **{"test.weighted.recall": "0.90"})
     ],
 )
 def test_neighbours_that_are_few_or_easily_explained_are_not_doubtful(rows):
-    assert consistency.doubt(rows) == ""
+    assert arithmetic.doubt(rows) == ""
 
 
 # ---- sentences that put numbers in order
 
 
-def ordered(order, first, second, metric="test.accuracy", **more):
+def ordered(order, first, second, metric="test.accuracy"):
     """The reasons why a sentence about two runs is not borne out; the first of them is said to come first."""
     ordering = {"says": "x is better.", "place": "Section 2", "metric": metric, "order": order, "pairs": [["a", "b"]]}
-    ordering |= more
     cells = {"a": [cell(metric, first)], "b": [cell(metric, second)]}
-    return consistency.orderings("a_study", paper_of(cells, orderings=[ordering]))
+    return arithmetic.orderings("a_study", paper_of(cells, orderings=[ordering]))
 
 
 @pytest.mark.parametrize(
     ("order", "first", "second", "is_borne_out"),
     [
-        ("falling", "0.92", "0.90", True),
         ("falling", "0.90", "0.92", False),
         ("rising", "0.90", "0.92", True),
         ("rising", "0.92", "0.90", False),
-        ("falling", "0.90", "0.90", True),  # 0.904 and 0.896
         ("falling", "0.90", "0.91", False),  # 0.905 and 0.905 at best, which is no order
         ("falling", "0.9", "0.94", True),  # 0.95 and 0.935
     ],
@@ -450,15 +385,7 @@ def test_durations_are_put_in_order_by_their_seconds():
     assert len(ordered("rising", "10:27:03", "9:21:38", "time.seconds")) == 1
 
 
-@pytest.mark.parametrize("condition", ["", "if it is meant of all image sizes"])
-def test_an_order_is_not_borne_out_on_the_condition_of_the_paper(condition):
-    (violation,) = ordered("falling", "0.90", "0.92", condition=condition)
-    assert violation.condition == condition
-
-
 # ---- the five papers
-
-VALUES, PAPERS = params.load(ROOT / "params.yaml"), load_papers(ROOT / "studies")
 
 
 def rows_of(study):
@@ -472,42 +399,27 @@ def test_these_runs_contradict_themselves_and_no_others():
         for published in rows_of(study):
             for violation in consistency.violations(published):
                 for owner, metric in violation.cells:
-                    found.setdefault(owner, set()).add(metric)
-    # which is as large after SMOTE as before, and has synthetic images
-    pneumonia = {f"data.{part}.PNEUMONIA" for part in ("images", "smote", "synthetic")}
-    accuracy_and_averages = {"test.accuracy", "test.macro.recall", "test.macro.precision", "test.macro.f1"}
+                    found.setdefault((owner, violation.condition), set()).add(metric)
+    scores = {f"test.macro.{score}" for score in SCORES}
     assert found == {
-        "lungcare_b8_s240": accuracy_and_averages,
-        "lungcare_b8_s480": accuracy_and_averages - {"test.macro.recall"},
-        "lungcare_b8_s640": accuracy_and_averages,
-        "lungcare_b32_s240": accuracy_and_averages,
-        "pirngadi": pneumonia,
+        ("lungcare_b8_s240", AVERAGES): {"test.accuracy", *scores},
+        ("lungcare_b8_s480", AVERAGES): {"test.accuracy", *scores} - {"test.macro.recall"},
+        ("lungcare_b8_s640", AVERAGES): {"test.accuracy", *scores},
+        ("lungcare_b32_s240", AVERAGES): {"test.accuracy", *scores} - {"test.macro.recall"},
+        ("lungcare_b32_s240", ""): scores,
+        # which is as large after SMOTE as before, and has synthetic images
+        ("pirngadi", ""): {f"data.{part}.PNEUMONIA" for part in ("images", "smote", "synthetic")},
     }
 
 
-def test_the_scores_of_one_row_of_lungcare_cannot_be_true_whatever_they_are():
-    found = {}
-    for one in rows_of("lungcare"):
-        for violation in consistency.violations(one):
-            found.setdefault((one.run, violation.condition), set()).update(violation.cells)
-    doubtful = ("lungcare_b8_s240", "lungcare_b8_s480", "lungcare_b8_s640", "lungcare_b32_s240")
-    assert found.keys() == {("lungcare_b32_s240", ""), *((run, AVERAGES) for run in doubtful)}
-    scores = {("lungcare_b32_s240", f"test.macro.{score}") for score in SCORES}
-    assert found["lungcare_b32_s240", ""] == scores  # and not the accuracy
-
-
-def test_the_scores_of_lungcare_are_hardly_averages_on_the_images_of_its_accuracies():
-    said = consistency.doubt(rows_of("lungcare"))
+def test_the_scores_of_lungcare_alone_are_hardly_averages_on_the_images_of_its_accuracies():
+    assert [name for name in PAPERS.studies if arithmetic.doubt(rows_of(name))] == ["lungcare"]
+    said = arithmetic.doubt(rows_of("lungcare"))
     assert said.startswith("In 5 of 9 rows the printed accuracy and recall are neighbours.") and "(p = 0.0009)" in said
 
 
-@pytest.mark.parametrize("study", ["covid_hybrid", "jitet", "pirngadi", "smatika"])
-def test_nothing_is_doubtful_in_the_other_studies(study):
-    assert consistency.doubt(rows_of(study)) == ""
-
-
 def test_larger_batches_are_neither_always_faster_nor_always_less_accurate():
-    found = [violation for name, study in PAPERS.studies.items() for violation in consistency.orderings(name, study)]
+    found = [violation for name, study in PAPERS.studies.items() for violation in arithmetic.orderings(name, study)]
     assert [violation.reason.partition("), and ")[2] for violation in found] == [
         "accuracy is 0.90 in lungcare_b8_s240, 0.91 in lungcare_b32_s240",
         "seconds is 10:27:03 in lungcare_b8_s480, 11:21:38 in lungcare_b32_s480",

@@ -10,7 +10,6 @@ from analyses import error_rates
 from scipy.stats import t
 
 from rontgen.claims.replication import Intervals, intervals, judge
-from rontgen.core.errors import RontgenError
 from rontgen.core.vocabulary import CLOSE, INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED
 
 RUNS = 4_000
@@ -72,7 +71,6 @@ def judged(published, correct, images=592, distinct=None, **options):
         (0.90, [533] * 5, REPRODUCED),
         (0.94, [533] * 5, CLOSE),
         (1.0, [533] * 5, NOT_REPRODUCED),
-        (0.86, [533] * 5, CLOSE),
         (0.80, [533] * 5, NOT_REPRODUCED),
         (0.90, [480, 540, 580], INCONCLUSIVE),
     ],
@@ -88,14 +86,11 @@ def test_a_single_seed_is_inconclusive_whatever_was_published():
         assert all(math.isnan(value) for value in (found.spread, found.low, found.high, found.bound))
 
 
-def test_the_reasons_tell_both_intervals():
-    different, equivalent = judged(0.94, [533] * 5).reasons
+def test_the_reasons_tell_both_intervals_and_the_bound_is_the_farther_end():
+    found = judged(0.94, [533] * 5)
+    different, equivalent = found.reasons
     assert "outside the 95% prediction interval of 5 seeds" in different
     assert equivalent.startswith("The paper's accuracy less ours is +") and equivalent.endswith("within 10 points.")
-
-
-def test_the_bound_is_the_farther_end():
-    found = judged(0.94, [533] * 5)
     assert found.bound == found.greatest > -found.least
     mirrored = judged(0.86, [533] * 5)
     assert mirrored.bound == -mirrored.least > mirrored.greatest
@@ -103,7 +98,7 @@ def test_the_bound_is_the_farther_end():
 
 def test_equivalent_is_within_the_margin():
     found = Intervals(*(np.array([value]) for value in (0.0, 1.0, -0.099, 0.05, 0.0)))
-    assert found.is_equivalent() and not found.is_equivalent(0.05)
+    assert found.is_equivalent()
     assert not replace(found, greatest=np.array([0.1])).is_equivalent()
 
 
@@ -112,9 +107,6 @@ def test_different_counts_the_limits_and_every_accuracy_that_prints_alike():
     for accuracy, is_inside in ((found.low, True), (found.high, True), (found.low - 1 / 592, False)):
         assert (judged(accuracy, [533] * 5).verdict in (REPRODUCED, INCONCLUSIVE)) == is_inside
     assert judged((found.low - 0.01, found.low), [533] * 5).verdict == REPRODUCED
-
-
-def test_the_bound_covers_every_accuracy_that_prints_alike():
     exact, rounded = judged(533 / 592, [533] * 5), judged((0.895, 0.905), [533] * 5)
     assert rounded.least < exact.least and rounded.greatest > exact.greatest
     assert rounded.greatest - exact.greatest == pytest.approx((math.floor(0.905 * 592) - 533) / 592, abs=0.001)
@@ -200,8 +192,7 @@ def test_the_difference_is_never_narrower_than_in_points():
 
 def test_moderated_variance_adds_what_few_seeds_may_hide():
     alike, apart = judged(0.9, [533] * 3), judged(0.9, [500, 533, 566])
-    assert alike.moderated_bound > alike.bound
-    assert apart.moderated_bound < apart.bound
+    assert alike.moderated_bound > alike.bound and apart.moderated_bound < apart.bound
 
 
 def test_images_that_seeds_share_leave_more_of_the_spread_to_the_seeds():
@@ -231,16 +222,6 @@ def test_the_order_of_seeds_does_not_matter():
     names = ("mean", "spread", "least", "greatest", "bound", "moderated_bound")
     expected = replace(found[0], **{name: pytest.approx(getattr(found[0], name)) for name in names})
     assert all(other == expected for other in found)
-
-
-def test_counts_that_cannot_be_are_refused():
-    with pytest.raises(RontgenError, match="at most as many right as images"):
-        judge((0.9, 0.9), 100, [101, 90], [100, 100], 200)
-    with pytest.raises(RontgenError, match="for each seed"):
-        judge((0.9, 0.9), 100, [90], [100, 100], 200)
-    for distinct in (0, 201):
-        with pytest.raises(RontgenError, match=f"1 to 200 distinct test images, received {distinct}"):
-            judge((0.9, 0.9), 100, [90, 91], [100, 100], distinct)
 
 
 def test_runs_on_the_same_images_are_right_where_a_worse_one_is():

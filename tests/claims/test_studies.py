@@ -4,7 +4,7 @@ import pytest
 
 from made_up_studies import PAPERS, RUN, VALUES, cell, paper, seeds, study, training
 from rontgen.claims import studies
-from rontgen.claims.verdicts import Completions
+from rontgen.claims.trainings import Completions
 
 SMOTE = {"smote": {"why": "?", "runs": ["one", "two", "three"], "set": {"balance": "smote"}}}
 
@@ -38,10 +38,10 @@ def test_seeds_with_other_settings_have_a_command_of_their_own():
 
 
 def test_random_completions_have_a_command_too():
-    drawn = Completions("two", 0.9, seeds(90, 91, 92, run="two", treatment="random_completion"))
+    drawn = Completions("two", "random_completion", "", seeds(90, 91, run="two", treatment="random_completion"), 0.9)
     assert of(training("one"), completions=[drawn]).commands == [
         "rontgen reproduce one --seeds 1-3",
-        "rontgen reproduce two --seeds 1-3 --reading random_completion",
+        "rontgen reproduce two --seeds 1-2 --reading random_completion",
     ]
 
 

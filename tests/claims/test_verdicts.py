@@ -41,6 +41,7 @@ def test_a_row_is_judged_by_the_seeds_of_its_records():
     assert (row.replication, row.verdict, row.reasons) == (judged, judged.verdict, list(judged.reasons))
     assert row.accuracies == [0.88, 0.90, 0.93, 0.91, 0.89]
     assert (row.paper.text, row.paper_interval) == ("0.90", exact_interval(90, 100))
+    assert (row.training, row.fit) == ([], "")
 
 
 def test_copies_of_one_picture_are_one_test_image():
@@ -56,7 +57,6 @@ SAME = {"same_test_images": {"why": "As many.", "place": "Section 4, line 1", "r
 @pytest.mark.parametrize(
     ("extra", "size", "shift", "is_same"),
     [(SAME, 100, 0, True), ({}, 100, 0, False), (SAME, 101, 0, False), (SAME, 100, 1, False)],
-    ids=["the paper's folder", "not said", "of another size", "drawn anew"],
 )
 def test_the_same_test_images_are_judged_as_such(extra, size, shift, is_same):
     right = [88, 90, 93, 91, 89]
@@ -74,15 +74,7 @@ def test_without_a_record_the_command_that_makes_one_is_named():
     (row,) = rows(paper(), [])
     assert (row.verdict, row.records, row.replication) == ("not run", [], None)
     assert row.reasons == [f"rontgen reproduce {RUN} --seeds 1-5"]
-
-
-def test_each_reading_that_is_recorded_has_a_verdict_of_its_own():
-    found = seeds(60, 62, 58) + seeds(89, 90, 91, 90, treatment="another")
-    some = rows(paper(readings=READINGS), found)
-    assert [(row.reading, row.label, row.verdict) for row in some] == [
-        ("protocol", "as stated", "not reproduced"),
-        ("another", "another", "reproduced"),
-    ]
+    assert verdicts.command(RUN, "one_way") == f"rontgen reproduce {RUN} --seeds 1-5 --reading one_way"
 
 
 def test_each_treatment_has_a_row_and_the_one_with_the_most_seeds_is_first():
@@ -95,9 +87,9 @@ def test_each_treatment_has_a_row_and_the_one_with_the_most_seeds_is_first():
 
 
 def test_a_verdict_says_that_it_is_of_our_completion_where_the_paper_leaves_something_open():
-    found = seeds(89, 90, 91, treatment="protocol+a=1") + seeds(89, 90, 91, treatment="another")
+    found = seeds(60, 62, 58, treatment="protocol+a=1") + seeds(89, 90, 91, 90, treatment="another")
     some = rows(paper(origins={"balance": OPEN}, readings=READINGS), found)
-    assert [row.words for row in some] == ["reproduced by our completion, a 1", "reproduced"]
+    assert [row.words for row in some] == ["not reproduced by our completion, a 1", "reproduced"]
     assert [row.words for row in rows(paper(), seeds(89, 90, 91))] == ["reproduced by as stated"]
 
 
@@ -127,24 +119,16 @@ def test_a_run_of_what_contradicts_itself_stands_beside_the_contradiction():
     assert row.replication.mean == pytest.approx(271 / 300)
 
 
-def test_a_condition_stands_beside_the_word():
-    (row,) = rows(published([("test.weighted.recall", "0.80")]), [])
+def test_a_condition_falls_where_the_rows_scores_contradict_each_other_whatever_they_mean():
+    recall = ("test.weighted.recall", "0.80")
+    (row,) = rows(published([recall]), [])
     assert row.words == "contradictory if its accuracy and its other scores are of the same test images"
     assert row.short == "contradictory *"
-
-
-def test_a_condition_falls_where_the_rows_scores_contradict_each_other_whatever_they_mean():
     scores = {"precision": "0.90", "recall": "0.90", "f1": "0.10"}
     certain = [(f"test.classes.NORMAL.{name}", value) for name, value in scores.items()]
-    (row,) = rows(published([("test.weighted.recall", "0.80"), *certain]), [])
-    assert row.words == "contradictory"
+    (row,) = rows(published([recall, *certain]), [])
+    assert row.words == row.short == "contradictory"
     assert "their harmonic mean" in row.reasons[0] and "the two are one number" in row.reasons[1]
-
-
-def test_missing_data_stay_missing_whatever_was_run():
-    run = "lungcare_cnn5"
-    (row,) = rows(paper([run]), seeds(80, 82, 81, run=run), "lungcare")
-    assert (row.verdict, row.words, len(row.records)) == ("not openly available", "not openly available", 3)
 
 
 @pytest.mark.parametrize(
@@ -170,12 +154,7 @@ def test_several_numbers_of_a_training_are_corrected_for():
     assert (alone.fit, together.fit) == ("differs", "not shown to differ")
 
 
-def test_a_paper_that_says_nothing_of_training_has_no_fit():
-    (row,) = rows(paper(), seeds(90, 91, 92))
-    assert (row.training, row.fit) == ([], "")
-
-
-@pytest.mark.parametrize(("run", "treatment"), [("smatika_vgg19", "protocol"), (RUN, "my_own"), (RUN, "my_own+a=1")])
+@pytest.mark.parametrize(("run", "treatment"), [("smatika_vgg19", "protocol"), (RUN, "my_own+a=1")])
 def test_a_record_of_what_no_paper_has_is_named(run, treatment):
     command = re.escape(f"`git rm -r results/{run}/{treatment}`")
     message = f"^results/{run}/{re.escape(treatment)}: expected a run and reading of a paper.yaml, .* {command}$"
@@ -186,8 +165,6 @@ def test_a_record_of_what_no_paper_has_is_named(run, treatment):
 def test_a_record_of_a_leakfree_run_judges_no_row():
     found = study(paper(), seeds(88, 90) + seeds(50, 52, run=f"{RUN}_leakfree"))
     assert [len(row.records) for row in found.rows] == [2]
-    with pytest.raises(RontgenError, match="expected a run and reading"):
-        study(paper(), seeds(90, run="vgg19_leakfree"))
 
 
 # ---- the other numbers: results
@@ -204,38 +181,32 @@ def test_a_result_is_what_the_seeds_have_and_one_more_would_give():
         assert found.finding == finding
 
 
-def test_the_interval_of_a_rate_ends_at_one():
+def test_the_interval_of_a_rate_ends_at_one_and_all_of_it_tells_nothing():
     found = described("test.roc_auc", "0.99", seeds(90, 90, 90, test__roc_auc=[0.9, 0.99, 1.0]))
     assert (found.high, found.finding) == (1, "consistent")
     assert described("test.log_loss", "0.1", seeds(90, 90, test__log_loss=[0.1, 0.9])).low == 0
-
-
-def test_a_range_of_all_that_is_possible_tells_nothing():
     found = described("test.roc_auc", "0.99", seeds(90, 90, test__roc_auc=[0.1, 0.9]))
     assert (found.low, found.high, found.finding) == (0, 1, "not comparable")
 
 
-def test_one_seed_shows_no_spread():
+def test_one_seed_shows_no_spread_and_a_duration_is_not_compared():
     found = described("test.log_loss", "0.3", seeds(90, test__log_loss=[0.3]))
-    assert (found.ours, found.finding) == (0.3, "not comparable")
-    assert found.reasons == ["one seed, so that its spread is not known"]
+    assert (found.ours, found.reasons) == (0.3, ["one seed, so that its spread is not known"])
+    found = described("time.seconds", "0:01:40", seeds(90, 91, time__seconds=[100.0, 110.0]))
+    assert (found.ours, found.finding) == (105, "not comparable")
 
 
 @pytest.mark.parametrize(
     ("metric", "value", "expected", "finding"),
     [
-        ("test.test_images", ["100"], 100, "consistent"),
         ("test.test_images", ["101"], 100, "not consistent"),
         ("test.classes.NORMAL.support", ["50"], 50, "consistent"),
         ("test.classes.NORMAL.support", ["51"], 50, "not consistent"),
         ("test.parameters", ["2260546"], 2_260_546, "consistent"),
-        ("test.parameters", ["2260545"], 2_260_546, "not consistent"),
         ("test.parameters", ["2.27e6"], 2_260_546, "not consistent"),
-        ("test.parameters", ["2.27e6", "about"], 2_260_546, "consistent"),
         ("test.model_megabytes", ["9"], 9.042, "consistent"),
         ("test.model_megabytes", ["9.3"], 9.042, "not consistent"),
         ("test.model_megabytes", ["9.3", "about"], 9.042, "consistent"),
-        ("train.epochs", ["15"], 12, "not consistent"),
         ("train.epochs", ["15", "at_most"], 12, "consistent"),
         ("train.epochs", ["11", "at_most"], 12, "not consistent"),
     ],
@@ -263,21 +234,11 @@ def test_counts_are_compared_where_both_tests_have_as_many_images_of_the_class(i
         assert found.low < found.ours < found.high
 
 
-def test_a_duration_is_shown_and_not_compared():
-    found = described("time.seconds", "0:01:40", seeds(90, 91, time__seconds=[100.0, 110.0]))
-    assert (found.ours, found.finding) == (105, "not comparable")
-
-
-def test_without_a_record_nothing_is_described():
-    found = described("test.log_loss", "0.3", [])
+@pytest.mark.parametrize("some", [[], seeds(90, treatment="another"), seeds(90, treatment="random_completion")])
+def test_without_a_record_by_the_protocol_nothing_is_described(some):
+    found = described("test.log_loss", "0.3", some, readings=READINGS)
     assert (found.finding, found.reasons) == ("not run", ["no record"])
     assert math.isnan(found.ours)
-
-
-@pytest.mark.parametrize("treatment", ["another", "random_completion"])
-def test_what_is_not_by_the_protocol_describes_no_number(treatment):
-    found = seeds(90, 91, treatment=treatment, test__log_loss=[0.3, 0.4])
-    assert described("test.log_loss", "0.3", found, readings=READINGS).finding == "not run"
 
 
 def test_the_treatment_of_the_protocol_with_the_most_seeds_describes_the_numbers():
@@ -285,14 +246,10 @@ def test_the_treatment_of_the_protocol_with_the_most_seeds_describes_the_numbers
     assert described("test.log_loss", "0.3", found).ours == pytest.approx(0.35)
 
 
-def test_a_contradiction_comes_before_everything():
-    found = described("train.kept_epoch", "21", [], ("train.epochs", "20"))
-    assert (found.finding, found.reasons) == ("contradictory", ["kept epoch 21 of epochs 20"])
-
-
 def test_missing_data_come_after_contradictions_and_before_the_rest():
     numbers = [("train.kept_epoch", "21"), ("train.epochs", "20"), ("time.seconds", "0:00:12")]
-    found = study(published(numbers, run="lungcare_cnn5"), [], "lungcare")
+    found = study(published(numbers, run="lungcare_cnn5"), seeds(80, 82, 81, run="lungcare_cnn5"), "lungcare")
+    assert [(row.words, len(row.records)) for row in found.rows] == [("not openly available", 3)]
     assert {one.cell.metric: one.description.finding for one in found.numbers} == {
         "train.kept_epoch": "contradictory",
         "train.epochs": "contradictory",
@@ -308,7 +265,7 @@ def test_several_contradictions_are_all_given():
     assert (found.finding, len(found.reasons)) == ("contradictory", 2)
 
 
-@pytest.mark.parametrize("metric", ["test.classes.PNEUMONIA.f1", "test.roc_auc", "train.best.train_loss"])
+@pytest.mark.parametrize("metric", ["test.classes.PNEUMONIA.f1", "train.best.train_loss"])
 def test_a_number_that_a_record_lacks_is_named(metric):
     found = seeds(90)
     *parents, last = metric.split(".")
@@ -328,7 +285,6 @@ def test_a_number_that_a_record_lacks_is_named(metric):
 @pytest.mark.parametrize(
     ("metric", "value", "finding", "expected"),
     [
-        ("data.images.PNEUMONIA", 4273, "consistent", 4273),
         ("data.images.PNEUMONIA", 4265, "consistent", 4265),
         ("data.images.PNEUMONIA", 4264, "not comparable", 4273),
         ("data.images", 5840, "consistent", 5840),
@@ -372,4 +328,3 @@ def test_a_study_without_a_protocol_is_named():
 def test_every_published_row_is_judged():
     found = [row.run for study in studies.gather(PAPERS, VALUES, []) for row in study.rows]
     assert found == [run for study in PAPERS.studies.values() for run in study.runs]
-    assert verdicts.command(RUN, "one_way") == f"rontgen reproduce {RUN} --seeds 1-5 --reading one_way"

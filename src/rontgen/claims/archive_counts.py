@@ -1,13 +1,12 @@
 """Published counts against the public archives: images counted twice, and images that the archives lack."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from rontgen.claims.consistency import Violation, contradiction
 from rontgen.claims.published import Published
-from rontgen.claims.wording import listed, plus, printed
-from rontgen.core.papers import Paper, Papers, Restricted
-from rontgen.core.settings import Dataset, StudySettings
+from rontgen.claims.violations import Violation, addition, contradiction, listed, printed
+from rontgen.core.papers import Papers
+from rontgen.core.settings import Dataset, Split
 from rontgen.core.vocabulary import UNAVAILABLE
 
 # Images of a class, or of all classes together (None), by part of the archive; "all" for an archive without parts
@@ -17,19 +16,15 @@ ArchiveCounts = dict[str | None, dict[str, int]]
 TAKEN = "the public archives, as params.yaml takes them, hold"
 
 
-def violations(papers: Papers, study: str, dataset: Dataset, settings: StudySettings) -> list[Violation]:
-    """The published counts of a study that the public archives contradict or cannot supply.
+def violations(papers: Papers, published: Sequence[Published], dataset: Dataset, split: Split) -> list[Violation]:
+    """The published counts of a study's runs that the public archives contradict or cannot supply.
 
     Uses the classes, labels and counts of the dataset, and the policy and counts of the study's split.
     """
-    published = papers.studies[study]
-    held = of_archives(dataset, papers.archives)
-    more = _restricted(dataset, papers.restricted)
-    runs = [Published.of(study, run, published, dataset.classes) for run in published.runs]
-    # What concerns all runs of the study is the same seen from each of them
-    found = [violation for run in runs for violation in _archive(run, held, more)]
-    found += [violation for relation in (_smote, _shares) for run in runs for violation in relation(run, held)]
-    return [*dict.fromkeys(found), *_shortage(study, published, settings, held, more)]
+    held, offered = of_archives(dataset, papers.archives), _offered(dataset, papers)
+    found = [violation for run in published for violation in _archive(run, held, offered)]
+    found += [violation for relation in (_smote, _shares) for run in published for violation in relation(run, held)]
+    return [*found, *_shortage(published, split, held, offered)]
 
 
 def of_archives(dataset: Dataset, archives: dict[str, dict[str, dict[str, int]]]) -> ArchiveCounts:
@@ -44,17 +39,22 @@ def of_archives(dataset: Dataset, archives: dict[str, dict[str, dict[str, int]]]
     return held | {None: {"all": sum(sum(of_class.values()) for of_class in held.values())}}
 
 
-def _restricted(dataset: Dataset, restricted: dict[str, dict[str, Restricted]]) -> dict[str, str]:
+def sums_of_parts(parts: dict[str, int]) -> set[int]:
+    """Every number of images that whole parts of an archive make together."""
+    return {sum(some) for size in range(1, len(parts) + 1) for some in combinations(parts.values(), size)}
+
+
+def _offered(dataset: Dataset, papers: Papers) -> dict[str, str]:
     """What the archives offer besides, under terms, by class: `; 2,800 more of … under an agreement with …`."""
     return {
         name: f"; the archive's page offers {more.images:,} more of {name} {more.terms}"
         for archive, labels in dataset.labels.items()
         for label, name in labels.items()
-        if (more := restricted.get(archive, {}).get(label))
+        if (more := papers.restricted.get(archive, {}).get(label))
     }
 
 
-def _archive(published: Published, held: ArchiveCounts, more: dict[str, str]) -> Iterator[Violation]:
+def _archive(published: Published, held: ArchiveCounts, offered: dict[str, str]) -> Iterator[Violation]:
     """Fewer images than the archive's are a choice; more do not exist, or were counted more than once."""
     for name, parts in held.items():
         cell = published.cells.get(f"data.images.{name}" if name else "data.images")
@@ -68,10 +68,15 @@ def _archive(published: Published, held: ArchiveCounts, more: dict[str, str]) ->
             reason = f"{printed(cell)} are {working}: the archive holds {archive}, and nested copies were counted too"
             yield contradiction(published, [cell.metric], reason)
         else:
-            sizes = [sum(held[other].values()) for other in published.classes]
-            working = str(archive) if name else f"{plus(sizes)} = {archive}"
-            reason = f"{printed(cell)}, and {TAKEN} {working}{more.get(name or '', '')}"
+            working = str(archive) if name else _total(published, held)
+            reason = f"{printed(cell)}, and {TAKEN} {working}{offered.get(name or '', '')}"
             yield Violation(UNAVAILABLE, ((published.study, cell.metric),), reason)
+
+
+def _total(published: Published, held: ArchiveCounts) -> str:
+    """`1583 + 4273 = 5856`."""
+    sizes = [sum(held[name].values()) for name in published.classes]
+    return f"{addition(sizes)} = {sum(sizes)}"
 
 
 def _shares(published: Published, held: ArchiveCounts) -> Iterator[Violation]:
@@ -79,18 +84,19 @@ def _shares(published: Published, held: ArchiveCounts) -> Iterator[Violation]:
 
     The images are those selected, or else those published, or else those of the archive.
     """
-    sizes = [sum(held[name].values()) for name in published.classes]
-    base = published.count("data.selected") or published.count("data.images")
-    whole = base if base else f"{plus(sizes)} = {sum(sizes)}"
-    for share, subset in (("train", "data.train"), ("validation", "data.validation"), ("test", "test.test_images")):
-        stated, counted = published.cells.get(f"data.share.{share}"), published.cells.get(subset)
-        if stated and counted:
-            low, high = (bound * (base or sum(sizes)) for bound in (stated.low, stated.high))
+    known = published.count("data.selected") or published.count("data.images")
+    images = known or sum(held[None].values())
+    for metrics in (
+        ("data.share.train", "data.train"),
+        ("data.share.validation", "data.validation"),
+        ("data.share.test", "test.test_images"),
+    ):
+        if cells := published.all_of(metrics):
+            stated, counted = cells
+            low, high = (bound * images for bound in (stated.low, stated.high))
             if not low - len(published.classes) <= counted.low <= high + len(published.classes):
-                reason = (
-                    f"{printed(stated)}; of {whole} images {float(low):.6g}-{float(high):.6g}, and {printed(counted)}"
-                )
-                yield contradiction(published, [stated.metric, counted.metric], reason)
+                share = f"of {known or _total(published, held)} images {float(low):.6g}-{float(high):.6g}"
+                yield contradiction(published, metrics, f"{printed(stated)}; {share}, and {printed(counted)}")
 
 
 def _smote(published: Published, held: ArchiveCounts) -> Iterator[Violation]:
@@ -108,25 +114,19 @@ def _smote(published: Published, held: ArchiveCounts) -> Iterator[Violation]:
 
 
 def _shortage(
-    study: str, published: Paper, settings: StudySettings, held: ArchiveCounts, more: dict[str, str]
+    published: Sequence[Published], split: Split, held: ArchiveCounts, offered: dict[str, str]
 ) -> Iterator[Violation]:
     """If a study needs more distinct images of a class than exist, all its counts and results depend on them."""
-    counts = settings.split.counts
-    if settings.split.policy != "balanced" or counts is None:
+    counts = split.counts
+    if split.policy != "balanced" or counts is None:
         return
     need = counts.train + counts.validation + counts.test
-    short = {name: sum(parts.values()) for name, parts in held.items() if name and sum(parts.values()) < need}
-    if short:
-        cells = [(study, cell.metric) for cell in published.cells]
-        cells += [(run, cell.metric) for run, of_run in published.runs.items() for cell in of_run]
+    lacking = {name: sum(parts.values()) for name, parts in held.items() if name and sum(parts.values()) < need}
+    if lacking:
+        cells = dict.fromkeys((run.owner(metric), metric) for run in published for metric in run.cells)
         reason = (
-            f"{study} needs {counts.train} + {counts.validation} + {counts.test} = {need} distinct images of each "
-            f"class, and {TAKEN} {', '.join(f'{count} of {name}' for name, count in short.items())}"
-            f"{''.join(more.get(name, '') for name in short)}"
+            f"{published[0].study} needs {counts.train} + {counts.validation} + {counts.test} = {need} distinct images "
+            f"of each class, and {TAKEN} {', '.join(f'{count} of {name}' for name, count in lacking.items())}"
+            f"{''.join(offered.get(name, '') for name in lacking)}"
         )
         yield Violation(UNAVAILABLE, tuple(cells), reason)
-
-
-def sums_of_parts(parts: dict[str, int]) -> set[int]:
-    """Every number of images that whole parts of an archive make together."""
-    return {sum(some) for size in range(1, len(parts) + 1) for some in combinations(parts.values(), size)}

@@ -1,4 +1,4 @@
-"""What the records say beside the verdicts: paired comparisons, and what leaks do to errors."""
+"""Trainings in pairs on the same test images: what the records say beside the verdicts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,16 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.multitest import multipletests
 
-from rontgen.claims.verdicts import Found, Row
-from rontgen.core.settings import LEAKFREE
-from rontgen.records import splits
-from rontgen.records.records import FOLDER, Record
+from rontgen.claims.verdicts import Row
 
 FEWEST = 3  # seeds that both have
-FEWEST_IMAGES = 10  # of a class, with and without their patient in training
 SIGNIFICANT = 0.05
 
 
@@ -67,13 +62,12 @@ def compare(rows: Sequence[Row]) -> list[Comparison]:
     for run in dict.fromkeys(row.trained for row in trainings):
         first, *others = [row for row in trainings if row.trained == run]
         pairs += [(other, first) for other in others]
+    falling = sorted(recorded, key=lambda row: row.paper.number, reverse=True)
     for treatment in dict.fromkeys(row.treatment for row in trainings):
-        some = sorted(
-            (row for row in recorded if row.treatment == treatment), key=lambda row: row.paper.number, reverse=True
-        )
         by_run: dict[str, Row] = {}
-        for row in some:
-            by_run.setdefault(row.trained, row)
+        for row in falling:
+            if row.treatment == treatment:
+                by_run.setdefault(row.trained, row)
         best, *others = by_run.values()
         pairs += [(best, other) for other in others]
     found = [one for first, second in pairs if (one := _paired(first, second))]
@@ -119,118 +113,3 @@ def _difference(values: np.ndarray, least_error: float = 0.0) -> Difference:
 def _right(table: pd.DataFrame) -> np.ndarray:
     """Whether each answer is right, 0 or 1, in the order of the images' ids."""
     return (table["predicted"] == table["class"]).to_numpy(float)[np.argsort(table["id"].to_numpy())]
-
-
-@dataclass(frozen=True)
-class LeakEffect:
-    """Errors on test images of one class, by whether another image of their patient was trained on.
-
-    All answers count as independent, though seeds repeat images and images patients, so that p are too small.
-
-    run, label: what was trained, over all seeds. name: of the class.
-    errors, images: each (patient in training, patient not in training).
-    p: Fisher's exact test of the two.
-    leakfree: the same images' kinds in the run without leaks, where no patient is in training: errors and images.
-    p_interaction: whether the two runs differ in that, by Breslow and Day's (1980) test; None where none can be made.
-    """
-
-    run: str
-    label: str
-    name: str
-    errors: tuple[int, int]
-    images: tuple[int, int]
-    p: float
-    leakfree: tuple[tuple[int, int], tuple[int, int]] | None
-    p_interaction: float | None
-
-    @property
-    def conclusion(self) -> str:
-        """Whether leaks are seen to make answers right."""
-        fewer = self.errors[0] * self.images[1] < self.errors[1] * self.images[0]
-        if self.p >= SIGNIFICANT or not fewer:
-            return "not seen"
-        if self.leakfree is None:
-            return "undecided: no run without leaks to compare with"
-        (errors, others), (images, other_images) = self.leakfree
-        said = f"without leaks such images are wrong in {errors} of {images}, others in {others} of {other_images}"
-        if self.p_interaction is not None and self.p_interaction < SIGNIFICANT:
-            return f"seen: {said}"
-        return f"undecided: {said}, the same tendency or too few errors to tell"
-
-
-def leak_effects(rows: Sequence[Row], found: Found, classes: Sequence[str]) -> list[LeakEffect]:
-    """For each run whose patients are known, by its first treatment that is recorded, one for each class.
-
-    The split is that which each record used. Seeds are taken together, so that an image may count more than once.
-    """
-    patients = splits.read_patients(FOLDER)
-    effects, seen = [], set[str]()
-    for row in rows:
-        if row.trained in seen or not any((record.predictions["patient"] != "").any() for record in row.records):
-            continue
-        seen.add(row.trained)
-        treated = set(row.treatment.split("+"))
-        leakfree = {
-            record.seed: record
-            for (run, treatment), records in found.items()
-            if run == row.trained + LEAKFREE and set(treatment.split("+")) <= treated
-            for record in records
-        }
-        tables = [_exposed(record, record, patients) for record in row.records]
-        without = [_exposed(leakfree[one.seed], one, patients) for one in row.records if one.seed in leakfree]
-        for name in classes:
-            with_leaks = _count(tables, name)
-            if min(with_leaks[1]) < FEWEST_IMAGES:
-                continue
-            other = _count(without, name) if without else None
-            if other and min(other[1]) < FEWEST_IMAGES:
-                other = None
-            effects.append(
-                LeakEffect(
-                    row.trained,
-                    row.label,
-                    name,
-                    *with_leaks,
-                    float(stats.fisher_exact(_table(*with_leaks)).pvalue),
-                    other,
-                    _interaction(with_leaks, other) if other else None,
-                )
-            )
-    return effects
-
-
-def _exposed(tested: Record, trained: Record, patients: pd.Series) -> pd.DataFrame:
-    """Of the test images of known patients in one record: class, wrong, and whether another record trained on another
-    image of the patient."""
-    split = trained.provenance["split"]
-    subsets = splits.read(**split, results=FOLDER)
-    training = splits.image_of(pd.Series(subsets.index[subsets == "train"])).drop_duplicates()
-    images = patients.reindex(training).dropna().value_counts()  # in training, by patient
-    table = tested.predictions[tested.predictions["patient"] != ""]
-    itself = splits.image_of(table["id"]).isin(training)
-    return pd.DataFrame(
-        {
-            "class": table["class"],
-            "wrong": table["predicted"] != table["class"],
-            "exposed": table["patient"].map(images).fillna(0) > itself,
-        }
-    )
-
-
-def _count(tables: list[pd.DataFrame], name: str) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Errors and images of a class, each exposed and not."""
-    table = pd.concat(tables)
-    groups = [table[(table["class"] == name) & (table["exposed"] == exposed)] for exposed in (True, False)]
-    exposed, others = groups
-    return (int(exposed["wrong"].sum()), int(others["wrong"].sum())), (len(exposed), len(others))
-
-
-def _table(errors: tuple[int, int], images: tuple[int, int]) -> np.ndarray:
-    return np.array([[wrong, count - wrong] for wrong, count in zip(errors, images, strict=True)])
-
-
-def _interaction(*runs: tuple[tuple[int, int], tuple[int, int]]) -> float | None:
-    tables = [_table(*run) for run in runs]
-    if any(table.sum(axis=0).min() == 0 for table in tables):  # no error at all, or nothing else
-        return None
-    return float(StratifiedTable(np.stack(tables, axis=-1)).test_equal_odds().pvalue)

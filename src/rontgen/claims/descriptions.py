@@ -53,10 +53,6 @@ class TrainingScores:
     differs: list[str]
 
 
-def _fits(cell: Cell, ours: float) -> bool:
-    return float(cell.low) <= ours <= float(cell.high)
-
-
 def of_the_archive(cell: Cell, archive: archive_counts.ArchiveCounts, split: Split) -> Description:
     """A count of the public archive, by the archive's own parts, or our share of the split."""
     _, part, *rest = cell.metric.split(".")
@@ -79,7 +75,7 @@ def of_the_archive(cell: Cell, archive: archive_counts.ArchiveCounts, split: Spl
 def _exact(cell: Cell, ours: list[float], what: str) -> Description:
     """A number without sampling error, which must fit in every seed; of several values low and high are the range."""
     low, high = (min(ours), max(ours)) if len(set(ours)) > 1 else (math.nan, math.nan)
-    fits = all(_fits(cell, value) for value in ours)
+    fits = all(float(cell.low) <= value <= float(cell.high) for value in ours)
     finding, reason = (CONSISTENT, f"{what} fits") if fits else (NOT_CONSISTENT, f"{what} is another")
     return Description(finding, [reason], float(np.mean(ours)), low, high)
 
@@ -90,9 +86,9 @@ def of_records(cell: Cell, published: Published, records: list[Record], of: int 
     That is mean ± t·s·√(1 + 1/n), with s the standard deviation over n seeds and t of n − 1 degrees of freedom. of: how
     many results are asked together, for Bonferroni's correction.
     """
-    metric = cell.metric
     if not records:
         return Description(NOT_RUN, ["no record"])
+    metric = cell.metric
     values = [_number(record, metric) for record in records]
     ours = float(np.mean(values))
     if metric.startswith("time."):
@@ -105,17 +101,21 @@ def of_records(cell: Cell, published: Published, records: list[Record], of: int 
     low, high = max(ours - half, 0.0), min(ours + half, 1.0) if RATE.fullmatch(metric) else ours + half
     if RATE.fullmatch(metric) and (low, high) == (0.0, 1.0):
         return Description(NOT_COMPARABLE, ["the range of one more seed is too wide to tell"], ours, low, high)
-    if ".confusion." in metric:
-        true = metric.split(".")[2]
-        images = {_number(record, f"test.classes.{true}.support") for record in records}
-        theirs = (published.supports or {}).get(true)
-        if images != {theirs}:
-            sizes = " or ".join(f"{size:g}" for size in sorted(images))
-            reason = f"other test size: our test has {sizes} images of {true}, the paper's {theirs or 'not given'}"
-            return Description(NOT_COMPARABLE, [reason], ours, low, high)
+    if ".confusion." in metric and (reason := _other_size(metric.split(".")[2], published, records)):
+        return Description(NOT_COMPARABLE, [reason], ours, low, high)
     inside = low <= cell.high and cell.low <= high
     where = f"{'in' if inside else 'outside'} the range of one more seed"
     return Description(CONSISTENT if inside else NOT_CONSISTENT, [where], ours, low, high)
+
+
+def _other_size(name: str, published: Published, records: list[Record]) -> str:
+    """Why counts of a class cannot be compared; "" where both tests have as many images of it."""
+    images = {_number(record, f"test.classes.{name}.support") for record in records}
+    theirs = (published.supports or {}).get(name)
+    if images == {theirs}:
+        return ""
+    sizes = " or ".join(f"{size:g}" for size in sorted(images))
+    return f"other test size: our test has {sizes} images of {name}, the paper's {theirs or 'not given'}"
 
 
 def training_scores(published: Published, records: list[Record]) -> list[TrainingScores]:
@@ -125,28 +125,22 @@ def training_scores(published: Published, records: list[Record]) -> list[Trainin
     for epoch in dict.fromkeys(match[1] for match in found):
         paper = {match[2]: published.cells[match[0]] for match in found if match[1] == epoch}
         ours = {score: np.array([_number(record, cell.metric) for record in records]) for score, cell in paper.items()}
-        findings = {score: of_records(cell, published, records, len(found)).finding for score, cell in paper.items()}
-        scores.append(
-            TrainingScores(epoch, paper, ours, [score for score in paper if findings[score] == NOT_CONSISTENT])
-        )
+        differs = [
+            score
+            for score, cell in paper.items()
+            if of_records(cell, published, records, len(found)).finding == NOT_CONSISTENT
+        ]
+        scores.append(TrainingScores(epoch, paper, ours, differs))
     return scores
 
 
 def _number(record: Record, metric: str) -> float:
-    value = _at(record.metrics, metric.split("."))
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    value: Any = record.metrics
+    for key in metric.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(value, int | float):
         raise RontgenError(
             f"{record.name}: expected a number for {metric}, received {value!r}: correct the study's paper.yaml, "
             f"or record it again with `rontgen reproduce {record.run} {record.options(str(record.seed))} --again`"
         )
     return float(value)
-
-
-def _at(value: Any, keys: list[str]) -> Any:
-    """The value at a path of keys and list positions; None if there is none."""
-    for key in keys:
-        if isinstance(value, list):
-            value = value[int(key)] if int(key) < len(value) else None
-        else:
-            value = value.get(key) if isinstance(value, dict) else None
-    return value

@@ -7,7 +7,8 @@ from rontgen.claims.comparisons import SIGNIFICANT, Comparison
 from rontgen.claims.published import Headline
 from rontgen.claims.replication import MARGIN, Replication
 from rontgen.claims.studies import Study
-from rontgen.claims.verdicts import COMPLETIONS, Completions, Row
+from rontgen.claims.trainings import COMPLETIONS, Completions
+from rontgen.claims.verdicts import Row
 from rontgen.core.settings import LEAKFREE
 from rontgen.core.vocabulary import CLOSE, CONTRADICTORY, PROTOCOL, REPRODUCED, UNAVAILABLE
 from rontgen.records.records import ranges
@@ -190,7 +191,7 @@ def _of_leaks(study: Study) -> Iterator[str]:
         "same patient in training or validation."
     )
     for one in study.leak_effects:
-        (errors, other_errors), (images, other_images) = one.errors, one.images
+        (errors, other_errors), (images, other_images) = one.answers[:, 0], one.answers.sum(axis=1)
         yield (
             f"{one.run}, {one.name}: {errors} of {images} answers are wrong where another image of the patient was "
             f"trained on, {other_errors} of {other_images} where none was (p = {one.p:.2g}). An effect of leaks is "

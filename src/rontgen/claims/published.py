@@ -1,7 +1,7 @@
 """The counts behind published numbers, and what they alone say about their uncertainty."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -23,31 +23,42 @@ class Published:
     cells: Mapping[str, Cell]
 
     @classmethod
-    def of(cls, study: str, run: str, published: Paper, classes: list[str]) -> "Published":
-        cells = {cell.metric: cell for cell in [*published.cells, *published.runs[run]]}
+    def of(cls, study: str, run: str, paper: Paper, classes: list[str]) -> "Published":
+        cells = {cell.metric: cell for cell in [*paper.cells, *paper.runs[run]]}
         return cls(study, run, tuple(classes), cells)
 
-    def count(self, metric: str) -> int | None:
-        """A published count; None where there is none."""
-        return int(self.cells[metric].value) if metric in self.cells else None
+    @property
+    def accuracy(self) -> Cell:
+        return self.cells["test.accuracy"]
 
     @property
     def images(self) -> int:
         """Of the test set."""
         return int(self.cells["test.test_images"].value)
 
+    def owner(self, metric: str) -> str:
+        """What a metric is a number of: the study or the run."""
+        return self.study if metric.startswith("data.") else self.run
+
+    def count(self, metric: str) -> int | None:
+        """A published count; None where there is none."""
+        return int(self.cells[metric].value) if metric in self.cells else None
+
+    def all_of(self, metrics: Iterable[str]) -> list[Cell]:
+        """The cells of these metrics; none where one of them is missing."""
+        wanted = list(metrics)
+        return [self.cells[metric] for metric in wanted] if self.cells.keys() >= set(wanted) else []
+
     def per_class(self, pattern: str) -> dict[str, int] | None:
         """The counts of all classes, `{}` in the pattern standing for the class; None where one is missing."""
-        counts = {name: self.count(pattern.format(name)) for name in self.classes}
-        known = {name: count for name, count in counts.items() if count is not None}
-        return known if len(known) == len(counts) else None
+        cells = self.all_of(pattern.format(name) for name in self.classes)
+        return {name: int(cell.value) for name, cell in zip(self.classes, cells, strict=False)} or None
 
     @cached_property
     def confusion(self) -> dict[str, dict[str, int]] | None:
         """{true class: {predicted class: images}}; None where it is not published whole."""
-        rows = {true: self.per_class(f"test.confusion.{true}.{{}}") for true in self.classes}
-        known = {true: row for true, row in rows.items() if row is not None}
-        return known if len(known) == len(rows) else None
+        rows = {true: row for true in self.classes if (row := self.per_class(f"test.confusion.{true}.{{}}"))}
+        return rows if len(rows) == len(self.classes) else None
 
     @cached_property
     def supports(self) -> dict[str, int] | None:
@@ -94,18 +105,17 @@ class Published:
         least, most = math.ceil(cell.low * trials), math.floor(cell.high * trials)
         return (least, most) if least <= most else None
 
+    def own_interval(self, metric: str) -> tuple[float, float] | None:
+        """The exact 95% interval (Clopper and Pearson 1934) of a published rate, from its own counts.
 
-def own_interval(published: Published, metric: str) -> tuple[float, float] | None:
-    """The exact 95% interval (Clopper and Pearson 1934) of a published rate, from its own counts.
-
-    Where the printed digits allow several counts, from the least of them to the greatest. None where the number of
-    images is not published, or the metric is no share of images.
-    """
-    counts, trials = published.successes(metric), published.trials(metric)
-    if counts is None or trials is None:
-        return None
-    intervals = [exact_interval(count, trials) for count in counts]
-    return intervals[0][0], intervals[1][1]
+        Where the printed digits allow several counts, from the least of them to the greatest. None where the number of
+        images is not published, or the metric is no share of images.
+        """
+        counts, trials = self.successes(metric), self.trials(metric)
+        if counts is None or trials is None:
+            return None
+        (low, _), (_, high) = (exact_interval(count, trials) for count in counts)
+        return low, high
 
 
 @dataclass(frozen=True)
@@ -129,11 +139,11 @@ class Headline:
 
 def headline(runs: list[Published]) -> Headline | None:
     """The headline of a study; None where its best run has no other."""
-    best, *others = sorted(runs, key=lambda run: run.cells["test.accuracy"].number, reverse=True)
-    alike = [run for run in others if run.images == best.images]
-    if not alike:
+    best, *others = sorted(runs, key=lambda run: run.accuracy.number, reverse=True)
+    other = next((run for run in others if run.images == best.images), None)
+    if other is None:
         return None
-    images, other = best.images, alike[0]
-    first, second = (round(run.cells["test.accuracy"].number * images) for run in (best, other))
+    images = best.images
+    first, second = (round(run.accuracy.number * images) for run in (best, other))
     p = float(fisher_exact([[first, images - first], [second, images - second]]).pvalue)
     return Headline(best.run, other.run, images, first, second, p, min(1.0, 2.0 ** (1 - (first - second))))

@@ -1,34 +1,26 @@
 """A verdict on every published row, and a description of every other published number, by the records.
 
 A published row has a verdict on its test accuracy, for each treatment that is recorded. What is `contradictory` or `not
-openly available` is found first, by arithmetic over the published numbers (consistency.py) and the public archives'
-counts (archive_counts.py). The demo's runs are no evidence.
+openly available` is found first, by arithmetic (arithmetic.py). The demo's runs are no evidence.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from rontgen.claims import archive_counts, consistency, descriptions, replication
-from rontgen.claims.consistency import Violation
+from rontgen.claims import descriptions, replication
+from rontgen.claims.archive_counts import ArchiveCounts
 from rontgen.claims.descriptions import Description, TrainingScores
-from rontgen.claims.published import Published, own_interval
-from rontgen.claims.replication import MARGIN, Replication
+from rontgen.claims.published import Published
+from rontgen.claims.replication import Replication
+from rontgen.claims.trainings import Training
+from rontgen.claims.violations import Violation
 from rontgen.core.cells import Cell
-from rontgen.core.errors import RontgenError
-from rontgen.core.papers import Paper, Papers
-from rontgen.core.params import Params
-from rontgen.core.settings import LEAKFREE
-from rontgen.core.vocabulary import CONTRADICTORY, NOT_RUN, PROTOCOL, RANDOM_COMPLETION, UNAVAILABLE
-from rontgen.evaluation.proportions import exact_interval
+from rontgen.core.papers import Paper
+from rontgen.core.settings import Split
+from rontgen.core.vocabulary import CONTRADICTORY, NOT_RUN, PROTOCOL, UNAVAILABLE
 from rontgen.records.records import Record, reading_of
 
 METRIC = "test.accuracy"
-
-# Random completions of a run, seeds 1 to 10, before their spread says something
-COMPLETIONS = 10
-
-# By run and treatment
-Found = dict[tuple[str, str], list[Record]]
 
 
 @dataclass(frozen=True)
@@ -39,10 +31,11 @@ class Row:
     trained: the run that is trained for it.
     treatment, label: a reading and what else was set, as in the records' folders and in words.
     paper, paper_interval: the published accuracy, and its own exact 95% interval.
-    records: by this treatment, a seed each. replication: what they say; None without a record.
+    records: by this treatment, a seed each.
+    training: the paper's numbers of training beside those of the records.
+    replication: what the records say; None without a record.
     other_images: what they would say if the paper's test images were others; None where they are taken to be.
     verdict: one of vocabulary.VERDICTS. condition: "if …", what it rests on. reasons: sentences.
-    training: the paper's numbers of training beside those of the records.
     """
 
     study: str
@@ -53,12 +46,12 @@ class Row:
     paper: Cell
     paper_interval: tuple[float, float]
     records: list[Record]
+    training: list[TrainingScores]
     replication: Replication | None
     other_images: Replication | None
     verdict: str
-    condition: str
     reasons: list[str]
-    training: list[TrainingScores]
+    condition: str = ""
 
     @property
     def reading(self) -> str:
@@ -104,173 +97,94 @@ class Number:
     description: Description
 
 
-@dataclass(frozen=True)
-class Completions:
-    """Random completions of a run: each record has its own settings, so they are a spread of their own.
-
-    paper: the published accuracy.
-    """
-
-    run: str
-    paper: float
-    records: list[Record]
-
-    @property
-    def accuracies(self) -> list[float]:
-        return [record.metrics["test"]["accuracy"] for record in self.records]
-
-    @property
-    def near(self) -> int:
-        """How many come within MARGIN of the paper."""
-        return sum(abs(accuracy - self.paper) <= MARGIN + 1e-9 for accuracy in self.accuracies)
-
-    @property
-    def are_complete(self) -> bool:
-        return len(self.records) >= COMPLETIONS
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The exact 95% interval of the share of all completions that come so near."""
-        return exact_interval(self.near, len(self.records))
-
-
-def group(papers: Papers, records: list[Record]) -> Found:
-    """Records by run and treatment, runs without leaks among them.
-
-    Raises RontgenError for a record of a run or reading that no paper.yaml has.
-    """
-    known = {
-        (study.trained(run), reading)
-        for study in papers.studies.values()
-        for run in study.runs
-        for reading in study.readings_of(run)
-    }
-    found: Found = {}
-    for record in records:
-        if (record.run.removesuffix(LEAKFREE), record.reading) not in known:
-            raise RontgenError(
-                f"results/{record.run}/{record.treatment}: expected a run and reading of a paper.yaml, "
-                f"received neither: enter it there, or run `git rm -r results/{record.run}/{record.treatment}`"
-            )
-        found.setdefault((record.run, record.treatment), []).append(record)
-    return found
-
-
-def violations(papers: Papers, name: str, values: Params) -> list[Violation]:
-    """The relations of a study's numbers that do not hold, each once."""
-    study, settings = papers.studies[name], values.studies[name]
-    dataset = values.datasets[settings.dataset]
-    broken = [violation for run in published_rows(papers, name, values) for violation in consistency.violations(run)]
-    # What concerns the whole study is found again in each of its runs
-    broken += archive_counts.violations(papers, name, dataset, settings)
-    broken = [*dict.fromkeys(broken), *consistency.orderings(name, study)]
-    if consistency.doubt(published_rows(papers, name, values)):
-        doubtful = f"{consistency.AVERAGES}, which is doubtful"
-        broken = [replace(one, condition=doubtful) if one.condition == consistency.AVERAGES else one for one in broken]
-    return broken
-
-
-def published_rows(papers: Papers, name: str, values: Params) -> list[Published]:
-    """What a study's paper prints of each of its runs."""
-    study, classes = papers.studies[name], values.datasets[values.studies[name].dataset].classes
-    return [Published.of(name, run, study, classes) for run in study.runs]
-
-
-def rows(study: Paper, published: list[Published], found: Found, broken: list[Violation]) -> list[Row]:
+def rows(
+    paper: Paper, published: Sequence[Published], trainings: Sequence[Training], broken: list[Violation]
+) -> list[Row]:
     """A row for each published row by the protocol, first that treatment with the most seeds, and for each other
-    treatment that is recorded."""
-    judged = []
-    for one in published:
-        trained = study.trained(one.run)
-        settled = _settled(broken, one.run, METRIC, study)
-        for treatment in _treatments(study, one.run, found):
-            judged.append(_judged(study, one, trained, treatment, found.get((trained, treatment), []), settled))
-    return judged
+    treatment that is recorded. trainings: without random completions, each of which has its own settings."""
+    return [
+        _judged(paper, row, training, broken)
+        for row in published
+        for training in _trainings(paper, paper.trained(row.run), trainings)
+    ]
+
+
+def _trainings(paper: Paper, run: str, trainings: Sequence[Training]) -> list[Training]:
+    """Of one run, by reading; of the protocol one without a record where none is recorded."""
+    found: list[Training] = []
+    for reading in paper.readings_of(run):
+        some = [one for one in trainings if (one.run, one.reading) == (run, reading)]
+        found += sorted(some, key=lambda one: (-len(one.records), one.treatment))
+        if not found:  # the protocol is the first
+            found.append(Training(run, PROTOCOL, paper.label(run, PROTOCOL), []))
+    return found
 
 
 def numbers(
-    papers: Papers, name: str, values: Params, published: list[Published], judged: list[Row], broken: list[Violation]
+    study: str,
+    paper: Paper,
+    published: Sequence[Published],
+    judged: list[Row],
+    broken: list[Violation],
+    archive: ArchiveCounts,
+    split: Split,
 ) -> list[Number]:
-    """Every published number of a study but its test accuracies, described by the protocol's records."""
-    study, settings = papers.studies[name], values.studies[name]
-    archive = archive_counts.of_archives(values.datasets[settings.dataset], papers.archives)
-    described: list[tuple[str, Cell, tuple[float, float] | None, Description]] = [
-        (name, cell, None, descriptions.of_the_archive(cell, archive, settings.split)) for cell in study.cells
-    ]
+    """Every published number of a study but its test accuracies, described by the protocol's records, or by the
+    archive and the split."""
+    found = [Number(study, cell, None, descriptions.of_the_archive(cell, archive, split)) for cell in paper.cells]
     for one in published:
         records = next(row.records for row in judged if row.run == one.run)
-        described += [
-            (one.run, cell, own_interval(one, cell.metric), descriptions.of_records(cell, one, records))
-            for cell in study.runs[one.run]
+        found += [
+            Number(one.run, cell, one.own_interval(cell.metric), descriptions.of_records(cell, one, records))
+            for cell in paper.runs[one.run]
             if cell.metric != METRIC
         ]
-    found = []
-    for owner, cell, interval, description in described:
-        if settled := _settled(broken, owner, cell.metric, study):
+    for place, number in enumerate(found):
+        if settled := _settled(broken, number.owner, number.cell.metric, paper):
             finding, condition, reasons = settled
-            description = replace(description, finding=finding, condition=condition, reasons=reasons)
-        found.append(Number(owner, cell, interval, description))
+            description = replace(number.description, finding=finding, condition=condition, reasons=reasons)
+            found[place] = replace(number, description=description)
     return found
 
 
-def completions(study: Paper, found: Found) -> list[Completions]:
-    """The random completions of each run of a study that has some."""
-    by_run: dict[str, Completions] = {}
-    for run in study.runs:
-        trained = study.trained(run)
-        accuracy = float(next(cell.number for cell in study.runs[run] if cell.metric == METRIC))
-        if records := found.get((trained, RANDOM_COMPLETION)):
-            by_run.setdefault(trained, Completions(trained, accuracy, records))
-    return list(by_run.values())
-
-
-def _judged(
-    study: Paper,
-    one: Published,
-    trained: str,
-    treatment: str,
-    records: list[Record],
-    settled: tuple[str, str, list[str]] | None,
-) -> Row:
-    cell = one.cells[METRIC]
-    verdict, condition, reasons = NOT_RUN, "", [command(trained, reading_of(treatment))]
-    found = other = None
-    if records:
-        found = other = _replication(one, cell, records)
-        if _has_same_images(study, one, records):
-            found = _replication(one, cell, records, same_images=True)
-        verdict, reasons = found.verdict, list(found.reasons)
-    if settled:
-        verdict, condition, reasons = settled
-    return Row(
+def _judged(paper: Paper, one: Published, training: Training, broken: list[Violation]) -> Row:
+    records, cell = training.records, one.accuracy
+    found = other = _replication(one, records) if records else None
+    if _has_same_images(paper, one, records):
+        found = _replication(one, records, same_images=True)
+    row = Row(
         study=one.study,
         run=one.run,
-        trained=trained,
-        treatment=treatment,
-        label=study.label(trained, treatment),
+        trained=training.run,
+        treatment=training.treatment,
+        label=training.label,
         paper=cell,
-        paper_interval=own_interval(one, METRIC) or (float(cell.low), float(cell.high)),
+        paper_interval=one.own_interval(METRIC) or (float(cell.low), float(cell.high)),
         records=records,
+        training=descriptions.training_scores(one, records) if records else [],
         replication=found,
         other_images=other if other is not found else None,
-        verdict=verdict,
-        condition=condition,
-        reasons=reasons,
-        training=descriptions.training_scores(one, records) if records else [],
+        verdict=found.verdict if found else NOT_RUN,
+        reasons=list(found.reasons) if found else [command(training.run, training.reading)],
     )
+    if settled := _settled(broken, one.run, METRIC, paper):
+        verdict, condition, reasons = settled
+        return replace(row, verdict=verdict, condition=condition, reasons=reasons)
+    return row
 
 
-def _has_same_images(study: Paper, one: Published, records: list[Record]) -> bool:
+def _has_same_images(paper: Paper, one: Published, records: list[Record]) -> bool:
     """Whether the paper's test images are taken to be ours, and this treatment tests just these."""
-    tested = [set(record.predictions["id"]) for record in records]
-    said = study.same_test_images is not None and one.run in study.same_test_images.runs
-    return said and len(tested[0]) == one.images and all(images == tested[0] for images in tested)
+    if paper.same_test_images is None or one.run not in paper.same_test_images.runs:
+        return False
+    tested = {frozenset(record.predictions["id"]) for record in records}
+    return [len(images) for images in tested] == [one.images]
 
 
-def _replication(one: Published, cell: Cell, records: list[Record], same_images: bool = False) -> Replication:
+def _replication(one: Published, records: list[Record], same_images: bool = False) -> Replication:
     tables = [record.predictions for record in records]
     return replication.judge(
-        published=(float(cell.low), float(cell.high)),
+        published=(float(one.accuracy.low), float(one.accuracy.high)),
         published_images=one.images,
         correct=[int((table["predicted"] == table["class"]).sum()) for table in tables],
         images=[len(table) for table in tables],
@@ -285,34 +199,18 @@ def command(trained: str, reading: str) -> str:
     return f"rontgen reproduce {trained} --seeds 1-5" + ("" if reading == PROTOCOL else f" --reading {reading}")
 
 
-def _treatments(study: Paper, run: str, found: Found) -> list[str]:
-    trained, known = study.trained(run), list[str]()
-    for reading in study.readings_of(run):
-        some = [treatment for of, treatment in found if of == trained and reading_of(treatment) == reading]
-        if reading != RANDOM_COMPLETION:  # each has its own settings
-            known += sorted(some, key=lambda name: (-len(found[trained, name]), name))
-        if reading == PROTOCOL and not some:
-            known.append(PROTOCOL)
-    return known
-
-
-def _settled(broken: Iterable[Violation], owner: str, metric: str, study: Paper) -> tuple[str, str, list[str]] | None:
+def _settled(broken: Iterable[Violation], owner: str, metric: str, paper: Paper) -> tuple[str, str, list[str]] | None:
     """Verdict, condition and reasons of a number that violations settle; None if none does.
 
     The condition falls where the scores of the same row contradict each other whatever they mean.
     """
     for verdict in (CONTRADICTORY, UNAVAILABLE):
-        found = [one for one in broken if one.verdict == verdict and (owner, metric) in one.cells]
+        alike = [one for one in broken if one.verdict == verdict]
+        found = [one for one in alike if (owner, metric) in one.cells]
         if found:
-            conditions = {one.condition for one in found}
-            certain = [
-                one
-                for one in broken
-                if one.verdict == CONTRADICTORY == verdict
-                and not one.condition
-                and any(of == owner and of in study.runs and name.startswith("test.") for of, name in one.cells)
-            ]
-            is_certain = "" in conditions or bool(certain)
-            condition = "" if is_certain else next(iter(sorted(conditions, key=len)))
-            return verdict, condition, list(dict.fromkeys(one.reason for one in [*certain, *found]))
+            row = paper.runs.get(owner, []) if verdict == CONTRADICTORY else []
+            scores = {(owner, cell.metric) for cell in row if cell.metric.startswith("test.")}
+            certain = [one for one in alike if not one.condition and scores.intersection(one.cells)]
+            reasons = [one.reason for one in [*certain, *found]]
+            return verdict, min((one.condition for one in [*certain, *found]), key=len), list(dict.fromkeys(reasons))
     return None

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rontgen.claims import descriptions, findings, studies
 from rontgen.claims.findings import in_brief, points
-from rontgen.claims.studies import SCORES, Study
+from rontgen.claims.studies import Study
+from rontgen.claims.trainings import SCORES
 from rontgen.claims.verdicts import Row
 from rontgen.core import origins, params
 from rontgen.core.errors import RontgenError

@@ -1,9 +1,12 @@
-"""Published numbers in words, as the reasons of contradictions have them."""
+"""A relation of published numbers that does not hold, and its reason in words."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 
+from rontgen.claims.published import Published
 from rontgen.core.cells import Cell
+from rontgen.core.vocabulary import CONTRADICTORY
 
 PARTS = {
     "images": "images",
@@ -15,6 +18,26 @@ PARTS = {
     "smote": "images after SMOTE",
     "synthetic": "synthetic images",
 }
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A relation that does not hold.
+
+    cells: (run or study, metric) of those that get the verdict.
+    condition: "if …", what the numbers must mean for it; "" if it holds whatever they mean.
+    """
+
+    verdict: str
+    cells: tuple[tuple[str, str], ...]
+    reason: str
+    condition: str = ""
+
+
+def contradiction(published: Published, metrics: Iterable[str], reason: str, condition: str = "") -> Violation:
+    """That these numbers of a run and its study cannot all be true."""
+    cells = tuple((published.owner(metric), metric) for metric in dict.fromkeys(metrics))
+    return Violation(CONTRADICTORY, cells, reason, condition)
 
 
 def in_words(metric: str) -> str:
@@ -34,20 +57,21 @@ def printed(cell: Cell) -> str:
     said = f"{in_words(cell.metric)} {cell.text}"
     if cell.relation in ("at_most", "at_least", "between") or cell.low == cell.high:
         return said
-    return f"{said} is {span(cell.low, cell.high)}"
+    return f"{said} is {interval(cell.low, cell.high)}"
 
 
 def listed(cells: Iterable[Cell]) -> str:
     return ", ".join(map(printed, cells))
 
 
-def span(low: Fraction, high: Fraction) -> str:
-    return f"{short(low)}-{short(high)}"
+def interval(low: Fraction, high: Fraction) -> str:
+    return f"{decimal(low)}-{decimal(high)}"
 
 
-def short(value: Fraction) -> str:
+def decimal(value: Fraction) -> str:
     return f"{float(value):.6g}"
 
 
-def plus(values: Iterable) -> str:
+def addition(values: Iterable) -> str:
+    """`3 + 4`."""
     return " + ".join(map(str, values))
