@@ -3,13 +3,13 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from rontgen.claims import archive_counts
 from rontgen.claims.published import Published
+from rontgen.core import nested
 from rontgen.core.cells import RATE, Cell
 from rontgen.core.errors import RontgenError
 from rontgen.core.settings import Split
@@ -133,20 +133,10 @@ def training_scores(published: Published, records: list[Record]) -> list[Trainin
 
 
 def _number(record: Record, metric: str) -> float:
-    value = _at(record.metrics, metric.split("."))
+    value = nested.find(record.metrics, metric)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RontgenError(
             f"{record.name}: expected a number for {metric}, received {value!r}: correct the study's paper.yaml, "
             f"or record it again with `rontgen reproduce {record.run} {record.options(str(record.seed))} --again`"
         )
     return float(value)
-
-
-def _at(value: Any, keys: list[str]) -> Any:
-    """The value at a path of keys and list positions; None if there is none."""
-    for key in keys:
-        if isinstance(value, list):
-            value = value[int(key)] if int(key) < len(value) else None
-        else:
-            value = value.get(key) if isinstance(value, dict) else None
-    return value

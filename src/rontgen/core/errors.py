@@ -52,6 +52,11 @@ def needs_extra(name: str) -> Iterator[None]:
         ) from None
 
 
+def first_line(error: Exception) -> str:
+    """What another library's error says: its first line, at most 200 characters; its type if it says nothing."""
+    return (str(error).strip() or type(error).__name__).split("\n")[0][:200]
+
+
 def run(main: Callable[[], None]) -> None:
     """Call `main`; print a RontgenError or a storage error as one `error: …` line and exit with 2."""
     try:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rontgen.core.errors import RontgenError
+from rontgen.core.errors import RontgenError, first_line
 
 
 class Onnx:
@@ -19,7 +19,7 @@ class Onnx:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of a damaged file, one of a dozen types of its own
-            raise RontgenError(f"{path}: expected an ONNX model, received {_first_line(error)}") from None
+            raise RontgenError(f"{path}: expected an ONNX model, received {first_line(error)}") from None
         self._input = self._session.get_inputs()[0].name
 
     def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
@@ -37,7 +37,7 @@ class LiteRt:
             self._interpreter = Interpreter(str(path), num_threads=threads)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise RontgenError(f"{path}: expected a LiteRT model, received {_first_line(error)}") from None
+            raise RontgenError(f"{path}: expected a LiteRT model, received {first_line(error)}") from None
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
 
@@ -49,7 +49,3 @@ class LiteRt:
         self._interpreter.set_tensor(self._input, image.astype(np.float32))
         self._interpreter.invoke()
         return self._interpreter.get_tensor(self._output)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0][:200]

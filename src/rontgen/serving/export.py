@@ -16,7 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from rontgen.core import errors, runs
-from rontgen.core.errors import RontgenError
+from rontgen.core.errors import RontgenError, first_line
 from rontgen.core.imports import importing_keras
 from rontgen.core.io import read_json, replacing, require, write_json
 from rontgen.core.runs import Run
@@ -168,9 +168,8 @@ def convert(model: "keras.Model", kind: str, training_images: np.ndarray, path: 
             else:
                 _convert_to_litert(model, kind, training_images, path)
     except Exception as error:  # converters raise whatever the graph makes them
-        said = (str(error).strip() or type(error).__name__).split("\n")[0][:200]
         raise RontgenError(
-            f"{path.name}: expected a model that {kind} can hold, received {said}: use another"
+            f"{path.name}: expected a model that {kind} can hold, received {first_line(error)}: use another"
         ) from error
 
 
