@@ -5,7 +5,8 @@ from ruamel.yaml import YAML
 
 from made_up_studies import PAPERS, VALUES, paper
 from rontgen.core import origins, readings, runs
-from rontgen.core.papers import Interval, check
+from rontgen.core.checks import check_origins
+from rontgen.core.papers import Interval
 
 SETTINGS = {run: runs.load_run(run, VALUES).settings for run in VALUES.runs}
 # Published rows too that another run is trained for
@@ -38,7 +39,7 @@ STATED = {"stated": "Section 2, line 3"}
 
 
 def test_every_setting_of_a_run_has_an_origin():
-    check(PAPERS, VALUES)
+    check_origins(PAPERS, VALUES)
 
 
 @pytest.mark.parametrize(("study", "run"), ROWS)
@@ -78,7 +79,7 @@ def test_an_origin_is_of_a_setting_that_there_is(study):
 @pytest.mark.parametrize("study", PAPERS.studies)
 def test_the_others_are_all_of_the_range_but_our_value(study):
     yaml = YAML(typ="safe")
-    for row in origins.table(PAPERS.studies[study], study, VALUES):
+    for row in origins.table(PAPERS.studies[study], VALUES):
         if isinstance(row.origin.range, list):
             texts = [readings.text(one) for one in row.origin.range]
             others = [text for text in texts if yaml.load(text) != yaml.load(row.value)]
@@ -88,15 +89,15 @@ def test_the_others_are_all_of_the_range_but_our_value(study):
 # ---- the table
 
 
-def table(runs=("smatika_resnet50v2", "smatika_vgg16"), study="smatika", **values):
-    return origins.table(paper(runs, **values), study, VALUES)
+def table(runs=("smatika_resnet50v2", "smatika_vgg16"), **values):
+    return origins.table(paper(runs, **values), VALUES)
 
 
 def test_a_row_has_our_value_in_the_profile_paper():
     demo = VALUES.model_copy(update={"profile": "demo"})
     settings = {"image.size": STATED, "train.epochs": STATED, "train.early_stopping": STATED}
     settings |= {"augment.horizontal_flip": STATED, "train.learning_rate": STATED, "split.counts": STATED}
-    rows = origins.table(paper(["smatika_vgg16"], origins=settings), "smatika", demo)
+    rows = origins.table(paper(["smatika_vgg16"], origins=settings), demo)
     assert {row.setting: row.value for row in rows} == {
         "image.size": "224",
         "train.epochs": "20",
@@ -131,14 +132,14 @@ def test_runs_with_other_origins_have_rows_of_their_own():
 
 def test_a_setting_that_one_run_lacks_is_of_the_others():
     names = ("covid_hybrid_resnet50", "covid_hybrid_lstm")
-    (row,) = table(names, "covid_hybrid", origins={"model.backbone": STATED})
+    (row,) = table(names, origins={"model.backbone": STATED})
     assert row.runs == ["covid_hybrid_resnet50"]
-    (row,) = table(names, "covid_hybrid", origins_of={"covid_hybrid_lstm": {"train.epochs": STATED}})
+    (row,) = table(names, origins_of={"covid_hybrid_lstm": {"train.epochs": STATED}})
     assert row.runs == ["covid_hybrid_lstm"]
 
 
 def test_a_row_that_another_run_is_trained_for_has_that_run_s_value():
-    rows = table(("lungcare_cnn4", "lungcare_b32_s240"), "lungcare", origins={"image.size": STATED},
+    rows = table(("lungcare_cnn4", "lungcare_b32_s240"), origins={"image.size": STATED},
                  trained_as={"lungcare_b32_s240": "lungcare_cnn4"})  # fmt: skip
     assert [(row.value, row.runs) for row in rows] == [("240", [])]
 

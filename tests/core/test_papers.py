@@ -5,7 +5,7 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT
 from made_up_studies import OPEN, PAPERS, VALUES, cell, paper
-from rontgen.core import papers, params, readings, runs
+from rontgen.core import checks, papers, params, readings, runs
 from rontgen.core.cells import Cell
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import load_papers
@@ -59,7 +59,7 @@ def test_a_reading_gives_each_of_its_runs_the_settings_that_it_names(name, readi
     for run in study.readings[reading].runs:
         changes = {"profile": "paper"} | readings.changes(study, VALUES, run, reading, 1)
         values = params.validate(params.changed(RAW, changes))
-        runs.check(values)
+        checks.check_runs(values)
         settings = runs.load_run(run, values).settings
         before = runs.load_run(run, VALUES).settings
         for key, text in study.readings[reading].set.items():
@@ -163,7 +163,7 @@ def test_a_metric_that_a_study_has_not_is_named(tmp_path):
         ("metric: test.accuracy, value: 97, place: x", "expected a share of 1.*received '97'"),
         ("metric: train.epochs, value: 2.5, place: x", "expected a whole number.*received '2.5'"),
         ("metric: test.accuracy, value: 1", "a_run.0.place: expected a value, received nothing"),
-        ("metric: test.log_loss, value: 1, place: x", "expected a cell test.accuracy in a_run"),
+        ("metric: test.log_loss, value: 1, place: x", "a_run: expected a cell test.accuracy"),
         ("metric: test.log_loss, value: -1, place: x", "no number below zero.*received '-1'"),
         ("metric: [, value: 1", "not valid YAML"),
         (f"{ACCURACY}, remark: x", "a_run.0.remark: .*received 'x'"),
@@ -184,7 +184,7 @@ def test_an_accuracy_says_of_how_many_images_it_is(tmp_path):
     write(tmp_path)
     path = tmp_path / "a_study/paper.yaml"
     path.write_text(path.read_text().replace(f"    - {{{IMAGES}}}\n", ""))
-    with pytest.raises(RontgenError, match=r"expected a cell test\.test_images in a_run"):
+    with pytest.raises(RontgenError, match=r"a_run: expected a cell test\.test_images"):
         load_papers(tmp_path)
 
 
@@ -364,7 +364,7 @@ def test_departures_say_what_the_paper_says_where_and_why_not():
 def test_a_study_without_its_paper_is_named():
     other = PAPERS.model_copy(update={"studies": {"jitet": PAPERS.studies["jitet"]}})
     with pytest.raises(RontgenError, match=r"^studies/covid_hybrid: expected a paper.yaml, received none"):
-        papers.check(other, VALUES)
+        checks.check_origins(other, VALUES)
 
 
 @pytest.mark.parametrize(
@@ -378,13 +378,13 @@ def test_a_setting_without_an_origin_is_named(key, gone):
     other = PAPERS.model_copy(update={"studies": PAPERS.studies | {"jitet": study}})
     message = f"^studies/jitet/paper.yaml: expected where {key} of jitet_mobilenetv2 comes from, received no origin"
     with pytest.raises(RontgenError, match=message):
-        papers.check(other, VALUES)
+        checks.check_origins(other, VALUES)
 
 
 def test_what_the_profile_caps_needs_no_origin():
     cap = SplitProfile(max_per_class=Counts(train=24, validation=12, test=8))
     capped = VALUES.profiles["paper"].model_copy(update={"split": cap})
-    papers.check(PAPERS, VALUES.model_copy(update={"profiles": VALUES.profiles | {"paper": capped}}))
+    checks.check_origins(PAPERS, VALUES.model_copy(update={"profiles": VALUES.profiles | {"paper": capped}}))
 
 
 def test_the_settings_that_need_an_origin_are_single_ones_without_seeds_or_the_profile_s():
@@ -394,7 +394,7 @@ def test_the_settings_that_need_an_origin_are_single_ones_without_seeds_or_the_p
         "max_per_class": {"train": 24},
         "model": {"name": "cnn1", "family": "cnn", "layers": 1, "recurrent_units": [8, 4]},
         "augment": None,
-        "train": {"epochs": 3, "seed": 7, "distribute": "none"},
+        "train": {"epochs": 3, "seed": 7},
         "batch_norm_momentum": None,
         "threads": 8,
     }
@@ -447,21 +447,24 @@ SAME = f"why: x, place: '{PLACE}', runs: [a_run]"
         (f"readings: {{protocol: {{{READING}}}}}", "expected names such as own_preprocessing, received 'protocol'"),
         (f"readings: {{random_completion: {{{READING}}}}}", "received 'random_completion'"),
         (f"readings: {{Own-way: {{{READING}}}}}", "received 'Own-way'"),
-        ("readings: {a: {" + READING.replace("a_run", "b_run") + "}}", "readings.a: expected runs of a_run, .*'b_run'"),
+        ("readings: {a: {" + READING.replace("a_run", "b_run") + "}}", "readings.a: expected one of a_run, .*'b_run'"),
         ("readings: {a: {" + READING.replace("[a_run]", "[]") + "}}", "readings.a.runs: expected .*at least 1"),
         ("readings: {a: {" + READING.replace("why: x", "why: ''") + "}}", "readings.a.why: expected .*at least 1"),
         ("readings: {a: {why: x, runs: [a_run], set: {}}}", "readings.a.set: expected .*at least 1"),
-        ("trained_as: {a_run: b_run}", "trained_as: expected two of the runs a_run, received a_run: b_run"),
-        ("trained_as: {a_run: a_run}", "trained_as: expected two of the runs a_run, received a_run: a_run"),
-        ("trained_as: {b_run: a_run}", "received b_run: a_run"),
-        ("origins_of: {b_run: {}}", "origins_of: expected runs of a_run, received 'b_run'"),
-        (f"orderings: [{{{ORDERING.replace('a_run]]', 'b_run]]')}}}]", "runs with a cell test.accuracy, .*'b_run'"),
-        (f"orderings: [{{{ORDERING.replace('accuracy', 'roc_auc')}}}]", "runs with a cell test.roc_auc, .*'a_run'"),
+        ("trained_as: {a_run: b_run}", "trained_as.a_run: expected one of none, received 'b_run'"),
+        ("trained_as: {a_run: a_run}", "trained_as.a_run: expected one of none, received 'a_run'"),
+        ("trained_as: {b_run: a_run}", "trained_as: expected one of a_run, received 'b_run'"),
+        ("origins_of: {b_run: {}}", "origins_of: expected one of a_run, received 'b_run'"),
+        (
+            f"orderings: [{{{ORDERING.replace('a_run]]', 'b_run]]')}}}]",
+            "test.accuracy: expected one of a_run, .*'b_run'",
+        ),
+        (f"orderings: [{{{ORDERING.replace('accuracy', 'roc_auc')}}}]", "test.roc_auc: expected one of none, .*'a_run'"),
         (f"orderings: [{{{ORDERING.replace('falling', 'mixed')}}}]", "orderings.0.order: expected .*received 'mixed'"),
         (f"orderings: [{{{ORDERING.replace('[[a_run, a_run]]', '[]')}}}]", "orderings.0.pairs: expected .*at least 1"),
         (f"orderings: [{{{ORDERING}, condition: of all}}]", "orderings.0.condition: expected .*received 'of all'"),
         (f"orderings: [{{{ORDERING}, condition: if }}]", "orderings.0.condition: expected .*received 'if'"),
-        (f"same_test_images: {{{SAME.replace('a_run', 'b_run')}}}", "test_images: expected runs of a_run, .*'b_run'"),
+        (f"same_test_images: {{{SAME.replace('a_run', 'b_run')}}}", "test_images: expected one of a_run, .*'b_run'"),
         (f"same_test_images: {{{SAME.replace('a_run', '')}}}", "same_test_images.runs: expected .*at least 1"),
         (f"same_test_images: {{{SAME.replace(PLACE, 'Section 3')}}}", "test_images.place: expected .*'Section 3'"),
         (f"same_test_images: {{{SAME.replace('why: x', 'why: ')}}}", "same_test_images.why: expected"),

@@ -92,9 +92,9 @@ def test_a_wrong_value_is_named_with_what_was_expected(change_params, key, value
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("modle", "vgg16", "unknown key 'modle', expected one of profile, dataset, split, image, balance, model, "),
-        ("train.epoch", 3, "train: unknown key 'epoch', expected one of epochs, batch_size, "),
-        ("studies.jitet.split.foo", 3, "studies.jitet.split: unknown key 'foo', expected one of policy, fractions, "),
+        ("modle", "vgg16", "unknown key: expected one of profile, dataset, split, image, balance, model, "),
+        ("train.epoch", 3, "train: unknown key: expected one of epochs, batch_size, "),
+        ("studies.jitet.split.foo", 3, "studies.jitet.split: unknown key: expected one of policy, fractions, "),
         ("split", {"policy": "official"}, "split.group_by: expected a value, received nothing"),
         ("studies.smatika.split.counts", None, "studies.smatika.split: policy balanced needs counts"),
         ("split.fractions", None, "split: policy stratified needs fractions"),

@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT
 from made_up_studies import OPEN, PAPERS, RUN, VALUES, paper
-from rontgen.core import params, readings, runs
+from rontgen.core import checks, params, readings, runs
 from rontgen.core.errors import RontgenError
 
 RAW = params.read(ROOT / "params.yaml")
@@ -95,7 +95,7 @@ def at(settings, key):
     ],
 )
 def test_a_change_of_the_key_of_a_setting_changes_that_setting_of_the_run_and_no_other(run, setting):
-    # models on a backbone have three channels, which params.validate leaves to runs.check
+    # models on a backbone have three channels, which params.validate leaves to checks.check_runs
     changes = {"profile": "paper", readings.key_of(VALUES, run, setting): OTHER[setting]}
     before = runs.load_run(run, VALUES).settings
     after = runs.load_run(run, params.validate(params.changed(RAW, changes))).settings
@@ -219,7 +219,7 @@ def test_a_random_completion_of_any_run_can_be_trained_and_is_what_was_drawn(run
     study = PAPERS.studies[name]
     changes = {"profile": "paper"} | readings.changes(study, VALUES, run, "random_completion", seed)
     values = params.validate(params.changed(RAW, changes))
-    runs.check(values)
+    checks.check_runs(values)
     settings = runs.load_run(run, values).settings
     found = readings.draw(study, name, run, seed)
     assert len(changes) == len(found) + 1

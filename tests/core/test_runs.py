@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from rontgen.core import params, runs
+from rontgen.core import checks, params, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import require
 
@@ -165,13 +165,13 @@ def test_a_leakfree_run_differs_in_its_split_alone(profile, name):
 def test_a_run_that_cannot_be_built_is_named_before_anything_runs(change_params, changes, message):
     change_params(changes)
     with pytest.raises(RontgenError, match=message):
-        runs.check(params.load())
+        checks.check_runs(params.load())
 
 
 @pytest.mark.parametrize("name", ["demo", "paper"])
 def test_every_run_as_shipped_can_be_built(profile, name):
     profile(name)
-    runs.check(params.load())
+    checks.check_runs(params.load())
 
 
 @pytest.mark.parametrize(

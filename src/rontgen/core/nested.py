@@ -19,3 +19,16 @@ def find(values: Any, key: str, default: Any = None) -> Any:
             return default
         values = values[name]
     return values
+
+
+def put(values: dict, key: str, value: Any) -> None:
+    """Set the value or section with a key, in new sections where there are none.
+
+    Raises TypeError for a key below a single value.
+    """
+    *parents, last = key.split(".")
+    for name in parents:
+        values = values.setdefault(name, {})
+        if not isinstance(values, dict):
+            raise TypeError(f"{key}: {name} is no section")
+    values[last] = value

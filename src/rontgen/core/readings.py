@@ -1,7 +1,4 @@
-"""A reading of a paper as changes of settings.
-
-paper.yaml sets them. A random completion draws them.
-"""
+"""A reading of a paper as changes of settings, which paper.yaml sets or a random completion draws."""
 
 import hashlib
 from typing import Any
@@ -37,12 +34,9 @@ def draw(paper: Paper, study: str, run: str, seed: int) -> dict[str, str]:
     """
     found = {}
     for key, origin in paper.open_settings(run).items():
-        if key.startswith("fixed."):
-            continue
-        digest = hashlib.sha256(f"{study} {seed} {key}".encode()).digest()
-        random = np.random.default_rng(int.from_bytes(digest[:8]))
-        assert origin.range is not None  # papers.Origin requires it
-        found[key] = _draw(origin.range, random)
+        if origin.range and not key.startswith("fixed."):
+            digest = hashlib.sha256(f"{study} {seed} {key}".encode()).digest()
+            found[key] = _draw(origin.range, np.random.default_rng(int.from_bytes(digest[:8])))
     return found
 
 
@@ -76,9 +70,13 @@ def key_of(values: Params, run: str, setting: str) -> str:
 
 
 def text(value: Any) -> str:
-    """A value of paper.yaml, where scalars are text, in one line of YAML."""
+    """A value of a setting, or of paper.yaml, where scalars are text, in one line of YAML."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {text(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(text, value)) + "]"
-    return "null" if value in ("", None) else str(value)
+    if value in ("", None):
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from rontgen.core import environment
 from rontgen.core.io import read_json
 from rontgen.core.papers import Papers
-from rontgen.core.runs import LOCK, Run, stage_command
+from rontgen.core.runs import LOCK, Run, stage_command, stage_name
 from rontgen.data import archive_facts, by_hand
 
 
@@ -24,7 +24,7 @@ def gather(run: Run, planned: Run, papers: Papers) -> dict:
     weights = read_json(run.start.folder / "SOURCE.json", run.start.weights_command)
     dataset = run.image_set.study.dataset_name
     files = (run.model_file, run.image_set.study.manifest, run.image_set.preprocessed)
-    outs, stages = locked(stage_command("evaluate", run.name).removeprefix("dvc repro "))
+    outs, stages = locked(stage_name("evaluate", run.name))
     return {
         "settings": run.settings,
         "archives": archives,

@@ -111,7 +111,7 @@ def _one_by_one(jobs: list[Job], again: bool) -> Iterator[tuple[Job, Record, boo
         left = f", about {timedelta(seconds=round(mean * (len(jobs) - number)))} left" if mean else ""
         print(f"{job.name}: run {number + 1} of {len(jobs)}{left}", file=sys.stderr)
         begin = time.monotonic()
-        target = runs.stage_command("evaluate", job.run).removeprefix("dvc repro ")
+        target = runs.stage_name("evaluate", job.run)
         clone.run(folder, commit, job.name, job.changes, [target], again)
         record = _collect(job, folder, commit, papers)
         records.write(record)
@@ -125,7 +125,7 @@ def _recorded(job: Job) -> Record | None:
     if not path.exists():
         return None
     record = records.read(path)
-    there, planned = (dict(leaves(settings)) for settings in (record.provenance["settings"], job.load().settings))
+    there, planned = leaves(record.provenance["settings"]), leaves(job.load().settings)
     for key in there | planned:
         if there.get(key) != planned.get(key):
             raise RontgenError(
