@@ -1,4 +1,3 @@
-import fcntl
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from ruamel.yaml import YAML
 
 from rontgen.core import params
 from rontgen.core.imports import keep_freed_memory
+from rontgen.core.io import locked
 
 ROOT = Path(__file__).parents[1]
 
@@ -113,8 +113,7 @@ def project_to_serve(tmp_path_factory, worker_id):
     folder = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         folder = folder.parent
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder / "lock"):
         if not (folder / "to_serve").exists():
             served_project.make(folder / "making").rename(folder / "to_serve")
     return folder / "to_serve"

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import functools
 import importlib
 import io
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rontgen.core.errors import RontgenError
+from rontgen.core.io import locked
 from rontgen.core.runs import BY_HAND
 from rontgen.core.settings import Source
 from rontgen.data import archives, by_hand, unpacked
@@ -76,9 +76,7 @@ def bring(source: Source, listed: dict[str, str], folder: Path, *, command: str)
             sha256 = unpacked.Index.read(path).sha256
     else:
         kept = folder if source.version is None else folder / f"version-{source.version}"
-        kept.mkdir(parents=True, exist_ok=True)
-        with (kept / f"{name}.lock").open("w") as lock:  # two datasets may share an archive, and be built at once
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(kept / f"{name}.lock"):  # two datasets may share an archive, and be built at once
             fetched = fetch(source.slug, kept, version=source.version, command=command)
         path, sha256 = fetched.path, fetched.sha256
     if source.sha256 is not None and sha256 != source.sha256:

@@ -3,17 +3,17 @@
 So the workspace keeps its demo, every record has the code of a commit, and a killed run can resume.
 """
 
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
+from rontgen.core.io import locked
 from rontgen.core.runs import BY_HAND, LOCK
 
 FOLDER = Path(".dvc/tmp/reproduce")
@@ -28,19 +28,10 @@ IDENTITY = {
 }
 
 
-@contextmanager
-def alone() -> Iterator[None]:
+def alone() -> AbstractContextManager[None]:
     """Lock the clone for this process. Raises RontgenError if another process has it."""
-    path = FOLDER.with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RontgenError(
-                "expected to be alone, another `rontgen reproduce` or `rontgen audit` is at work here: wait for it"
-            ) from None
-        yield
+    busy = "expected to be alone, another `rontgen reproduce` or `rontgen audit` is at work here: wait for it"
+    return locked(FOLDER.with_suffix(".lock"), busy)
 
 
 def commit() -> str:
