@@ -459,7 +459,10 @@ SAME = f"why: x, place: '{PLACE}', runs: [a_run]"
             f"orderings: [{{{ORDERING.replace('a_run]]', 'b_run]]')}}}]",
             "test.accuracy: expected one of a_run, .*'b_run'",
         ),
-        (f"orderings: [{{{ORDERING.replace('accuracy', 'roc_auc')}}}]", "test.roc_auc: expected one of none, .*'a_run'"),
+        (
+            f"orderings: [{{{ORDERING.replace('accuracy', 'roc_auc')}}}]",
+            "test.roc_auc: expected one of none, .*'a_run'",
+        ),
         (f"orderings: [{{{ORDERING.replace('falling', 'mixed')}}}]", "orderings.0.order: expected .*received 'mixed'"),
         (f"orderings: [{{{ORDERING.replace('[[a_run, a_run]]', '[]')}}}]", "orderings.0.pairs: expected .*at least 1"),
         (f"orderings: [{{{ORDERING}, condition: of all}}]", "orderings.0.condition: expected .*received 'of all'"),
