@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from ruamel.yaml import YAML
 
-from rontgen.core import params
+from rontgen.core import nested, params
 from rontgen.core.imports import keep_freed_memory
 from rontgen.core.io import locked
 
@@ -76,11 +76,7 @@ def change_params(tmp_path, monkeypatch):
         for key, value in changes.items():
             path = params.file_of(key)
             values = YAML(typ="safe", pure=True).load(path)
-            *parents, last = key.split(".")
-            section = values
-            for parent in parents:
-                section = section.setdefault(parent, {})
-            section[last] = value
+            nested.put(values, key, value)
             path.write_text(json.dumps(values))  # which is YAML too
 
     return change
