@@ -150,7 +150,7 @@ def test_a_choice_of_the_code_has_the_first_of_its_range_as_ours():
         (ours("20"), ""),
         (ours("10", "20", "30"), "10, 30"),
         (ours("20", "null", {"a": "1"}), "null, {a: 1}"),
-        ({"ours": "?", "range": {"low": "10", "high": "30"}}, "10 to 30"),
+        ({"ours": "?", "range": {"low": "10", "high": "30", "log": "true"}}, "10 to 30"),
         (STATED, ""),
     ],
 )

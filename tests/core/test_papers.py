@@ -146,7 +146,7 @@ def test_a_citation_without_its_text_or_title_is_refused(key, value):
         (DEPARTS | {"range": ["none", "smote"]}, True),
         (ours("x", "none"), False),
         (ours("x", "none", "smote"), True),
-        ({"ours": "x", "range": {"low": "1", "high": "2"}}, True),
+        ({"ours": "x", "range": {"low": "1", "high": "2", "log": "true"}}, True),
     ],
 )
 def test_a_setting_is_open_where_another_value_could_have_been_chosen(origin, is_open):

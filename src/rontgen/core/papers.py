@@ -32,11 +32,11 @@ Value = Any  # of a setting: text, as it is written in YAML, or a list or mappin
 
 
 class Interval(Entry):
-    """Numbers from low to high, whole ones if both are; log: evenly on a logarithmic scale."""
+    """Numbers from low to high, evenly on a logarithmic scale."""
 
     low: str
     high: str
-    log: Literal["true", "false"] = "false"
+    log: Literal["true"]
 
 
 class Origin(Entry):

@@ -16,7 +16,7 @@ def changes(paper: Paper, values: Params, run: str, reading: str, seed: int) -> 
 
     seed: draws a random completion; other readings do without. Raises RontgenError for a reading that the run lacks.
     """
-    known = [PROTOCOL, *(name for name, entry in paper.readings.items() if run in entry.runs), RANDOM_COMPLETION]
+    known = paper.readings_of(run)
     if reading not in known:
         raise RontgenError(f"--reading: expected one of {', '.join(known)} for {run}, received {reading!r}")
     if reading == RANDOM_COMPLETION:
@@ -43,12 +43,7 @@ def draw(paper: Paper, study: str, run: str, seed: int) -> dict[str, str]:
 def _draw(values: list[Value] | Interval, random: np.random.Generator) -> str:
     if isinstance(values, list):
         return text(values[random.integers(len(values))])
-    low, high = values.low, values.high
-    if low.isdigit() and high.isdigit():
-        return str(random.integers(int(low), int(high), endpoint=True))
-    if values.log == "true":
-        return f"{np.exp(random.uniform(np.log(float(low)), np.log(float(high)))):.3g}"
-    return f"{random.uniform(float(low), float(high)):.3g}"
+    return f"{np.exp(random.uniform(*np.log([float(values.low), float(values.high)]))):.3g}"
 
 
 def key_of(values: Params, run: str, setting: str) -> str:

@@ -5,7 +5,6 @@ model.json: what a predictor of X-rays must know besides the weights. The page
 and `rontgen predict` read from here where the Keras model is the one that was exported.
 """
 
-import hashlib
 import time
 import warnings
 from pathlib import Path
@@ -20,7 +19,7 @@ from rontgen.core.errors import RontgenError, first_line
 from rontgen.core.imports import importing_keras
 from rontgen.core.io import read_json, replacing, require, write_json
 from rontgen.core.runs import Run
-from rontgen.data import arrays
+from rontgen.data import archives, arrays
 from rontgen.evaluation.metrics import predict, read_predictions
 from rontgen.serving import ood, ood_probes
 
@@ -118,7 +117,7 @@ def read(run: Run) -> tuple[dict | None, dict | None]:
     if not (folder / DESCRIPTION).exists():
         return None, None
     description = read_json(folder / DESCRIPTION, command(run.name))
-    if run.model_file.exists() and _sha256(run.model_file) != description["model_sha256"]:
+    if run.model_file.exists() and archives.sha256(run.model_file) != description["model_sha256"]:
         return None, None
     return description, read_json(METRICS / f"{run.name}.json", command(run.name))
 
@@ -140,7 +139,7 @@ def describe(run: Run, model: "keras.Model", reference: ood.Reference) -> dict:
         "dataset": run.image_set.study.dataset_name,
         "classes": run.classes,
         "size": int(model.input_shape[1]),
-        "model_sha256": _sha256(run.model_file),
+        "model_sha256": archives.sha256(run.model_file),
         "threshold": _threshold(run),
         "threads": run.threads,
         "parameters": model.count_params(),
@@ -234,10 +233,6 @@ def _accuracy(probabilities: np.ndarray, names: np.ndarray, run: Run) -> float:
 
 def _threshold(run: Run) -> float | None:
     return THRESHOLD if len(run.classes) == 2 else None
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _megabytes(path: Path) -> float:
