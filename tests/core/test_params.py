@@ -87,7 +87,11 @@ def test_a_wrong_value_is_named_with_what_was_expected(change_params, key, value
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("modle", "vgg16", "unknown key: expected one of profile, dataset, split, image, balance, model, "),
+        (
+            "modle",
+            "vgg16",
+            "unknown key: expected one of dataset, split, image, balance, augment, train, profile, ",
+        ),
         ("train.epoch", 3, "train: unknown key: expected one of epochs, batch_size, "),
         ("studies.jitet.split.foo", 3, "studies.jitet.split: unknown key: expected one of policy, fractions, "),
         ("split", {"policy": "official"}, "split.group_by: expected a value, received nothing"),

@@ -49,15 +49,12 @@ class Profile(Section):
     train: TrainProfile
 
 
-class Params(Section):
+class Params(settings.StudySettings):
+    """All settings. Those at the top describe the active run, as a study's describe its runs."""
+
     profile: Literal["demo", "paper"]
-    dataset: str
-    split: settings.Split
     image: settings.Image
-    balance: settings.Balance
     model: str
-    augment: settings.Augment | None
-    train: settings.Train
     profiles: dict[Literal["demo", "paper"], Profile]
     datasets: dict[str, settings.Dataset]
     backbones: dict[str, settings.Backbone]
