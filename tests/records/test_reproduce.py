@@ -139,10 +139,11 @@ def test_what_a_run_without_leaks_does_anyway_is_no_treatment(project):
 # ---- what is recorded already
 
 
-def record_of(job):
-    """The record that the job would leave."""
+def record_of(job, **train):
+    """The record that the job would leave, but for some settings of its training."""
     record = recorded(job.run, job.treatment, job.seed, ("NORMAL", "PNEUMONIA"), 80, 100)
-    record.provenance.update(commit="0123456789abcdef", settings=job.load().settings)
+    settings = job.load().settings
+    record.provenance.update(commit="0123456789abcdef", settings=settings | {"train": settings["train"] | train})
     records.write(record)
     return record
 
