@@ -11,12 +11,11 @@ import platform
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rontgen.core import errors
+from rontgen.core import environment, errors
 from rontgen.core.settings import Augment
 
 from .common import chests, ratio, seconds, settings
@@ -47,7 +46,7 @@ def main() -> None:
     if len(sys.argv) > 1:
         print(json.dumps(price(sys.argv[2]) if sys.argv[1] == "price" else probe(sys.argv[1])))
         return
-    print(f"{platform.machine()}, {_processor()}\n")
+    print(f"{platform.machine()}, {environment.machine()['processor']}\n")
     defaults = {model: _run(model, "default") for model in MODELS}
     print(f"| model | {' | '.join(ALIKE)} |\n|---|{'---|' * len(ALIKE)}")
     for model, found in defaults.items():
@@ -152,13 +151,6 @@ def _digest(*arrays: np.ndarray) -> str:
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(": ")[2]
-    return platform.processor()
 
 
 if __name__ == "__main__":

@@ -6,12 +6,10 @@ one run; seconds alone say little about another machine.
 
 import argparse
 import os
-import platform
 import time
-from importlib import metadata
 from pathlib import Path
 
-from rontgen.core import errors
+from rontgen.core import environment, errors
 from rontgen.core.imports import keep_freed_memory
 from rontgen.core.io import replacing
 
@@ -21,7 +19,6 @@ from .common import Measured, Row, in_process
 ROWS = reading.ROWS | fitting.ROWS | preparing.ROWS
 PAGE = Path("docs/performance.md")
 BEGIN, END = "<!-- what `make bench` measured -->", "<!-- until here -->"
-PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "imbalanced-learn", "scikit-learn", "dvc")
 
 
 def main() -> None:
@@ -80,13 +77,9 @@ def option_lines(rows: list[dict]) -> list[str]:
 
 
 def machine() -> str:
-    cpu = next(
-        (text.partition(":")[2].strip() for text in Path("/proc/cpuinfo").read_text().splitlines()
-         if text.startswith("model name")),
-        platform.machine(),
-    )  # fmt: skip
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
-    return f"{cpu}, {len(os.sched_getaffinity(0))} cores; Python {platform.python_version()}, {versions}."
+    python, *versions = (f"{name} {version}" for name, version in environment.packages().items())
+    cores = len(os.sched_getaffinity(0))
+    return f"{environment.machine()['processor']}, {cores} cores; {python.capitalize()}, {', '.join(versions)}."
 
 
 def write(lines: list[str]) -> None:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from rontgen.core import errors, papers, params, runs
+from rontgen.core import checks, errors, papers, params
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
 
@@ -13,8 +13,8 @@ PIPELINE = Path("dvc.yaml")
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     values = params.load()
-    runs.check(values)
-    papers.check(papers.load_papers(), values)
+    checks.check_runs(values)
+    checks.check_origins(papers.load_papers(), values)
     check_pipeline()
     with replacing(Path("data/checked")) as path:
         path.write_text("the settings are valid\n", encoding="utf-8")

@@ -1,4 +1,3 @@
-import fcntl
 import json
 import os
 import shutil
@@ -11,8 +10,9 @@ import pytest
 from hypothesis import settings
 from ruamel.yaml import YAML
 
-from rontgen.core import params
+from rontgen.core import nested, params
 from rontgen.core.imports import keep_freed_memory
+from rontgen.core.io import locked
 
 ROOT = Path(__file__).parents[1]
 
@@ -76,11 +76,7 @@ def change_params(tmp_path, monkeypatch):
         for key, value in changes.items():
             path = params.file_of(key)
             values = YAML(typ="safe", pure=True).load(path)
-            *parents, last = key.split(".")
-            section = values
-            for parent in parents:
-                section = section.setdefault(parent, {})
-            section[last] = value
+            nested.put(values, key, value)
             path.write_text(json.dumps(values))  # which is YAML too
 
     return change
@@ -113,8 +109,7 @@ def project_to_serve(tmp_path_factory, worker_id):
     folder = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         folder = folder.parent
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder / "lock"):
         if not (folder / "to_serve").exists():
             served_project.make(folder / "making").rename(folder / "to_serve")
     return folder / "to_serve"

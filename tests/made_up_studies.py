@@ -1,11 +1,15 @@
 """Records, papers and studies with given numbers."""
 
+import re
 from dataclasses import replace
+
+import pytest
+from pydantic import ValidationError
 
 from conftest import ROOT
 from finished_project import recorded
 from rontgen.claims import studies
-from rontgen.core import params
+from rontgen.core import nested, params
 from rontgen.core.papers import Paper, Papers, load_papers
 
 CLASSES = ("NORMAL", "PNEUMONIA")
@@ -31,6 +35,13 @@ def paper(runs=(RUN,), **values):
     return Paper.model_validate({"citation": CITATION, "about": "?", "origins": {}, "runs": cells} | values)
 
 
+def assert_refused(message, runs=(RUN,), **values):
+    """Check that a paper with a mistake is refused, and how."""
+    with pytest.raises(ValidationError) as caught:
+        paper(runs, **values)
+    assert re.search(message, params.one_line(caught.value))
+
+
 def papers(published, study="smatika"):
     """Papers of one study, with the archives of the real ones."""
     return Papers(archives=PAPERS.archives, restricted=PAPERS.restricted, sources={}, studies={study: published})
@@ -43,11 +54,7 @@ def seeds(*right, images=100, run=RUN, treatment="protocol", classes=CLASSES, **
         record = recorded(run, treatment, seed, classes, count, images)
         record.provenance["commit"] = "0123456789"
         for path, values in changes.items():
-            *parents, last = path.split("__")
-            section = record.metrics
-            for parent in parents:
-                section = section.setdefault(parent, {})
-            section[last] = values[seed - 1]
+            nested.put(record.metrics, path.replace("__", "."), values[seed - 1])
         found.append(record)
     return found
 

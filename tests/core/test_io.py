@@ -2,26 +2,19 @@ import json
 
 import pytest
 
-from rontgen.core.io import replacing, write_json
+from rontgen.core.errors import RontgenError
+from rontgen.core.io import replacing, require, write_json
 
 
-def test_an_output_appears_whole_in_a_new_folder(tmp_path):
+def test_an_output_appears_whole_at_the_end(tmp_path):
     path = tmp_path / "new" / "folder" / "a.txt"
-    with replacing(path) as temporary:
-        temporary.write_text("one")
-        assert not path.exists()
-    assert path.read_text() == "one"
+    for text in ("old", "new"):
+        with replacing(path) as temporary:
+            temporary.write_text(text)
+            assert temporary.suffix == path.suffix  # numpy and Keras go by it
+            assert not path.exists() or path.read_text() == "old"
+        assert path.read_text() == text
     assert list(path.parent.iterdir()) == [path]
-
-
-def test_an_output_is_replaced_only_at_the_end(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-    with replacing(path) as temporary:
-        temporary.write_text("new")
-        assert path.read_text() == "old"
-        assert temporary.suffix == path.suffix  # numpy and Keras go by it
-    assert path.read_text() == "new"
 
 
 def test_a_failure_leaves_the_old_output_and_nothing_else(tmp_path):
@@ -41,9 +34,14 @@ def test_json_is_read_back(tmp_path):
     assert path.read_text().endswith("}\n")
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_json_has_no_word_for_nan(tmp_path, value):
-    path = tmp_path / "a.json"
+def test_json_has_no_word_for_nan(tmp_path):
     with pytest.raises(ValueError, match="Out of range float values"):
-        write_json({"a": value}, path)
-    assert list(tmp_path.iterdir()) == []
+        write_json({"a": float("nan")}, tmp_path / "a.json")
+
+
+def test_a_missing_input_is_named_with_the_command_that_makes_it(tmp_path):
+    path = tmp_path / "a.csv"
+    with pytest.raises(RontgenError, match=r"a\.csv not found: run `dvc repro split` first"):
+        require(path, "dvc repro split")
+    path.touch()
+    assert require(path, "dvc repro split") == path

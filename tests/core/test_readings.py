@@ -1,13 +1,14 @@
 """A reading as changes of settings: what paper.yaml sets, and what a random completion draws."""
 
 import math
+from collections import Counter
 
 import pytest
 from ruamel.yaml import YAML
 
 from conftest import ROOT
 from made_up_studies import OPEN, PAPERS, RUN, VALUES, paper
-from rontgen.core import params, readings, runs
+from rontgen.core import checks, nested, params, readings, runs
 from rontgen.core.errors import RontgenError
 
 RAW = params.read(ROOT / "params.yaml")
@@ -32,9 +33,8 @@ def test_the_protocol_changes_nothing():
     assert readings.changes(paper([RUN], origins={"balance": OPEN}), VALUES, RUN, "protocol", 1) == {}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_reading_sets_the_keys_that_hold_its_settings(seed):
-    assert readings.changes(READ, VALUES, RUN, "own", seed) == {
+def test_a_reading_sets_the_keys_that_hold_its_settings():
+    assert readings.changes(READ, VALUES, RUN, "own", 1) == {
         f"runs.{RUN}.image.normalize": "backbone",
         "models.vgg16.dropout": "0.1",
         "studies.smatika.train.early_stopping": "{monitor: val_loss}",
@@ -80,12 +80,6 @@ OTHER = {
 }
 
 
-def at(settings, key):
-    for name in key.split("."):
-        settings = settings[name]
-    return settings
-
-
 @pytest.mark.parametrize(
     ("run", "setting"),
     [
@@ -95,11 +89,11 @@ def at(settings, key):
     ],
 )
 def test_a_change_of_the_key_of_a_setting_changes_that_setting_of_the_run_and_no_other(run, setting):
-    # models on a backbone have three channels, which params.validate leaves to runs.check
+    # models on a backbone have three channels, which params.validate leaves to checks.check_runs
     changes = {"profile": "paper", readings.key_of(VALUES, run, setting): OTHER[setting]}
     before = runs.load_run(run, VALUES).settings
     after = runs.load_run(run, params.validate(params.changed(RAW, changes))).settings
-    assert at(after, setting) == YAML(typ="safe").load(OTHER[setting]) != at(before, setting)
+    assert nested.find(after, setting) == YAML(typ="safe").load(OTHER[setting]) != nested.find(before, setting)
     assert {key for key in after if after[key] != before[key]} == {setting.partition(".")[0]}
 
 
@@ -110,14 +104,12 @@ def test_a_change_of_the_key_of_a_setting_changes_that_setting_of_the_run_and_no
     ("value", "text"),
     [
         ("0.10", "0.10"),
-        ("1e-5", "1e-5"),
-        ("true", "true"),
-        ("null", "null"),
         ("", "null"),
         (None, "null"),
-        (["1", "2"], "[1, 2]"),
-        ({"factor": "0.1", "patience": "3"}, "{factor: 0.1, patience: 3}"),
-        ({"a": ["1", ""]}, "{a: [1, null]}"),
+        (True, "true"),
+        (0.001, "0.001"),
+        (20, "20"),
+        ({"a": ["1", ""], "b": "3"}, "{a: [1, null], b: 3}"),
     ],
 )
 def test_a_value_is_one_line_of_yaml(value, text):
@@ -129,27 +121,21 @@ def test_a_value_is_one_line_of_yaml(value, text):
 
 ORIGINS = {
     "train.batch_size": ranged("8", "16", "32", "64"),
-    "train.epochs": ranged(low="5", high="30"),
+    "train.epochs": ranged("5", "10", "20", "30"),
     "train.learning_rate": ranged(low="0.0001", high="0.01", log="true"),
 }
 SEEDS = range(1, 301)
 
 
-def test_a_seed_draws_the_same_every_time_and_another_seed_otherwise():
-    draws = [drawn(ORIGINS, seed) for seed in SEEDS]
-    assert draws == [drawn(ORIGINS, seed) for seed in SEEDS]
-    assert len({tuple(one.values()) for one in draws}) > 290
-
-
-def test_these_numbers_are_drawn_on_every_machine():
+def test_a_seed_draws_these_numbers_on_every_machine():
     assert [drawn(ORIGINS, seed) for seed in (1, 3)] == [
-        {"train.batch_size": "32", "train.epochs": "16", "train.learning_rate": "0.000422"},
+        {"train.batch_size": "32", "train.epochs": "10", "train.learning_rate": "0.000422"},
         {"train.batch_size": "16", "train.epochs": "5", "train.learning_rate": "0.000306"},
     ]
 
 
 def test_studies_and_settings_are_drawn_apart():
-    origins = {key: ranged(low="0", high="1000000") for key in ("augment.zoom", "augment.shear")}
+    origins = {key: ranged(low="0.001", high="1000000", log="true") for key in ("augment.zoom", "augment.shear")}
     found = drawn(origins)
     assert found["augment.zoom"] != found["augment.shear"]
     assert drawn(origins, study="jitet")["augment.zoom"] != found["augment.zoom"]
@@ -174,38 +160,23 @@ def test_the_runs_of_a_study_share_what_they_draw():
 
 
 def test_only_what_is_open_and_no_choice_of_the_code_is_drawn():
-    origins = ORIGINS | {"balance": ranged("none"), "fixed.resize": ranged("bilinear", "nearest")}
-    origins |= {"dataset": {"stated": "Section 1, line 2"}}
-    assert set(drawn(origins)) == set(ORIGINS)
-
-
-def test_what_departs_is_drawn_where_another_reader_could_choose_too():
     departs = {"departs": "?", "says": "?", "place": "Section 1, line 2"}
-    assert drawn({"balance": departs}) == {}
-    assert set(drawn({"balance": departs | {"range": ["none", "smote"]}})) == {"balance"}
+    closed = {"balance": ranged("none"), "fixed.resize": ranged("bilinear", "nearest"), "weights": departs}
+    assert set(drawn({"dataset": departs | {"range": ["a", "b"]}} | ORIGINS | closed)) == {"dataset", *ORIGINS}
 
 
 def test_every_value_of_a_list_is_drawn_about_as_often():
-    values = [drawn({"balance": ranged("8", "null", "true", {"a": "1"})}, seed)["balance"] for seed in SEEDS]
-    counts = {value: values.count(value) for value in values}
+    counts = Counter(drawn({"balance": ranged("8", "null", "true", {"a": "1"})}, seed)["balance"] for seed in SEEDS)
     assert set(counts) == {"8", "null", "true", "{a: 1}"}
     assert min(counts.values()) > 50
 
 
-def test_whole_numbers_are_drawn_from_the_first_to_the_last():
-    values = {drawn({"train.epochs": ranged(low="5", high="9")}, seed)["train.epochs"] for seed in SEEDS}
-    assert values == {"5", "6", "7", "8", "9"}
-
-
-@pytest.mark.parametrize(
-    ("log", "middle"), [({}, (0.001 + 0.1) / 2), ({"log": "false"}, (0.001 + 0.1) / 2), ({"log": "true"}, 0.01)]
-)
-def test_numbers_are_drawn_evenly_on_their_scale(log, middle):
-    interval = ranged(low="0.001", high="0.1", **log)
+def test_numbers_are_drawn_evenly_on_a_logarithmic_scale():
+    interval = ranged(low="0.001", high="0.1", log="true")
     values = [float(drawn({"train.learning_rate": interval}, seed)["train.learning_rate"]) for seed in SEEDS]
     assert all(0.001 <= value <= 0.1 for value in values)
     assert len(set(values)) > 200
-    below = sum(value < middle for value in values)
+    below = sum(value < 0.01 for value in values)
     assert abs(below - len(values) / 2) < 4 * math.sqrt(len(values)) / 2
 
 
@@ -219,10 +190,10 @@ def test_a_random_completion_of_any_run_can_be_trained_and_is_what_was_drawn(run
     study = PAPERS.studies[name]
     changes = {"profile": "paper"} | readings.changes(study, VALUES, run, "random_completion", seed)
     values = params.validate(params.changed(RAW, changes))
-    runs.check(values)
+    checks.check_runs(values)
     settings = runs.load_run(run, values).settings
     found = readings.draw(study, name, run, seed)
     assert len(changes) == len(found) + 1
     for key, text in found.items():
         if not (run.endswith("_leakfree") and key.startswith("split.")):  # which keeps patients and copies together
-            assert at(settings, key) == YAML(typ="safe").load(text), key
+            assert nested.find(settings, key) == YAML(typ="safe").load(text), key

@@ -9,7 +9,7 @@ import pytest
 from dvc.repo import Repo
 
 from conftest import ROOT, copy_settings
-from rontgen.core import papers, params, runs
+from rontgen.core import checks, papers, params
 from rontgen.core.errors import RontgenError
 from rontgen.reporting import pages
 
@@ -36,8 +36,8 @@ def project(tmp_path, monkeypatch):
 
 def test_the_two_files_are_valid_and_every_setting_has_an_origin(project):
     values, published = params.load(), papers.load_papers()
-    runs.check(values)
-    papers.check(published, values)
+    checks.check_runs(values)
+    checks.check_origins(published, values)
     assert (
         published.studies["example"].departures("example_cnn2")[0].startswith("train.checkpoint: the paper says model")
     )
@@ -47,7 +47,7 @@ def test_a_setting_without_an_origin_is_named(project):
     path = project / "studies/example/paper.yaml"
     path.write_text(re.sub(r"  augment: .*\n", "", path.read_text()))
     with pytest.raises(RontgenError, match=r"example/paper\.yaml: expected where augment of example_cnn2 comes from"):
-        papers.check(papers.load_papers(), params.load())
+        checks.check_origins(papers.load_papers(), params.load())
 
 
 def test_dvc_has_its_stages(project):

@@ -71,7 +71,7 @@ def test_a_record_that_does_not_check_is_named(results):
         (["pirngadi_simple_rnn", "-S", "x"], "--set: expected KEY=VALUE, received 'x'"),
         (["pirngadi_simple_rnn", "-S", "train=1", "-S", "train.seed=2"], "expected a key of params.yaml or a pr"),
         (["pirngadi_simple_rnn", "-S", "studies.pirngadi.train.seed=2"], "-S studies.pirngadi.train.seed: expected a"),
-        (["pirngadi_simple_rnn", "-S", "x.y=1"], "params.yaml: unknown key 'x', expected one of profile, "),
+        (["pirngadi_simple_rnn", "-S", "x.y=1"], "params.yaml: unknown key: expected one of dataset, "),
     ],
 )
 def test_what_cannot_be_reproduced_is_one_line(tmp_path, monkeypatch, arguments, message):

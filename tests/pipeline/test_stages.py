@@ -92,7 +92,7 @@ def test_a_misspelt_key_is_named(project, script, arguments, command):
     params = project / "params.yaml"
     params.write_text(params.read_text().replace("  epochs: 20\n", "  epocs: 20\n", 1))
     before = files(project)
-    assert_one_line(run(project, script, *arguments), "train: unknown key 'epocs', expected one of epochs,")
+    assert_one_line(run(project, script, *arguments), "train: unknown key: expected one of epochs,")
     assert files(project) == before
 
 
@@ -100,7 +100,7 @@ def test_a_misspelt_key_of_a_study_is_named_with_its_file(project):
     protocol = project / "studies/jitet/protocol.yaml"
     protocol.write_text(protocol.read_text().replace("      epochs: 10\n", "      epocs: 10\n", 1))
     before = files(project)
-    text = "studies/jitet/protocol.yaml: studies.jitet.train: unknown key 'epocs', expected one of epochs,"
+    text = "studies/jitet/protocol.yaml: studies.jitet.train: unknown key: expected one of epochs,"
     assert_one_line(run(project, "check"), text)
     assert files(project) == before
 

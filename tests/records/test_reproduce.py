@@ -151,11 +151,6 @@ def test_another_reading_or_seed_or_treatment_is_another_record(trained):
     assert trained == [(other.name, False) for other in others]
 
 
-def test_a_record_of_a_setting_that_is_none_any_more_is_the_job_s(trained):
-    record_of(job(), distribute="none")
-    assert [record.seed for _, record in reproduce.reproduce([job()])] == [3] and trained == []
-
-
 def test_a_record_of_other_settings_is_kept_and_stops_the_job(trained):
     record_of(job())
     path = Path("studies/pirngadi/protocol.yaml")

@@ -3,13 +3,13 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from rontgen.claims import archive_counts
 from rontgen.claims.published import Published
+from rontgen.core import nested
 from rontgen.core.cells import RATE, Cell
 from rontgen.core.errors import RontgenError
 from rontgen.core.settings import Split
@@ -135,10 +135,8 @@ def training_scores(published: Published, records: list[Record]) -> list[Trainin
 
 
 def _number(record: Record, metric: str) -> float:
-    value: Any = record.metrics
-    for key in metric.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    if not isinstance(value, int | float):
+    value = nested.find(record.metrics, metric)
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise RontgenError(
             f"{record.name}: expected a number for {metric}, received {value!r}: correct the study's paper.yaml, "
             f"or record it again with `rontgen reproduce {record.run} {record.options(str(record.seed))} --again`"

@@ -3,10 +3,10 @@
 import re
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 OF_A_RUN = re.compile(
     r"""test\.(test_images|accuracy|log_loss|roc_auc|sensitivity|specificity|majority_accuracy|parameters
@@ -93,28 +93,40 @@ class Cell(Entry):
         return Decimal(1).scaleb(int(self.number.as_tuple().exponent)) / 2
 
     @cached_property
-    def low(self) -> Fraction:
-        """The least number that it can stand for; no published number is below zero."""
-        match self.relation:
-            case "at_most":
-                return Fraction(0)
-            case "about":
-                return Fraction(self.number) * (1 - ABOUT)
-            case "at_least" | "between":
-                return Fraction(self.number)
-        return max(Fraction(self.number - self.rounding), Fraction(0))
-
-    @cached_property
-    def high(self) -> Fraction:
-        """The greatest number that it can stand for."""
+    def bounds(self) -> tuple[Fraction, Fraction]:
+        """The least and the greatest number that it can stand for; no published number is below zero."""
         number, rounding = Fraction(self.number), Fraction(self.rounding)
-        match self.relation:
-            case "about":
-                high = number * (1 + ABOUT)
-            case "between":
-                high = Fraction(self.to)
-            case "at_least":
-                high = Fraction(1) if RATE.fullmatch(self.metric) else Fraction(10**12)
-            case _:
-                high = number + rounding
-        return min(high, Fraction(1)) if RATE.fullmatch(self.metric) else high
+        most = Fraction(1) if RATE.fullmatch(self.metric) else Fraction(10**12)
+        low, high = {
+            "equal": (number - rounding, number + rounding),
+            "at_most": (Fraction(0), number + rounding),
+            "at_least": (number, most),
+            "about": (number * (1 - ABOUT), number * (1 + ABOUT)),
+            "between": (number, Fraction(self.to or 0)),
+        }[self.relation]
+        return max(low, Fraction(0)), min(high, most)
+
+    @property
+    def low(self) -> Fraction:
+        return self.bounds[0]
+
+    @property
+    def high(self) -> Fraction:
+        return self.bounds[1]
+
+
+def _check_metrics(cells: list[Cell], known: re.Pattern, needed: tuple[str, ...] = ()) -> list[Cell]:
+    metrics = [cell.metric for cell in cells]
+    for metric in metrics:
+        if not known.fullmatch(metric):
+            raise ValueError(f"expected metrics as docs/add-a-study.md lists them, received {metric!r}")
+        if metrics.count(metric) > 1:
+            raise ValueError(f"expected one cell per metric, {metric} has more")
+    for metric in needed:
+        if metric not in metrics:
+            raise ValueError(f"expected a cell {metric}, on which the verdict rests")
+    return cells
+
+
+CellsOfAStudy = Annotated[list[Cell], AfterValidator(partial(_check_metrics, known=OF_A_STUDY))]
+CellsOfARun = Annotated[list[Cell], AfterValidator(partial(_check_metrics, known=OF_A_RUN, needed=NEEDED))]

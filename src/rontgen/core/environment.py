@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,14 +17,11 @@ def packages() -> dict[str, str]:
 def machine() -> dict[str, str | int]:
     """The computer: system, architecture, processor, cores."""
     cpuinfo = Path("/proc/cpuinfo")
-    names = []
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    named = re.search(r"^model name\s*:\s*(.*\S)", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
-        "processor": names[0] if names else platform.processor(),
+        "processor": named[1] if named else platform.processor(),
         "cores": os.cpu_count() or 1,
         "keras_backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
     }

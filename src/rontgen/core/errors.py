@@ -14,14 +14,12 @@ class RontgenError(Exception):
     """
 
 
-_PERMISSION = "permission denied: check who owns it (`ls -ld`) and its mode"
 _STORAGE_REMEDIES = {
     errno.ENOSPC: "no space left: free some, or move the project to a larger disk, and run it again",
     errno.EDQUOT: "disk quota used up: free some of it, or ask for more, and run it again",
     errno.EFBIG: "file larger than allowed: raise the limit (`ulimit -f`), or move the project to another file system",
     errno.EROFS: "read-only file system: work in a folder that can be written",
-    errno.EACCES: _PERMISSION,
-    errno.EPERM: _PERMISSION,
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "permission denied: check who owns it (`ls -ld`) and its mode"),
 }
 
 
@@ -52,18 +50,18 @@ def needs_extra(name: str) -> Iterator[None]:
         ) from None
 
 
+def first_line(error: Exception) -> str:
+    """What another library's error says: its first line, at most 200 characters; its type if it says nothing."""
+    return (str(error).strip() or type(error).__name__).split("\n")[0][:200]
+
+
 def run(main: Callable[[], None]) -> None:
     """Call `main`; print a RontgenError or a storage error as one `error: …` line and exit with 2."""
     try:
         main()
-    except RontgenError as error:
-        message = str(error)
-    except OSError as error:
-        storage = storage_error(error)
-        if storage is None:
+    except (RontgenError, OSError) as error:
+        found = storage_error(error) if isinstance(error, OSError) else error
+        if found is None:
             raise
-        message = str(storage)
-    else:
-        return
-    print("error: " + " ".join(message.split()), file=sys.stderr)
-    sys.exit(2)
+        print("error: " + " ".join(str(found).split()), file=sys.stderr)
+        sys.exit(2)

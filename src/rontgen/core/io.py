@@ -1,5 +1,6 @@
 """Files: inputs must exist and be complete; outputs are written under a temporary name, then renamed."""
 
+import fcntl
 import glob
 import json
 import shutil
@@ -52,6 +53,18 @@ def replacing(path: Path) -> Iterator[Path]:
         if storage is None:
             raise
         raise storage from error
+
+
+@contextmanager
+def locked(path: Path, busy: str = "") -> Iterator[None]:
+    """Hold a lock file during the block. busy: the error to raise if another process has it, instead of waiting."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError:
+            raise RontgenError(busy) from None
+        yield
 
 
 def write_json(values: dict, path: Path) -> None:

@@ -4,28 +4,27 @@ A citation, where each setting of protocol.yaml comes from, the published number
 readings. studies/common.yaml has what concerns all studies.
 """
 
+import itertools
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from rontgen.core import runs
-from rontgen.core.cells import NEEDED, OF_A_RUN, OF_A_STUDY, Cell, Entry
+from rontgen.core.cells import CellsOfARun, CellsOfAStudy, Entry
 from rontgen.core.errors import RontgenError
-from rontgen.core.params import Params, one_line, read_yaml
-from rontgen.core.settings import LEAKFREE
+from rontgen.core.nested import flatten
+from rontgen.core.params import one_line, read_yaml
+from rontgen.core.settings import LEAKFREE, Sha256, check_choice
 from rontgen.core.vocabulary import AS_STATED, OUR_COMPLETION, PROTOCOL, RANDOM_COMPLETION
 
 FOLDER = Path("studies")
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 PLACE = re.compile(r"(Abstract|Chapter|Section|Table|Figure).*, lines? \d+.*")
 
-# Settings that are no choice of a paper: seeds, what belongs to an architecture or its weights, and the profile's.
-# train.distribute is in records alone, always `none`: it once was a setting
+# Settings that are no choice of a paper: seeds, what belongs to an architecture or its weights, and the profile's
 NO_ORIGIN = re.compile(
-    r"(split|train)\.seed|train\.distribute|model\.(name|family|preprocessing)|max_per_class(\.\w+)?|batch_norm_momentum|threads"
+    r"(split|train)\.seed|model\.(name|family|preprocessing)|max_per_class(\.\w+)?|batch_norm_momentum|threads"
 )
 
 Text = Annotated[str, Field(min_length=1)]
@@ -33,11 +32,11 @@ Value = Any  # of a setting: text, as it is written in YAML, or a list or mappin
 
 
 class Interval(Entry):
-    """Numbers from low to high, whole ones if both are; log: evenly on a logarithmic scale."""
+    """Numbers from low to high, evenly on a logarithmic scale."""
 
     low: str
     high: str
-    log: Literal["true", "false"] = "false"
+    log: Literal["true"]
 
 
 class Origin(Entry):
@@ -71,7 +70,7 @@ class Origin(Entry):
     @property
     def is_open(self) -> bool:
         """Whether another careful reader could have chosen another value."""
-        return self.range is not None and not (isinstance(self.range, list) and len(self.range) == 1)
+        return isinstance(self.range, Interval) or len(self.range or ()) > 1
 
 
 class Citation(Entry):
@@ -82,13 +81,13 @@ class Citation(Entry):
     authors: list[str]
     venue: str
     year: str
-    text_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    text_sha256: Sha256
 
     @property
     def text(self) -> str:
         """In one line: authors, year, title, venue."""
-        year = self.year if self.year not in ("", "null") else "no year given"
-        return f"{', '.join(self.authors) or 'No author given'} ({year}). {self.title}. {self.venue}".rstrip(". ") + "."
+        authors, year = ", ".join(self.authors) or "No author given", self.year.replace("null", "") or "no year given"
+        return f"{authors} ({year}). {self.title}. {self.venue}".rstrip(". ") + "."
 
 
 class Reading(Entry):
@@ -145,15 +144,6 @@ class Excluded(Entry):
     why: Text
 
 
-def _each_metric_once(cells: list[Cell], known: re.Pattern) -> None:
-    metrics = [cell.metric for cell in cells]
-    for metric in metrics:
-        if not known.fullmatch(metric):
-            raise ValueError(f"expected metrics as docs/add-a-study.md lists them, received {metric!r}")
-        if metrics.count(metric) > 1:
-            raise ValueError(f"expected one cell per metric, {metric} has more")
-
-
 class Paper(Entry):
     """What one paper says.
 
@@ -166,9 +156,9 @@ class Paper(Entry):
     about: Text
     origins: dict[str, Origin]
     origins_of: dict[str, dict[str, Origin]] = Field(default_factory=dict)
-    cells: list[Cell] = Field(default_factory=list)
+    cells: CellsOfAStudy = Field(default_factory=list)
     trained_as: dict[str, str] = Field(default_factory=dict)
-    runs: Annotated[dict[str, list[Cell]], Field(min_length=1)]
+    runs: Annotated[dict[str, CellsOfARun], Field(min_length=1)]
     claims: list[Claim] = Field(default_factory=list)
     orderings: list[Ordering] = Field(default_factory=list)
     excluded: list[Excluded] = Field(default_factory=list)
@@ -176,35 +166,24 @@ class Paper(Entry):
     readings: dict[str, Reading] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _cells_are_where_they_belong(self):
-        _each_metric_once(self.cells, OF_A_STUDY)
-        for run, cells in self.runs.items():
-            _each_metric_once(cells, OF_A_RUN)
-            if missing := [metric for metric in NEEDED if metric not in {cell.metric for cell in cells}]:
-                raise ValueError(f"expected a cell {missing[0]} in {run}, on which its verdict rests")
-        return self
-
-    @model_validator(mode="after")
     def _runs_exist(self):
         trained = [run for run in self.runs if run not in self.trained_as]
         for run, other in self.trained_as.items():
-            if run not in self.runs or other not in trained:
-                known = ", ".join(self.runs)
-                raise ValueError(f"trained_as: expected two of the runs {known}, received {run}: {other}")
+            check_choice("trained_as", run, self.runs)
+            check_choice(f"trained_as.{run}", other, trained)
+        for run in self.origins_of:
+            check_choice("origins_of", run, self.runs)
+        for run in self.same_test_images.runs if self.same_test_images else ():
+            check_choice("same_test_images", run, self.runs)
         for name, reading in self.readings.items():
             if not NAME.fullmatch(name) or name in (PROTOCOL, RANDOM_COMPLETION):
                 raise ValueError(f"readings: expected names such as own_preprocessing, received {name!r}")
-            if unknown := [run for run in reading.runs if run.removesuffix(LEAKFREE) not in trained]:
-                raise ValueError(f"readings.{name}: expected runs of {', '.join(trained)}, received {unknown[0]!r}")
-        same = self.same_test_images.runs if self.same_test_images else []
-        if unknown := [run for run in same if run not in self.runs]:
-            raise ValueError(f"same_test_images: expected runs of {', '.join(self.runs)}, received {unknown[0]!r}")
-        if unknown := [run for run in self.origins_of if run not in self.runs]:
-            raise ValueError(f"origins_of: expected runs of {', '.join(self.runs)}, received {unknown[0]!r}")
+            for run in reading.runs:
+                check_choice(f"readings.{name}", run.removesuffix(LEAKFREE), trained)
         for ordering in self.orderings:
-            for run in (run for pair in ordering.pairs for run in pair):
-                if ordering.metric not in {cell.metric for cell in self.runs.get(run, ())}:
-                    raise ValueError(f"orderings: expected runs with a cell {ordering.metric}, received {run!r}")
+            having = [run for run, cells in self.runs.items() if ordering.metric in {cell.metric for cell in cells}]
+            for run in itertools.chain(*ordering.pairs):
+                check_choice(f"orderings: {ordering.metric}", run, having)
         return self
 
     def trained(self, run: str) -> str:
@@ -223,7 +202,7 @@ class Paper(Entry):
         name = reading.replace("_", " ")
         if reading == PROTOCOL:
             name = OUR_COMPLETION if self.open_settings(run) else AS_STATED
-        return f"{name}, {', '.join(setting.replace('=', ' ') for setting in extra)}" if extra else name
+        return ", ".join([name, *(setting.replace("=", " ") for setting in extra)])
 
     def origins_for(self, run: str) -> dict[str, Origin]:
         """Where the settings of a run come from, by setting or section; a run without leaks has its original's."""
@@ -241,16 +220,16 @@ class Paper(Entry):
 
     def departures(self, run: str) -> list[str]:
         """Where the settings of a run depart from what the paper says, in words."""
-        departing = ((key, origin) for key, origin in self.origins_for(run).items() if origin.departs)
-        return [f"{key}: the paper says {origin.says} ({origin.place}). {origin.departs}" for key, origin in departing]
+        return [
+            f"{key}: the paper says {origin.says} ({origin.place}). {origin.departs}"
+            for key, origin in self.origins_for(run).items()
+            if origin.departs
+        ]
 
 
 class Papers(Entry):
-    """All papers.
-
-    archives: images by archive, label and part of the archive. restricted: further ones, by archive and label. sources:
-    whose X-rays an archive holds.
-    """
+    """All papers. archives: images by archive, label and part of the archive. restricted: further ones, by archive and
+    label. sources: whose X-rays an archive holds."""
 
     archives: dict[str, dict[str, dict[str, int]]]
     restricted: dict[str, dict[str, Restricted]] = Field(default_factory=dict)
@@ -276,26 +255,6 @@ def load_papers(folder: Path = FOLDER) -> Papers:
     return Papers(**{key: common.get(key) or {} for key in ("archives", "restricted", "sources")}, studies=studies)
 
 
-def check(papers: Papers, values: Params) -> None:
-    """Raise RontgenError for the first setting of a run, in the profile `paper`, whose origin its paper.yaml lacks."""
-    values = values.model_copy(update={"profile": "paper"})
-    for name, row in values.runs.items():
-        paper = papers.studies.get(row.study)
-        if paper is None:
-            raise RontgenError(f"{FOLDER / row.study}: expected a paper.yaml, received none: see docs/add-a-study.md")
-        for key, _ in leaves(runs.load_run(name, values).settings):
-            if paper.origin(name, key) is None:
-                raise RontgenError(
-                    f"{FOLDER / row.study}/paper.yaml: expected where {key} of {name} comes from, received no origin: "
-                    "enter it under origins, as stated, ours or departs"
-                )
-
-
-def leaves(settings: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(settings: dict) -> dict[str, Any]:
     """The single settings of a run (runs.Run.settings) that need an origin, by dotted key."""
-    for name, value in settings.items():
-        key = prefix + name
-        if isinstance(value, dict):
-            yield from leaves(value, f"{key}.")
-        elif not NO_ORIGIN.fullmatch(key):
-            yield key, value
+    return {key: value for key, value in flatten(settings).items() if not NO_ORIGIN.fullmatch(key)}

@@ -4,32 +4,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
+from rontgen.core import nested, settings
 from rontgen.core.errors import RontgenError
-from rontgen.core.settings import (
-    LEAKFREE,
-    RANDOM,
-    Augment,
-    Backbone,
-    Balance,
-    Count,
-    Counts,
-    Dataset,
-    Image,
-    ImageSetSettings,
-    Model,
-    RunSettings,
-    Section,
-    Split,
-    SplitSettings,
-    StudySettings,
-    Train,
-    nearest,
-)
+from rontgen.core.settings import LEAKFREE, RANDOM, Count, Section, Seed, check_choice
 
 PARAMS = Path("params.yaml")
 
@@ -39,12 +21,12 @@ PROTOCOL = ("studies", "splits", "image_sets", "runs")
 
 class DownloadProfile(Section):
     source: Literal["kaggle", "synthetic"]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     image_size: Annotated[int, Field(ge=32, le=1024)]
 
 
 class SplitProfile(Section):
-    max_per_class: Counts | None
+    max_per_class: settings.Counts | None
 
 
 class PreprocessProfile(Section):
@@ -67,60 +49,52 @@ class Profile(Section):
     train: TrainProfile
 
 
-class Params(Section):
+class Params(settings.StudySettings):
+    """All settings. Those at the top describe the active run, as a study's describe its runs."""
+
     profile: Literal["demo", "paper"]
-    dataset: str
-    split: Split
-    image: Image
-    balance: Balance
+    image: settings.Image
     model: str
-    augment: Augment | None
-    train: Train
     profiles: dict[Literal["demo", "paper"], Profile]
-    datasets: dict[str, Dataset]
-    backbones: dict[str, Backbone]
-    models: dict[str, Model]
-    studies: dict[str, StudySettings]
-    splits: dict[str, SplitSettings]
-    image_sets: dict[str, ImageSetSettings]
-    runs: dict[str, RunSettings]
+    datasets: dict[str, settings.Dataset]
+    backbones: dict[str, settings.Backbone]
+    models: dict[str, settings.Model]
+    studies: dict[str, settings.StudySettings]
+    splits: dict[str, settings.SplitSettings]
+    image_sets: dict[str, settings.ImageSetSettings]
+    runs: dict[str, settings.RunSettings]
 
     @model_validator(mode="after")
     def _names_exist(self):
-        def known(key, name, choices):
-            if name not in choices:
-                hint = nearest(name, choices)
-                raise ValueError(f"{key}: expected one of {', '.join(choices)}, received {name!r}{hint}")
-
-        known("profile", self.profile, self.profiles)
-        known("dataset", self.dataset, self.datasets)
-        known("model", self.model, self.models)
+        check_choice("profile", self.profile, self.profiles)
+        check_choice("dataset", self.dataset, self.datasets)
+        check_choice("model", self.model, self.models)
         for key, model in self.models.items():
             if model.backbone is not None:
-                known(f"models.{key}.backbone", model.backbone, self.backbones)
+                check_choice(f"models.{key}.backbone", model.backbone, self.backbones)
         for key, study in self.studies.items():
-            known(f"studies.{key}.dataset", study.dataset, self.datasets)
+            check_choice(f"studies.{key}.dataset", study.dataset, self.datasets)
         for key, split in self.splits.items():
-            known(f"splits.{key}.study", split.study, self.studies)
-            known(f"splits.{key}.dataset", split.dataset, [self.studies[split.study].dataset])
-            known(f"splits.{key}.list", split.list, ["near_duplicates" if key.endswith(LEAKFREE) else "raw"])
+            check_choice(f"splits.{key}.study", split.study, self.studies)
+            check_choice(f"splits.{key}.dataset", split.dataset, [self.studies[split.study].dataset])
+            check_choice(f"splits.{key}.list", split.list, ["near_duplicates" if key.endswith(LEAKFREE) else "raw"])
         for key, image_set in self.image_sets.items():
-            known(f"image_sets.{key}.split", image_set.split, self.splits)
+            check_choice(f"image_sets.{key}.split", image_set.split, self.splits)
             split = self.splits[image_set.split]
-            known(f"image_sets.{key}.study", image_set.study, [split.study])
-            known(f"image_sets.{key}.dataset", image_set.dataset, [split.dataset])
+            check_choice(f"image_sets.{key}.study", image_set.study, [split.study])
+            check_choice(f"image_sets.{key}.dataset", image_set.dataset, [split.dataset])
         for key, run in self.runs.items():
-            known(f"runs.{key}.image_set", run.image_set, self.image_sets)
+            check_choice(f"runs.{key}.image_set", run.image_set, self.image_sets)
             image_set = self.image_sets[run.image_set]
-            known(f"runs.{key}.study", run.study, [image_set.study])
+            check_choice(f"runs.{key}.study", run.study, [image_set.study])
             if key.endswith(LEAKFREE) != image_set.split.endswith(LEAKFREE):
                 raise ValueError(
                     f"runs.{key}: expected {LEAKFREE} at the end of both its name and its split, or neither"
                 )
-            known(f"runs.{key}.model", run.model, self.models)
+            check_choice(f"runs.{key}.model", run.model, self.models)
             model = self.models[run.model]
-            known(f"runs.{key}.family", run.family, [model.family])
-            known(f"runs.{key}.weights", run.weights, [*filter(None, [model.backbone]), RANDOM])
+            check_choice(f"runs.{key}.family", run.family, [model.family])
+            check_choice(f"runs.{key}.weights", run.weights, [*filter(None, [model.backbone]), RANDOM])
         return self
 
 
@@ -188,16 +162,12 @@ def changed(values: dict, changes: Mapping[str, str]) -> dict:
     """
     values = deepcopy(values)
     for key, text in changes.items():
-        *parents, last = key.rpartition(":")[2].split(".")
-        section: Any = values
-        for name in parents:
-            section = section.setdefault(name, {}) if isinstance(section, dict) else None
-        if not isinstance(section, dict):
-            raise RontgenError(f"expected a key of params.yaml or a protocol.yaml, received {key!r}")
         try:
-            section[last] = YAML(typ="safe").load(text)
+            nested.put(values, key.rpartition(":")[2], YAML(typ="safe").load(text))
         except YAMLError:
             raise RontgenError(f"{key}: expected a value in YAML, received {text!r}: quote what is text") from None
+        except TypeError:
+            raise RontgenError(f"expected a key of params.yaml or a protocol.yaml, received {key!r}") from None
     return values
 
 

@@ -1,7 +1,4 @@
-"""A reading of a paper as changes of settings.
-
-paper.yaml sets them. A random completion draws them.
-"""
+"""A reading of a paper as changes of settings, which paper.yaml sets or a random completion draws."""
 
 import hashlib
 from typing import Any
@@ -19,7 +16,7 @@ def changes(paper: Paper, values: Params, run: str, reading: str, seed: int) -> 
 
     seed: draws a random completion; other readings do without. Raises RontgenError for a reading that the run lacks.
     """
-    known = [PROTOCOL, *(name for name, entry in paper.readings.items() if run in entry.runs), RANDOM_COMPLETION]
+    known = paper.readings_of(run)
     if reading not in known:
         raise RontgenError(f"--reading: expected one of {', '.join(known)} for {run}, received {reading!r}")
     if reading == RANDOM_COMPLETION:
@@ -37,24 +34,16 @@ def draw(paper: Paper, study: str, run: str, seed: int) -> dict[str, str]:
     """
     found = {}
     for key, origin in paper.open_settings(run).items():
-        if key.startswith("fixed."):
-            continue
-        digest = hashlib.sha256(f"{study} {seed} {key}".encode()).digest()
-        random = np.random.default_rng(int.from_bytes(digest[:8]))
-        assert origin.range is not None  # papers.Origin requires it
-        found[key] = _draw(origin.range, random)
+        if origin.range and not key.startswith("fixed."):
+            digest = hashlib.sha256(f"{study} {seed} {key}".encode()).digest()
+            found[key] = _draw(origin.range, np.random.default_rng(int.from_bytes(digest[:8])))
     return found
 
 
 def _draw(values: list[Value] | Interval, random: np.random.Generator) -> str:
     if isinstance(values, list):
         return text(values[random.integers(len(values))])
-    low, high = values.low, values.high
-    if low.isdigit() and high.isdigit():
-        return str(random.integers(int(low), int(high), endpoint=True))
-    if values.log == "true":
-        return f"{np.exp(random.uniform(np.log(float(low)), np.log(float(high)))):.3g}"
-    return f"{random.uniform(float(low), float(high)):.3g}"
+    return f"{np.exp(random.uniform(*np.log([float(values.low), float(values.high)]))):.3g}"
 
 
 def key_of(values: Params, run: str, setting: str) -> str:
@@ -76,9 +65,13 @@ def key_of(values: Params, run: str, setting: str) -> str:
 
 
 def text(value: Any) -> str:
-    """A value of paper.yaml, where scalars are text, in one line of YAML."""
+    """A value of a setting, or of paper.yaml, where scalars are text, in one line of YAML."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {text(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(text, value)) + "]"
-    return "null" if value in ("", None) else str(value)
+    if value in ("", None):
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

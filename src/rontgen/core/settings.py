@@ -1,25 +1,22 @@
 """The sections of params.yaml as frozen objects; unknown keys, wrong types and impossible combinations are refused."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 SUBSETS = ("train", "validation", "test")
-
 # Pixels, height and width. A backbone halves an image five times, and keras.applications refuses smaller ones
 SMALLEST_BACKBONE_IMAGE = 32
-
 # Suffix of a study or run whose split shares no patient, copy or near copy between subsets
 LEAKFREE = "_leakfree"
-
 # A key of `backbones`, and what a run's `weights` may be instead of its model's backbone
 RANDOM = "random"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
-Units = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Balance = Literal["none", "smote", "smote_train_test", "smote_all"]
@@ -27,10 +24,11 @@ Normalize = Literal["unit", "symmetric", "none", "backbone"]
 Family = Literal["cnn", "transfer", "recurrent"]  # each a module of rontgen.models
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
-    """A hint for an error about an unknown name: the most similar choice, if there is one."""
-    near = get_close_matches(name, choices, 1)
-    return f": did you mean {near[0]}?" if near else ""
+def check_choice(key: str, name: str, choices: Collection[str]) -> None:
+    """Raise ValueError for a name that is none of the choices, with the most similar one as a hint."""
+    if name not in choices:
+        hint = "".join(f": did you mean {near}?" for near in get_close_matches(name, choices, 1))
+        raise ValueError(f"{key}: expected one of {', '.join(choices) or 'none'}, received {name!r}{hint}")
 
 
 class Section(BaseModel):
@@ -40,9 +38,7 @@ class Section(BaseModel):
     @classmethod
     def _no_unknown_key(cls, values):
         for key in values if isinstance(values, dict) else ():
-            if key not in cls.model_fields:
-                hint = nearest(key, cls.model_fields)
-                raise ValueError(f"unknown key {key!r}, expected one of {', '.join(cls.model_fields)}{hint}")
+            check_choice("unknown key", key, cls.model_fields)
         return values
 
 
@@ -66,7 +62,7 @@ class Split(Section):
     group_by: Literal["patient", "none"]
     deduplicate: bool
     keep_copies: bool = False
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
     @property
     def options(self) -> dict:
@@ -75,13 +71,9 @@ class Split(Section):
         return self.model_dump(exclude=unused, exclude_none=True)
 
     @model_validator(mode="after")
-    def _copies_are_kept_or_dropped(self):
+    def _fits_together(self):
         if self.keep_copies and self.deduplicate:
             raise ValueError("keep_copies and deduplicate exclude each other: set one of them to false")
-        return self
-
-    @model_validator(mode="after")
-    def _policy_has_what_it_needs(self):
         if self.policy == "balanced":
             if self.counts is None:
                 raise ValueError("policy balanced needs counts")
@@ -147,7 +139,7 @@ class Train(Section):
     reduce_lr_on_plateau: ReduceLrOnPlateau | None
     checkpoint: Literal["val_loss", "val_accuracy", "last"]
     mixed_precision: bool
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
 
 class Source(Section):
@@ -188,15 +180,15 @@ class Backbone(Section):
 class Model(Section):
     family: Family
     backbone: str | None = None
-    dense_units: Units | None
+    dense_units: Count | None
     dropout: Annotated[float, Field(ge=0, lt=1)]
     head: Literal["sigmoid", "softmax"]
-    layers: Units | None = None
-    filters: Units | None = None
+    layers: Count | None = None
+    filters: Count | None = None
     pooling: Literal["average", "flatten"] | None = None
-    pool_to: Units | None = None
+    pool_to: Count | None = None
     cell: Literal["lstm", "simple_rnn"] | None = None
-    recurrent_units: list[Units] | None = None
+    recurrent_units: list[Count] | None = None
     preprocessing: Literal["caffe", "tf", "torch"] | None = None
     unfrozen_layers: Annotated[int, Field(ge=0)] | Literal["all"] | None = None
 
@@ -216,10 +208,8 @@ class Model(Section):
     @property
     def options(self) -> dict:
         """Its settings, without those of other families: name and value."""
-        names = {"backbone"} | OF_BACKBONE if self.backbone else set()
-        names |= OF_FAMILY[self.family] | {"family", "dense_units", "dropout", "head"}
-        names |= {"pool_to"} if self.family == "recurrent" and self.backbone else set()
-        return {name: value for name, value in self.model_dump().items() if name in names}
+        optional = {"dense_units", "pool_to"} if self.family == "recurrent" and self.backbone else {"dense_units"}
+        return {name: value for name, value in self.model_dump().items() if value is not None or name in optional}
 
 
 OF_FAMILY = {"cnn": {"layers", "filters"}, "transfer": {"pooling"}, "recurrent": {"cell", "recurrent_units"}}

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import functools
 import importlib
 import io
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rontgen.core.errors import RontgenError, storage_error
+from rontgen.core.io import locked
 from rontgen.core.runs import BY_HAND
 from rontgen.core.settings import Source
 from rontgen.data import by_hand, unpacked
@@ -57,10 +57,8 @@ def get_archive(source: Source, listed: dict[str, str], folder: Path, *, command
         opened = BY_HAND / name
     else:
         kept = folder if source.version is None else folder / f"version-{source.version}"
-        kept.mkdir(parents=True, exist_ok=True)
         opened = path = kept / name
-        with (kept / f"{name}.lock").open("w") as lock:  # two datasets may share an archive, and be built at once
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(kept / f"{name}.lock"):  # two datasets may share an archive, and be built at once
             if is_new := not path.exists():
                 _download(source, path, f"run `{command}` again, or put the zip at {BY_HAND / name}")
     with open_archive(opened, command=command) as archive:

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import keras
 
-from rontgen.core.errors import RontgenError
+from rontgen.core.errors import RontgenError, first_line
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 # What protocol.save writes. Where there are more members, Keras unpacks them all to a temporary folder.
@@ -43,8 +43,7 @@ def load(path: Path, command: str) -> keras.Model:
     except RontgenError as error:
         reason = str(error)
     except Exception as error:  # a crafted file reaches any line of Keras and h5py, which raise whatever they like
-        said = str(error).strip().split("\n")[0][:200]
-        reason = f"{type(error).__name__}: {said}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
     raise RontgenError(
         f"{path}: expected a model as `{command}` saves it; {reason}: delete it and run `{command}` again"
     )

@@ -4,7 +4,6 @@ So the workspace keeps its demo, every record has the code of a commit, and a ki
 commit and no history: it is made from bytes, which reach machines that cannot read the project's repository.
 """
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from dvc.repo import Repo
 
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
+from rontgen.core.io import locked
 from rontgen.core.runs import BY_HAND, LOCK
 
 # The clone for work on real data
@@ -170,14 +170,8 @@ def at_last_commit() -> Iterator[Clone]:
 
     Raises RontgenError where another process has it, or CODE differs from the commit.
     """
-    FOLDER.parent.mkdir(parents=True, exist_ok=True)
-    with FOLDER.with_suffix(".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RontgenError(
-                f"expected {FOLDER} free, another `rontgen reproduce` or `rontgen audit` is at work there: wait for it"
-            ) from None
+    busy = f"expected {FOLDER} free, another `rontgen reproduce` or `rontgen audit` is at work there: wait for it"
+    with locked(FOLDER.with_suffix(".lock"), busy):
         commit, folder = last_commit(), FOLDER.absolute()
         with Repo() as repo:
             prepare(Origin.of(repo, commit), folder)

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from rontgen.core import environment
 from rontgen.core.io import read_json
 from rontgen.core.papers import Papers, leaves
-from rontgen.core.runs import LOCK, Run, stage_command
+from rontgen.core.runs import LOCK, Run, stage_command, stage_name
 from rontgen.data import archive_facts, by_hand
 
 
@@ -25,7 +25,7 @@ def gather(run: Run, planned: Run, papers: Papers) -> dict:
     weights = read_json(run.start.folder / "SOURCE.json", run.start.weights_command)
     dataset = run.image_set.study.dataset_name
     files = (run.model_file, run.image_set.study.manifest, run.image_set.preprocessed)
-    outs, stages = locked(stage_command("evaluate", run.name).removeprefix("dvc repro "))
+    outs, stages = locked(stage_name("evaluate", run.name))
     return {
         "settings": run.settings,
         "archives": archives,
@@ -67,7 +67,7 @@ def locked(target: str) -> tuple[dict[str, str], dict[str, str]]:
 
 def first_difference(recorded: dict, other: dict) -> tuple[str, Any, Any] | None:
     """The first single setting by which settings of a run (runs.Run.settings) differ: key, recorded value, other."""
-    one, two = dict(leaves(recorded)), dict(leaves(other))
+    one, two = leaves(recorded), leaves(other)
     return next(((key, one.get(key), two.get(key)) for key in one | two if one.get(key) != two.get(key)), None)
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, replacing, write_csv
+from rontgen.core.nested import flatten
 from rontgen.core.vocabulary import PROTOCOL
 from rontgen.evaluation import history
 from rontgen.evaluation.metrics import COLUMNS, compute_metrics, read_predictions
@@ -161,8 +162,8 @@ def check(record: Record, folder: Path = FOLDER) -> list[str]:
     """What in a record contradicts itself, a line each: test metrics that its predictions do not give, training metrics
     that its history does not give, a history of another length than its settings and early stopping give, test images
     that are not those of its split, another reading or seed."""
-    expected = _flat(compute_metrics(record.predictions, record.classes))
-    received = _flat(record.metrics["test"])
+    expected = flatten(compute_metrics(record.predictions, record.classes))
+    received = flatten(record.metrics["test"])
     wrong = [
         f"{record.name}: {name}: the predictions give {value}, the record has {received.get(name, 'nothing')}"
         for name, value in expected.items()
@@ -172,8 +173,8 @@ def check(record: Record, folder: Path = FOLDER) -> list[str]:
         epochs = record.metrics["train"]["epochs"]
         wrong.append(f"{record.name}: history.csv has {len(record.history)} epochs, the record says {epochs}")
     trained = record.metrics["train"]
-    measured = _flat(history.summary(record.history, trained["kept_epoch"]))
-    if measured != {key: value for key, value in _flat(trained).items() if not key.endswith("_images")}:
+    measured = flatten(history.summary(record.history, trained["kept_epoch"]))
+    if measured != {key: value for key, value in flatten(trained).items() if not key.endswith("_images")}:
         wrong.append(f"{record.name}: history.csv gives other training metrics than metrics.json")
     train = record.provenance["settings"]["train"]
     rules = [{}, *filter(None, [record.provenance.get("trained_with")])] if train["early_stopping"] else [None]
@@ -189,13 +190,6 @@ def check(record: Record, folder: Path = FOLDER) -> list[str]:
     if record.reading != record.provenance["reading"] or record.seed != record.provenance["seed"]:
         wrong.append(f"{record.name}: provenance.json has another reading or seed")
     return wrong
-
-
-def _flat(values: dict, prefix: str = "") -> dict[str, float]:
-    flat: dict[str, float] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
 
 
 def _in_single_precision(history: pd.DataFrame) -> pd.DataFrame:

@@ -108,7 +108,7 @@ def reproduce(jobs: list[Job], again: bool = False) -> Iterator[tuple[Job, Recor
                 left = f", about {timedelta(seconds=round(mean * (len(jobs) - number)))} left"
             print(f"{job.name}: run {number + 1} of {len(jobs)}{left}", file=sys.stderr)
             begin = time.monotonic()
-            target = runs.stage_command("evaluate", job.run).removeprefix("dvc repro ")
+            target = runs.stage_name("evaluate", job.run)
             prepared.run(job.name, job.changes, [target], again)
             record = _collect(job, prepared, papers)
             records.write(record)

@@ -60,7 +60,7 @@ def study_page(study: Study, papers: Papers, values: Params) -> str:
         study=study,
         paper=study.paper,
         archives={name: (archives[name].slug, papers.sources[name]) for name in archives},
-        origins=origins.table(study.paper, study.name, values),
+        origins=origins.table(study.paper, values),
         scores=SCORES,
         training_scores=descriptions.SCORES,
         findings=findings.findings(study),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rontgen.core.errors import RontgenError
+from rontgen.core.errors import RontgenError, first_line
 
 
 class Onnx:
@@ -49,8 +49,3 @@ class LiteRt:
             self._interpreter.invoke()
             outputs.append(self._interpreter.get_tensor(self._output))
         return np.concatenate(outputs)
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in at most 200 letters of one line."""
-    return (str(error).strip() or type(error).__name__).split("\n")[0][:200]

@@ -5,7 +5,6 @@ model.json: what a predictor of X-rays must know besides the weights. The page a
 Keras model is the one that was exported.
 """
 
-import hashlib
 import timeit
 import warnings
 from functools import partial
@@ -16,11 +15,11 @@ import numpy as np
 from tqdm import tqdm
 
 from rontgen.core import errors, runs
-from rontgen.core.errors import RontgenError
+from rontgen.core.errors import RontgenError, first_line
 from rontgen.core.imports import importing_keras
 from rontgen.core.io import read_json, replacing, require, write_json
 from rontgen.core.runs import Run
-from rontgen.data import arrays
+from rontgen.data import archives, arrays
 from rontgen.evaluation.metrics import Predicts, predict, read_predictions
 from rontgen.serving import backends, ood, ood_probes
 
@@ -121,7 +120,7 @@ def read(run: Run) -> tuple[dict | None, dict | None]:
     if not (folder / DESCRIPTION).exists():
         return None, None
     description = read_json(folder / DESCRIPTION, command(run.name))
-    if run.model_file.exists() and _sha256(run.model_file) != description["model_sha256"]:
+    if run.model_file.exists() and archives.sha256(run.model_file) != description["model_sha256"]:
         return None, None
     return description, read_json(METRICS / f"{run.name}.json", command(run.name))
 
@@ -137,7 +136,7 @@ def describe(run: Run, model: "keras.Model", reference: ood.Reference) -> dict:
         "dataset": run.image_set.study.dataset_name,
         "classes": run.classes,
         "size": int(model.input_shape[1]),
-        "model_sha256": _sha256(run.model_file),
+        "model_sha256": archives.sha256(run.model_file),
         "threshold": THRESHOLD if len(run.classes) == 2 else None,
         "threads": run.threads,
         "parameters": model.count_params(),
@@ -165,9 +164,8 @@ def convert(model: "keras.Model", kind: str, training_images: np.ndarray, path: 
             else:
                 _convert_to_litert(model, kind, training_images, path)
     except Exception as error:  # converters raise whatever the graph makes them
-        said = backends.first_line(error)
         raise RontgenError(
-            f"{path.name}: expected a model that {kind} can hold, received {said}: use another"
+            f"{path.name}: expected a model that {kind} can hold, received {first_line(error)}: use another"
         ) from error
 
 
@@ -216,10 +214,6 @@ def latency(model: Predicts, images: np.ndarray) -> float:
 def decide(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
     """The class decided for, as its number: int (N,). probabilities: float (N, classes). threshold: of model.json."""
     return probabilities.argmax(axis=1) if threshold is None else (probabilities[:, 1] >= threshold).astype(int)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _megabytes(path: Path) -> float:
