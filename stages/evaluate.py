@@ -38,8 +38,8 @@ def main() -> None:
     pixels = arrays.read_images(run.image_set)[test.index]
 
     with importing_keras():
+        from rontgen.core import determinism
         from rontgen.models import files
-        from rontgen.training import determinism
 
     determinism.prepare(seed=0, threads=run.threads)
     model = files.load(run.model_file, run.train_command)

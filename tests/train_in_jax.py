@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rontgen.core import determinism
 from rontgen.core.settings import Augment, Train
 from rontgen.data.arrays import Subset
-from rontgen.training import callbacks, determinism, protocol
+from rontgen.training import callbacks, protocol
 from shipped_models import build_model
 
 TRAIN = Train(

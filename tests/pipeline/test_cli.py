@@ -12,8 +12,8 @@ from conftest import copy_settings
 from finished_project import recorded
 from rontgen import __main__ as cli
 from rontgen.core.errors import RontgenError
-from rontgen.evaluation import history
 from rontgen.records import records, splits
+from rontgen.training import history
 
 EPOCHS = pd.DataFrame({"epoch": [1, 2], "learning_rate": 0.001}).assign(
     train_loss=[0.7, 0.5], train_accuracy=[0.5, 0.75], validation_loss=[0.6, 0.4], validation_accuracy=[0.6, 0.8]

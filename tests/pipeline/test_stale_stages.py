@@ -75,6 +75,10 @@ def keys_of(study):
     return [key for key in KEYS if file_of(key) == f"studies/{study}/protocol.yaml"]
 
 
+def declared_params(stage, file):
+    return [key for dep in stage.deps if dep.def_path == file for key in getattr(dep, "params", None) or ()]
+
+
 class Index:
     """How DVC reads dvc.yaml: the stages that it runs, with what they declare, and their graph; and the frozen ones."""
 
@@ -85,19 +89,14 @@ class Index:
         self.graph = repo.index.graph.subgraph(self.stages)  # from a stage to those that it reads from
 
     def stale_by_key(self, key):
-        """The stages that declare the key, or one above or below it, or that have it as `${…}` in a declaration; and
-        those that depend on its whole file."""
+        """The stages that declare the key, or one above or below it, or that have such a one as `${…}` in a
+        declaration; and those that depend on its whole file."""
         file = file_of(key)
         return self.stale_by_file(file) | {
             stage.addressing
             for stage in self.stages
-            if key in stage.tracked_vars.get(file, ())
-            or any(
-                f"{key}.".startswith(f"{declared}.") or f"{declared}.".startswith(f"{key}.")
-                for dep in stage.deps
-                if dep.def_path == file
-                for declared in getattr(dep, "params", None) or ()
-            )
+            for used in [*stage.tracked_vars.get(file, ()), *declared_params(stage, file)]
+            if f"{key}.".startswith(f"{used}.") or f"{used}.".startswith(f"{key}.")
         }
 
     def stale_by_file(self, path):
@@ -200,8 +199,7 @@ def test_only_the_code_of_training_trains_again(index):
     code = [path.relative_to(ROOT).as_posix() for folder in folders for path in (ROOT / folder).rglob("*.py")]
     trained = {path: index.stale_by_file(path) & TRAINS for path in code}
     families = {family: trains(runs_of("family", family)) for family in ("cnn", "recurrent", "transfer")}
-    everything = ("core/", "training/", "data/arrays.py", "evaluation/history.py", "stages/train.py")
-    everything += ("models/build.py", "models/blocks.py")
+    everything = ("core/", "training/", "data/arrays.py", "models/build.py", "models/blocks.py", "stages/train.py")
     for path, found in trained.items():
         place = path.removeprefix("src/rontgen/")
         if place.startswith(everything):

@@ -17,9 +17,9 @@ import pandas as pd
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, replacing
 from rontgen.core.vocabulary import PROTOCOL
-from rontgen.evaluation import history
 from rontgen.evaluation.metrics import COLUMNS, compute_metrics, read_predictions
 from rontgen.records import splits
+from rontgen.training import history
 
 FOLDER = Path("results")
 

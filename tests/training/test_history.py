@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from rontgen.evaluation import history
+from rontgen.training import history
 
 HISTORY = pd.DataFrame(
     {
