@@ -199,7 +199,7 @@ def test_only_the_code_of_training_trains_again(index):
     code = [path.relative_to(ROOT).as_posix() for folder in folders for path in (ROOT / folder).rglob("*.py")]
     trained = {path: index.stale_by_file(path) & TRAINS for path in code}
     families = {family: trains(runs_of("family", family)) for family in ("cnn", "recurrent", "transfer")}
-    everything = ("core/", "training/", "data/arrays.py", "models/build.py", "models/blocks.py", "stages/train.py")
+    everything = ("core/", "training/", "data/arrays.py", "models/build.py", "stages/train.py")
     for path, found in trained.items():
         place = path.removeprefix("src/rontgen/")
         if place.startswith(everything):

@@ -49,8 +49,8 @@ def heatmaps(model: keras.Model, images: np.ndarray, classes: np.ndarray) -> np.
     that nothing in it speaks for the class.
     A model without such a map (lstm, simple_rnn) gets an input gradient instead, which is no Grad-CAM: the absolute
     gradient of the same score by each pixel (Simonyan et al. 2014, section 3), smoothed by a Gaussian. It speaks for
-    or against the class. Raises RontgenError for a model that does not end as blocks.head does, or a backend without
-    a gradient here.
+    or against the class. Raises RontgenError for a model that ends otherwise than those of `build_model`, or a backend
+    without a gradient here.
     """
     steps = _steps(model)
     image, scores = steps[0].inputs[0], _scores(steps[-1])
