@@ -22,7 +22,7 @@ import sys
 
 import pytest
 
-from conftest import ROOT, copy_settings
+from conftest import ROOT, copy_pipeline, leaves
 from rontgen.core import params
 from rontgen.data import archives
 
@@ -102,15 +102,8 @@ pytestmark = pytest.mark.slow
 def project(tmp_path_factory):
     """A copy of the repository with the smallest possible demo and an active run that uses everything it can."""
     folder = tmp_path_factory.mktemp("declarations") / "rontgen"
-    files = (".dvc/config", ".dvcignore", "dvc.yaml", "data/archives/.gitignore")
-    for name in ("src", "stages", "analyses", "results", *files):
-        source, target = ROOT / name, folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "dvc.lock"))
-        else:
-            shutil.copy(source, target)
-    copy_settings(folder)
+    copy_pipeline(folder)
+    shutil.copytree(ROOT / "results", folder / "results")
     # DVCLive asks git for the last commit
     for command in (["init", "-q"], ["commit", "-qm", "start", "--allow-empty"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
@@ -237,12 +230,6 @@ def anywhere(key):
 def final(path):
     """`path` with the name of the output in place of its temporary one (see rontgen.core.io.replacing)."""
     return re.sub(r"/\.([^/]+)\.\w{8}\.partial/[^/]+", r"/\1", path)
-
-
-def leaves(value, key=""):
-    if not isinstance(value, dict) or not value:
-        return [key]
-    return [leaf for name, child in value.items() for leaf in leaves(child, f"{key}.{name}" if key else name)]
 
 
 def test_a_stage_of_every_group_is_audited(declared):

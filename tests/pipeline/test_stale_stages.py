@@ -6,7 +6,6 @@ whose inputs differ. The profile is `demo` as shipped.
 """
 
 import json
-import shutil
 import subprocess
 import warnings
 from contextlib import chdir, contextmanager
@@ -17,7 +16,7 @@ import networkx
 import pytest
 from dvc.repo import Repo
 
-from conftest import ROOT, copy_settings
+from conftest import ROOT, copy_pipeline, leaves
 from rontgen.core import params
 
 PARAMS = params.read(ROOT / "params.yaml")
@@ -50,12 +49,6 @@ def of_study(study):
         if entry["study"] == study
         for kind in kinds[section]
     }
-
-
-def leaves(value, key=""):
-    if not isinstance(value, dict) or not value:
-        return [key]
-    return [leaf for name, child in value.items() for leaf in leaves(child, f"{key}.{name}" if key else name)]
 
 
 KEYS = leaves(PARAMS)
@@ -251,7 +244,7 @@ CHANGES = [
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, index):
     """A repository where every stage is up to date: its outputs are stand-ins that DVC was told to accept."""
-    folder = copied(tmp_path_factory.mktemp("stale") / "rontgen")
+    folder = copy_pipeline(tmp_path_factory.mktemp("stale") / "rontgen", "results/README.md")
     for stage in [*index.stages, *index.frozen]:
         listed = [dep.def_path for dep in stage.deps if dep.def_path.startswith(("data/inputs/", "data/archives/"))]
         for name in [*(out.def_path for out in stage.outs), *listed]:
@@ -263,17 +256,6 @@ def project(tmp_path_factory, index):
     with opened(folder) as repo:
         repo.commit(force=True)
     assert would_run(folder) == set()
-    return folder
-
-
-def copied(folder, *more):
-    """A folder with what the stages depend on and no stage writes, and some more files; returns it."""
-    for name in ("src", "stages", "analyses"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    copy_settings(folder)
-    for name in (".dvc/config", ".dvcignore", "dvc.yaml", "data/archives/.gitignore", "results/README.md", *more):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
     return folder
 
 
@@ -342,7 +324,7 @@ def test_dvc_runs_what_the_index_says_for_a_module(project, changed, index):
 @pytest.mark.slow
 def test_without_the_real_archive_what_was_measured_on_it_stays(tmp_path):
     """In a fresh clone, `dvc repro` of the frozen stage looks for its page alone."""
-    folder = copied(tmp_path / "rontgen", "dvc.lock", "docs/patients.md")
+    folder = copy_pipeline(tmp_path / "rontgen", "results/README.md", "dvc.lock", "docs/patients.md")
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     with opened(folder) as repo:
         repo.reproduce("patients")
