@@ -57,8 +57,8 @@ def epoch() -> Measured:
     """Seconds of an epoch of cnn4 on 64-px images, the median of those after the first, which compiles."""
     import keras
 
+    from rontgen.core import determinism
     from rontgen.models.build import build_model
-    from rontgen.training import determinism
 
     determinism.prepare(1, threads())
     train = settings().studies["covid_hybrid"].train.model_copy(update={"epochs": 3})
@@ -96,8 +96,8 @@ def head() -> Measured:
     """
     import keras
 
+    from rontgen.core import determinism
     from rontgen.models.build import build_model
-    from rontgen.training import determinism
 
     determinism.prepare(1, threads())
     run = settings().runs["covid_hybrid_resnet50_lstm"]
@@ -167,8 +167,8 @@ def frozen() -> Measured:
     """
     import keras
 
+    from rontgen.core import determinism
     from rontgen.models.build import build_model
-    from rontgen.training import determinism
 
     determinism.prepare(1, threads())
     study = settings().studies["smatika"]
@@ -203,9 +203,9 @@ def kept() -> Measured:
 
 def mobilenet_epoch(keep: bool) -> float:
     """Seconds of the second epoch, for the first compiles: augmented images of 224 px, the backbone frozen."""
+    from rontgen.core import determinism
     from rontgen.core.imports import keep_freed_memory
     from rontgen.models.build import build_model
-    from rontgen.training import determinism
 
     if keep:
         keep_freed_memory()
@@ -222,9 +222,9 @@ def mobilenet_epoch(keep: bool) -> float:
 
 def predicted() -> Measured:
     """Images per second of a forward pass of MobileNetV2 over 300 images of 224 px."""
+    from rontgen.core import determinism
     from rontgen.evaluation import metrics
     from rontgen.models.build import build_model
-    from rontgen.training import determinism
 
     determinism.prepare(1, threads())
     images, _ = chests(300, 224)

@@ -70,8 +70,9 @@ def main() -> None:
 def probe(name: str) -> dict:
     """The SHA-256 of each tensor of a model's training, in order, and a thousand of its final weights."""
 
+    from rontgen.core import determinism
     from rontgen.models.build import build_model
-    from rontgen.training import augmentation, determinism
+    from rontgen.training import augmentation
 
     determinism.prepare(seed=7, threads=1)
     size, model_settings = MODELS[name], settings().models[name]
@@ -101,8 +102,8 @@ def probe(name: str) -> dict:
 
 def price(name: str) -> float:
     """Seconds of a training step of a model on images of 224 px: the median of three, after one that compiles."""
+    from rontgen.core import determinism
     from rontgen.models.build import build_model
-    from rontgen.training import determinism
 
     determinism.prepare(seed=7, threads=2)
     images, labels = chests(BATCH, 224)

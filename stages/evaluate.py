@@ -12,17 +12,7 @@ from rontgen.core.imports import importing_keras
 from rontgen.core.io import read_json, require, write_csv, write_json
 from rontgen.core.runs import Run
 from rontgen.data import arrays
-from rontgen.evaluation import intervals
-from rontgen.evaluation.metrics import (
-    calibration_table,
-    compute_metrics,
-    model_size,
-    precision_recall_table,
-    predict,
-    prediction_table,
-    roc_table,
-    summary,
-)
+from rontgen.evaluation import intervals, metrics
 
 if TYPE_CHECKING:
     import keras
@@ -38,30 +28,30 @@ def main() -> None:
     pixels = arrays.read_images(run.image_set)[test.index]
 
     with importing_keras():
+        from rontgen.core import determinism
         from rontgen.models import files
-        from rontgen.training import determinism
 
     determinism.prepare(seed=0, threads=run.threads)
     model = files.load(run.model_file, run.train_command)
-    probabilities = predict(model, pixels)
-    predictions = prediction_table(test["id"], test["patient"], test["class"], classes, probabilities)
-    metrics = compute_metrics(predictions, classes) | model_size(model)
+    probabilities = metrics.predict(model, pixels)
+    predictions = metrics.prediction_table(test["id"], test["patient"], test["class"], classes, probabilities)
+    measured = metrics.compute_metrics(predictions, classes) | metrics.model_size(model)
     bounds = intervals.bootstrap_intervals(predictions, classes)
 
     write_csv(predictions, run.predictions)
-    write_json(metrics, run.metrics)
+    write_json(measured, run.metrics)
     write_json(bounds, run.intervals)
     if run.name == runs.ACTIVE:
-        write_json(summary(metrics), runs.SUMMARY)
-    draw(run, classes, model, pixels, predictions, metrics, bounds)
+        write_json(metrics.summary(measured), runs.SUMMARY)
+    draw(run, classes, model, pixels, predictions, measured, bounds)
     print(
-        f"{run.name}: accuracy {metrics['accuracy']:.4f} on {metrics['test_images']} test images; naming the largest "
-        f"class alone would give {metrics['majority_accuracy']:.4f}"
+        f"{run.name}: accuracy {measured['accuracy']:.4f} on {measured['test_images']} test images; naming the largest "
+        f"class alone would give {measured['majority_accuracy']:.4f}"
     )
 
 
 def draw(
-    run: Run, classes: list[str], model: "keras.Model", pixels: np.ndarray, predictions: pd.DataFrame, metrics: dict,
+    run: Run, classes: list[str], model: "keras.Model", pixels: np.ndarray, predictions: pd.DataFrame, measured: dict,
     bounds: dict,
 ) -> None:  # fmt: skip
     """Every figure of a run, and the tables behind them."""
@@ -70,25 +60,25 @@ def draw(
 
     history = pd.read_csv(require(run.history, run.train_command))
     kept_epoch = read_json(run.train_metrics, run.train_command)["kept_epoch"]
-    roc = roc_table(predictions, classes)
-    precision_recall = precision_recall_table(predictions, classes)
-    calibration = calibration_table(predictions, classes)
+    roc = metrics.roc_table(predictions, classes)
+    precision_recall = metrics.precision_recall_table(predictions, classes)
+    calibration = metrics.calibration_table(predictions, classes)
     curves = Path("plots/curves", run.name)
     write_csv(roc, curves / "roc.csv")
     write_csv(precision_recall, curves / "precision_recall.csv")
     write_csv(calibration, curves / "calibration.csv")
 
     plots.history(history, kept_epoch, run.name, run.plots / "history.png")
-    plots.confusion_matrix(metrics["confusion"], run.name, run.plots / "confusion_matrix.png")
+    plots.confusion_matrix(measured["confusion"], run.name, run.plots / "confusion_matrix.png")
     band = intervals.roc_band(predictions, classes)
-    plots.roc(roc, band, metrics["roc_auc"], bounds.get("roc_auc"), run.name, run.plots / "roc.png")
+    plots.roc(roc, band, measured["roc_auc"], bounds.get("roc_auc"), run.name, run.plots / "roc.png")
     band = intervals.precision_recall_band(predictions, classes)
     plots.precision_recall(
-        precision_recall, band, metrics["average_precision"], bounds.get("average_precision"),
+        precision_recall, band, measured["average_precision"], bounds.get("average_precision"),
         predictions["class"].value_counts(normalize=True).to_dict(), run.name, run.plots / "precision_recall.png",
     )  # fmt: skip
     plots.calibration(
-        calibration, metrics["brier_score"], metrics["expected_calibration_error"], run.name,
+        calibration, measured["brier_score"], measured["expected_calibration_error"], run.name,
         run.plots / "calibration.png",
     )  # fmt: skip
     chosen = gradcam.most_confident(predictions, classes)

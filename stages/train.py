@@ -6,7 +6,7 @@ from rontgen.core import errors, runs
 from rontgen.core.imports import importing_keras
 from rontgen.core.io import write_csv, write_json
 from rontgen.data import arrays
-from rontgen.evaluation import history
+from rontgen.training import history
 
 
 def main() -> None:
@@ -19,8 +19,9 @@ def main() -> None:
 
     # --help and missing inputs need not wait for Keras
     with importing_keras():
+        from rontgen.core import determinism
         from rontgen.models.build import build_model
-        from rontgen.training import callbacks, determinism, protocol
+        from rontgen.training import callbacks, protocol
 
     determinism.prepare(run.train.seed, run.threads)
     if run.train.mixed_precision:

@@ -51,6 +51,34 @@ def copy_repository(folder):
     return folder
 
 
+def replace_in_params(folder, changes):
+    """Replace lines of a folder's params.yaml, whose comments stay: {"model: resnet50v2 ": "model: cnn1 ", …}."""
+    path = folder / "params.yaml"
+    text = path.read_text()
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    path.write_text(text)
+
+
+def copy_pipeline(folder, *more):
+    """What the stages depend on and no stage writes, and some more files, without the repository's outputs."""
+    for name in ("src", "stages", "analyses"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    copy_settings(folder)
+    for name in (".dvc/config", ".dvcignore", "dvc.yaml", "data/archives/.gitignore", *more):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def leaves(value, key=""):
+    """The dotted keys of the single values of settings; of an empty section its own."""
+    if not isinstance(value, dict) or not value:
+        return [key]
+    return [leaf for name, child in value.items() for leaf in leaves(child, f"{key}.{name}" if key else name)]
+
+
 @pytest.fixture
 def write_zip(tmp_path):
     """Write a zip of {member: bytes} under tmp_path; returns its path."""

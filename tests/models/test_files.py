@@ -12,25 +12,19 @@ import numpy as np
 import pytest
 
 from rontgen.core.errors import RontgenError
-from rontgen.models import files
 from rontgen.models.files import CONFIG, MEMBERS, WEIGHTS, load
 from rontgen.training import protocol
-from shipped_models import MODELS, build_model
+from shipped_models import build_model
 
 COMMAND = "dvc repro reported_train@smatika_vgg16"
 
 
-def save(path):
-    image = keras.Input((4,), name="image")
-    model = keras.Model(image, keras.layers.Dense(2, activation="softmax", name="probabilities")(image))
-    protocol.save(model, path)
-    return model
-
-
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
+    """The members of a model file."""
     path = tmp_path_factory.mktemp("models") / "sound.keras"
-    save(path)
+    image = keras.Input((4,), name="image")
+    protocol.save(keras.Model(image, keras.layers.Dense(2, activation="softmax", name="probabilities")(image)), path)
     with zipfile.ZipFile(path) as file:
         return {name: file.read(name) for name in file.namelist()}
 
@@ -56,9 +50,9 @@ def refused(path):
     return message
 
 
-def with_layer(sound, layer, position=1):
+def with_layer(sound, layer):
     config = json.loads(sound[CONFIG])
-    config["config"]["layers"][position] |= layer
+    config["config"]["layers"][1] |= layer
     return sound | {CONFIG: json.dumps(config)}
 
 
@@ -80,7 +74,7 @@ def test_a_lambda_runs_no_code(sound, path, tmp_path, monkeypatch, unsafe):
     with serialization_lib.SafeModeScope(None):
         if unsafe:
             keras.config.enable_unsafe_deserialization()
-        assert "asks for keras.layers.Lambda" in refused(path)
+        assert "only layers of Keras without code are run" in refused(path)
     assert not marker.exists()
 
 
@@ -88,16 +82,11 @@ def test_a_lambda_runs_no_code(sound, path, tmp_path, monkeypatch, unsafe):
     ("module", "name", "registered"),
     [
         ("os", "system", "system"),
-        ("builtins", "exec", "exec"),
-        ("builtins", "function", "eval"),
         ("keras.utils", "get_file", None),
         ("keras.layers", "TFSMLayer", None),
-        ("keras.layers", "StringLookup", None),
         ("keras.layers", "Dense", "package>Dense"),
-        ("rontgen.training.protocol", "save", None),
+        ("keras.layers", "Dense", {"name": "Dense"}),
         (None, "__lambda__", None),
-        (None, "__typespec__", None),
-        (["keras"], "Dense", None),
     ],
 )
 def test_only_layers_of_keras_are_made(sound, path, tmp_path, module, name, registered):
@@ -109,7 +98,7 @@ def test_only_layers_of_keras_are_made(sound, path, tmp_path, module, name, regi
         "config": {"command": f"touch {marker}", "filepath": str(marker), "name": "probabilities"},
     }
     write(path, with_layer(sound, layer))
-    refused(path)
+    assert "only layers of Keras without code are run" in refused(path)
     assert not marker.exists()
 
 
@@ -144,64 +133,55 @@ def test_a_further_member_is_not_unpacked(sound, path, tmp_path, name):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def weights(make):
-    """A weights file in memory; `make` puts the four-by-two kernel into the group of the layer's variables."""
-    file = io.BytesIO()
-    with h5py.File(file, "w") as store:
-        group = store.create_group("layers/dense/vars")
-        make(group)
-        group["1"] = np.zeros(2, np.float32)
-    return file.getvalue()
-
-
 def virtual(group, other):
     layout = h5py.VirtualLayout((4, 2), "f4")
     layout[:] = h5py.VirtualSource(str(other), "kernel", (4, 2))
     group.create_virtual_dataset("0", layout)
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        pytest.param(
-            lambda group, other: group.create_dataset("0", (4, 2), "f4", external=[(str(other), 0, 32)]), id="external"
-        ),
-        pytest.param(virtual, id="virtual"),
-        pytest.param(
-            lambda group, other: group.__setitem__("0", h5py.ExternalLink(str(other), "kernel")), id="external link"
-        ),
-        pytest.param(lambda group, other: group.__setitem__("0", h5py.SoftLink("/other")), id="soft link"),
-        pytest.param(
-            lambda group, other: group.create_dataset("0", (30_000, 30_000), "f4", chunks=(100, 100)), id="3.6 GB, none"
-        ),
-    ],
-)
-def test_weights_must_lie_in_the_file(sound, path, tmp_path, make):
-    other = tmp_path / "other.h5"
-    with h5py.File(other, "w") as store:
+# Each puts the four-by-two kernel into the group of the layer's variables
+KERNELS = {
+    "external": lambda group, other: group.create_dataset("0", (4, 2), "f4", external=[(str(other), 0, 32)]),
+    "virtual": virtual,
+    "external link": lambda group, other: group.__setitem__("0", h5py.ExternalLink(str(other), "kernel")),
+    "soft link": lambda group, other: group.__setitem__("0", h5py.SoftLink("/other")),
+    "3.6 GB, none": lambda group, other: group.create_dataset("0", (30_000, 30_000), "f4", chunks=(100, 100)),
+}
+
+
+@pytest.mark.parametrize("kind", KERNELS)
+def test_weights_must_lie_in_the_file(sound, path, tmp_path, kind):
+    with h5py.File(tmp_path / "other.h5", "w") as store:
         store["kernel"] = np.ones((4, 2), np.float32)
-    write(path, sound | {WEIGHTS: weights(lambda group: make(group, other))})
-    refused(path)
-
-
-def test_a_layer_of_any_size_is_one_error(sound, path):
-    config = json.loads(sound[CONFIG])["config"]["layers"][1]["config"]
-    write(path, with_layer(sound, {"config": config | {"units": 2**62}}))
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as store:
+        group = store.create_group("layers/dense/vars")
+        KERNELS[kind](group, tmp_path / "other.h5")
+        group["1"] = np.zeros(2, np.float32)
+    write(path, sound | {WEIGHTS: weights.getvalue()})
     refused(path)
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda path, sound: path.write_bytes(b""),
         lambda path, sound: path.write_bytes(path.read_bytes()[:-500]),
-        lambda path, sound: path.write_bytes(path.read_bytes()[500:]),
         lambda path, sound: write(path, sound | {CONFIG: b"[" * 100_000}),
         lambda path, sound: write(path, sound | {CONFIG: b"null"}),
+        lambda path, sound: write(path, with_layer(sound, {"module": ["keras"]})),
         lambda path, sound: write(path, sound | {WEIGHTS: sound[WEIGHTS][:-600]}),
+        lambda path, sound: write(path, with_layer(sound, {"config": {"units": 2**62}})),
         lambda path, sound: write(path, sound, zipfile.ZIP_DEFLATED),
     ],
-    ids=["empty", "end cut off", "start cut off", "deep", "no model", "weights cut off", "compressed"],
+    ids=[
+        "end cut off",
+        "deep",
+        "no model",
+        "no name of a module",
+        "weights cut off",
+        "a layer of any size",
+        "compressed",
+    ],
 )
 def test_a_damaged_file_is_one_error(sound, path, damage):
     write(path, sound)
@@ -209,16 +189,20 @@ def test_a_damaged_file_is_one_error(sound, path, damage):
     refused(path)
 
 
-def test_a_sound_file_is_loaded(path):
-    model = save(path)
+@pytest.mark.parametrize(
+    ("name", "side", "changes"),
+    [
+        ("cnn1", 32, {}),
+        ("simple_rnn", 32, {}),
+        ("mobilenetv2", 32, {}),
+        ("resnet50_lstm", 64, {"backbone": "vgg16", "pool_to": 2}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_saved_model_is_loaded_and_predicts_the_same(path, name, side, changes):
+    model = build_model(name, image_shape=(side, side, 1), **changes)
+    protocol.save(model, path)
     loaded = load(path, COMMAND)
     assert not loaded.compiled
-    for before, after in zip(model.get_weights(), loaded.get_weights(), strict=True):
-        np.testing.assert_array_equal(before, after)
-
-
-@pytest.mark.parametrize("name", ["cnn1", "lstm", "simple_rnn", "mobilenetv2"])
-def test_the_architectures_hold_nothing_else(path, name):
-    assert name in MODELS
-    protocol.save(build_model(name, (32, 32, 1)), path)
-    files._check(path)
+    images = np.random.default_rng(0).integers(0, 256, (3, side, side, 1), dtype=np.uint8)
+    np.testing.assert_array_equal(loaded.predict_on_batch(images), model.predict_on_batch(images))

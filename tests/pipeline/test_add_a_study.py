@@ -10,7 +10,6 @@ from dvc.repo import Repo
 
 from conftest import ROOT, copy_settings
 from rontgen.core import checks, papers, params
-from rontgen.core.errors import RontgenError
 from rontgen.reporting import pages
 
 PAGE = (ROOT / "docs/add-a-study.md").read_text()
@@ -41,13 +40,6 @@ def test_the_two_files_are_valid_and_every_setting_has_an_origin(project):
     assert (
         published.studies["example"].departures("example_cnn2")[0].startswith("train.checkpoint: the paper says model")
     )
-
-
-def test_a_setting_without_an_origin_is_named(project):
-    path = project / "studies/example/paper.yaml"
-    path.write_text(re.sub(r"  augment: .*\n", "", path.read_text()))
-    with pytest.raises(RontgenError, match=r"example/paper\.yaml: expected where augment of example_cnn2 comes from"):
-        checks.check_origins(papers.load_papers(), params.load())
 
 
 def test_dvc_has_its_stages(project):

@@ -12,8 +12,8 @@ from conftest import copy_settings
 from finished_project import recorded
 from rontgen import __main__ as cli
 from rontgen.core.errors import RontgenError
-from rontgen.evaluation import history
 from rontgen.records import records, splits
+from rontgen.training import history
 
 EPOCHS = pd.DataFrame({"epoch": [1, 2], "learning_rate": 0.125}).assign(
     train_loss=[0.75, 0.5],

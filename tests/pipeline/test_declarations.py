@@ -22,7 +22,7 @@ import sys
 
 import pytest
 
-from conftest import ROOT, copy_settings
+from conftest import ROOT, copy_pipeline, leaves
 from rontgen.core import params
 from rontgen.data import archives
 
@@ -102,15 +102,8 @@ pytestmark = pytest.mark.slow
 def project(tmp_path_factory):
     """A copy of the repository with the smallest possible demo and an active run that uses everything it can."""
     folder = tmp_path_factory.mktemp("declarations") / "rontgen"
-    files = (".dvc/config", ".dvcignore", "dvc.yaml", "data/archives/.gitignore")
-    for name in ("src", "stages", "analyses", "results", *files):
-        source, target = ROOT / name, folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "dvc.lock"))
-        else:
-            shutil.copy(source, target)
-    copy_settings(folder)
+    copy_pipeline(folder)
+    shutil.copytree(ROOT / "results", folder / "results")
     # DVCLive asks git for the last commit
     for command in (["init", "-q"], ["commit", "-qm", "start", "--allow-empty"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
@@ -239,12 +232,6 @@ def final(path):
     return re.sub(r"/\.([^/]+)\.\w{8}\.partial/[^/]+", r"/\1", path)
 
 
-def leaves(value, key=""):
-    if not isinstance(value, dict) or not value:
-        return [key]
-    return [leaf for name, child in value.items() for leaf in leaves(child, f"{key}.{name}" if key else name)]
-
-
 def test_a_stage_of_every_group_is_audited(declared):
     assert {stage.partition("@")[0] for stage in AUDITED} == {stage.partition("@")[0] for stage in declared}
 
@@ -291,7 +278,7 @@ def test_the_params_that_a_stage_reads_are_declared(stage, project, declared, fi
         of_file = declared[stage]["params"].get(file, ())
         whole = any(covers(item, file) for item in declared[stage]["deps"])  # which declares all of its keys
         same = of_file and anywhere(key) in SAME.get(kind(stage), ())
-        if not whole and not same and not any(below(key, declaration) for declaration in of_file):
+        if not (whole or same or key in declared[stage]["interpolated"] or any(below(key, item) for item in of_file)):
             undeclared.add(f"{file}:{key}")
     assert undeclared == set()
 

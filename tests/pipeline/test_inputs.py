@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import copy_repository
+from conftest import copy_repository, replace_in_params
 
 COVID = "data/archives/tawsifurrahman--covid19-radiography-database.zip"
 CHEST = "data/archives/paultimothymooney--chest-xray-pneumonia.zip"
@@ -21,8 +21,7 @@ pytestmark = pytest.mark.slow
 def repro(tmp_path, monkeypatch):
     """`dvc repro` of two downloads in the profile paper; returns the stages that ran, sorted, as two have no order."""
     folder = copy_repository(tmp_path / "project")
-    text = (folder / "params.yaml").read_text()
-    (folder / "params.yaml").write_text(text.replace("\nprofile: demo\n", "\nprofile: paper\n"))
+    replace_in_params(folder, {"\nprofile: demo\n": "\nprofile: paper\n"})
     monkeypatch.chdir(folder)
     subprocess.run(["git", "init", "-q"], check=True)
     paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

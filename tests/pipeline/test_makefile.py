@@ -32,32 +32,16 @@ def make(tmp_path):
     return run
 
 
-@pytest.fixture
-def setup(make):
-    """`make -n setup`: its result."""
-    return lambda *arguments: make("setup", *arguments)
-
-
-def installed_from(result):
+@pytest.mark.parametrize("extras", ["", *EXTRAS, "app dev"])
+def test_extras_are_added_to_the_base_which_is_not_installed_twice(make, extras):
+    result = make("setup", f"EXTRAS={extras}")
     assert result.returncode == 0, result.stderr
-    return re.findall(r"uv pip install .*--require-hashes -r (\S+) \|\|", result.stdout)
+    installed = re.findall(r"uv pip install .*--require-hashes -r (\S+) \|\|", result.stdout)
+    assert installed == [f"requirements-{extra}.txt" for extra in extras.split()]
 
 
-def test_the_base_is_not_installed_twice(setup):
-    assert installed_from(setup()) == []
-
-
-@pytest.mark.parametrize("extra", EXTRAS)
-def test_an_extra_is_added_to_what_is_installed(setup, extra):
-    assert installed_from(setup(f"EXTRAS={extra}")) == [f"requirements-{extra}.txt"]
-
-
-def test_several_extras_are_added(setup):
-    assert installed_from(setup("EXTRAS=app dev")) == ["requirements-app.txt", "requirements-dev.txt"]
-
-
-def test_an_extra_that_there_is_not_is_one_line(setup):
-    result = setup("EXTRAS=tpu")
+def test_an_extra_that_there_is_not_is_one_line(make):
+    result = make("setup", "EXTRAS=tpu")
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr.count("\n") == 1
     assert f"EXTRAS: expected any of {' '.join(EXTRAS)}, received tpu" in result.stderr
@@ -90,12 +74,7 @@ def test_the_base_has_nothing_that_only_tests_need(tool):
 
 
 @pytest.mark.parametrize(
-    ("there", "chosen"),
-    [
-        (["python3.13"], "python3.13"),
-        (["python3.12", "python3.13"], "python3.12"),
-        (["python3.11", "python3.12", "python3.13"], "python3.11"),
-    ],
+    ("there", "chosen"), [(["python3.13"], "python3.13"), (["python3.11", "python3.12", "python3.13"], "python3.11")]
 )
 def test_the_first_python_that_the_machine_has_makes_the_environment(make, tmp_path, there, chosen):
     (tmp_path / ".venv/installed").unlink()

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conftest import ROOT
+from conftest import copy_repository, replace_in_params
 
-# Where stages write what git tracks
-RESULTS = ("metrics/", "plots/", "docs/", "dvc.lock", "data/predictions/")
 SMALLER = {
     "model: resnet50v2 ": "model: simple_rnn ",
     "      max_epochs: 3\n": "      max_epochs: 2\n",
@@ -36,16 +33,8 @@ pytestmark = pytest.mark.slow
 def project(tmp_path_factory):
     """A clone of the repository with a smaller demo, where the TARGETS were rebuilt, two stages at a time."""
     folder = tmp_path_factory.mktemp("pipeline") / "rontgen"
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for name in filter(None, files.split("\0")):
-        if not name.startswith(RESULTS) and (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    params = (folder / "params.yaml").read_text()
-    for old, new in SMALLER.items():
-        assert old in params
-        params = params.replace(old, new, 1)
-    (folder / "params.yaml").write_text(params)
+    copy_repository(folder)
+    replace_in_params(folder, SMALLER)
     git(folder, "init", "-q")
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "start")

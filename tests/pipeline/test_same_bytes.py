@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from conftest import ROOT, copy_settings
+from conftest import ROOT, copy_settings, replace_in_params
 
 SMALLER = {
     "model: resnet50v2 ": "model: cnn1 ",
@@ -32,11 +32,7 @@ pytestmark = pytest.mark.slow
 def outputs(folder, hash_seed, cores):
     """Run the stages in a fresh folder; the SHA-256 of every file they wrote, by its path."""
     copy_settings(folder)
-    params = (folder / "params.yaml").read_text()
-    for old, new in SMALLER.items():
-        assert old in params
-        params = params.replace(old, new, 1)
-    (folder / "params.yaml").write_text(params)
+    replace_in_params(folder, SMALLER)
     for command in (["init", "-q"], ["commit", "--allow-empty", "-qm", "0"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
     before = set(folder.rglob("*"))

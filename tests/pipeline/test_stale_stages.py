@@ -6,7 +6,6 @@ whose inputs differ. The profile is `demo` as shipped.
 """
 
 import json
-import shutil
 import subprocess
 import warnings
 from contextlib import chdir, contextmanager
@@ -17,7 +16,7 @@ import networkx
 import pytest
 from dvc.repo import Repo
 
-from conftest import ROOT, copy_settings
+from conftest import ROOT, copy_pipeline, leaves
 from rontgen.core import params
 
 PARAMS = params.read(ROOT / "params.yaml")
@@ -52,12 +51,6 @@ def of_study(study):
     }
 
 
-def leaves(value, key=""):
-    if not isinstance(value, dict) or not value:
-        return [key]
-    return [leaf for name, child in value.items() for leaf in leaves(child, f"{key}.{name}" if key else name)]
-
-
 KEYS = leaves(PARAMS)
 
 
@@ -75,6 +68,10 @@ def keys_of(study):
     return [key for key in KEYS if file_of(key) == f"studies/{study}/protocol.yaml"]
 
 
+def declared_params(stage, file):
+    return [key for dep in stage.deps if dep.def_path == file for key in getattr(dep, "params", None) or ()]
+
+
 class Index:
     """How DVC reads dvc.yaml: the stages that it runs, with what they declare, and their graph; and the frozen ones."""
 
@@ -85,19 +82,14 @@ class Index:
         self.graph = repo.index.graph.subgraph(self.stages)  # from a stage to those that it reads from
 
     def stale_by_key(self, key):
-        """The stages that declare the key, or one above or below it, or that have it as `${…}` in a declaration; and
-        those that depend on its whole file."""
+        """The stages that declare the key, or one above or below it, or that have such a one as `${…}` in a
+        declaration; and those that depend on its whole file."""
         file = file_of(key)
         return self.stale_by_file(file) | {
             stage.addressing
             for stage in self.stages
-            if key in stage.tracked_vars.get(file, ())
-            or any(
-                f"{key}.".startswith(f"{declared}.") or f"{declared}.".startswith(f"{key}.")
-                for dep in stage.deps
-                if dep.def_path == file
-                for declared in getattr(dep, "params", None) or ()
-            )
+            for used in [*stage.tracked_vars.get(file, ()), *declared_params(stage, file)]
+            if f"{key}.".startswith(f"{used}.") or f"{used}.".startswith(f"{key}.")
         }
 
     def stale_by_file(self, path):
@@ -200,8 +192,7 @@ def test_only_the_code_of_training_trains_again(index):
     code = [path.relative_to(ROOT).as_posix() for folder in folders for path in (ROOT / folder).rglob("*.py")]
     trained = {path: index.stale_by_file(path) & TRAINS for path in code}
     families = {family: trains(runs_of("family", family)) for family in ("cnn", "recurrent", "transfer")}
-    everything = ("core/", "training/", "data/arrays.py", "evaluation/history.py", "stages/train.py")
-    everything += ("models/build.py", "models/blocks.py")
+    everything = ("core/", "training/", "data/arrays.py", "models/build.py", "stages/train.py")
     for path, found in trained.items():
         place = path.removeprefix("src/rontgen/")
         if place.startswith(everything):
@@ -253,7 +244,7 @@ CHANGES = [
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, index):
     """A repository where every stage is up to date: its outputs are stand-ins that DVC was told to accept."""
-    folder = copied(tmp_path_factory.mktemp("stale") / "rontgen")
+    folder = copy_pipeline(tmp_path_factory.mktemp("stale") / "rontgen", "results/README.md")
     for stage in [*index.stages, *index.frozen]:
         listed = [dep.def_path for dep in stage.deps if dep.def_path.startswith(("data/inputs/", "data/archives/"))]
         for name in [*(out.def_path for out in stage.outs), *listed]:
@@ -265,17 +256,6 @@ def project(tmp_path_factory, index):
     with opened(folder) as repo:
         repo.commit(force=True)
     assert would_run(folder) == set()
-    return folder
-
-
-def copied(folder, *more):
-    """A folder with what the stages depend on and no stage writes, and some more files; returns it."""
-    for name in ("src", "stages", "analyses"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    copy_settings(folder)
-    for name in (".dvc/config", ".dvcignore", "dvc.yaml", "data/archives/.gitignore", "results/README.md", *more):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
     return folder
 
 
@@ -344,7 +324,7 @@ def test_dvc_runs_what_the_index_says_for_a_module(project, changed, index):
 @pytest.mark.slow
 def test_without_the_real_archive_what_was_measured_on_it_stays(tmp_path):
     """In a fresh clone, `dvc repro` of the frozen stage looks for its page alone."""
-    folder = copied(tmp_path / "rontgen", "dvc.lock", "docs/patients.md")
+    folder = copy_pipeline(tmp_path / "rontgen", "results/README.md", "dvc.lock", "docs/patients.md")
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     with opened(folder) as repo:
         repo.reproduce("patients")

@@ -15,8 +15,8 @@ from finished_project import EPOCHS, recorded
 from rontgen.core import params, readings, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import leaves, load_papers
-from rontgen.evaluation.history import summary
 from rontgen.records import records, splits
+from rontgen.training.history import summary
 
 CLASSES = ("NORMAL", "COVID")
 RESULTS = ROOT / "results"

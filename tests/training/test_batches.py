@@ -3,13 +3,9 @@
 import numpy as np
 import pytest
 
-from rontgen.core.settings import Augment
 from rontgen.data.arrays import Subset
 from rontgen.training.batches import Batches
-
-AUGMENT = Augment(
-    rotation=5, width_shift=0.0, height_shift=0.0, zoom=0.0, shear=0, contrast=0.0, horizontal_flip=False, variants=3
-)
+from small_training import AUGMENT
 
 
 @pytest.fixture
@@ -20,10 +16,6 @@ def subset():
 
 def seen(batches):
     return np.concatenate([batches[index][0][:, 0, 0, 0] for index in range(len(batches))])
-
-
-def test_an_epoch_shows_every_image_once(subset):
-    assert sorted(seen(Batches(subset, 4, sigmoid=True, seed=1))) == list(range(2, 12))
 
 
 def test_without_a_seed_the_order_is_the_subsets(subset):
@@ -38,6 +30,7 @@ def test_each_epoch_has_its_own_order_and_a_seed_repeats_it(subset):
     first.start_epoch(1)
     again.start_epoch(1)
     assert list(seen(first)) == list(seen(again)) != before
+    assert sorted(before) == list(range(2, 12))  # every image once
 
 
 @pytest.fixture
@@ -85,5 +78,5 @@ def test_labels_of_one_sigmoid_unit_are_a_float_column(subset):
 def test_variants_show_every_image_several_times_each_its_own_way(subset):
     batches = Batches(subset, 30, sigmoid=True, seed=1, augmentation=AUGMENT, with_amounts=True)
     (images, amounts), _ = batches[0]
-    assert np.bincount(images[:, 0, 0, 0])[2:].tolist() == [3] * 10
-    assert len(np.unique(amounts[:, 1])) == 30
+    assert np.bincount(images[:, 0, 0, 0])[2:].tolist() == [2] * 10
+    assert len(np.unique(amounts[:, 1])) == 20

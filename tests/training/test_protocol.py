@@ -9,41 +9,18 @@ import numpy as np
 import pytest
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.settings import Augment, EarlyStopping, FineTune, ReduceLrOnPlateau, Train
+from rontgen.core.settings import EarlyStopping, FineTune, ReduceLrOnPlateau
 from rontgen.data.arrays import Subset
 from rontgen.models import files
 from rontgen.training import callbacks, protocol
 from rontgen.training.batches import Batches
 from shipped_models import build_model
+from small_training import AUGMENT, TRAIN, Killed, KilledLive, SilentLive, bright_or_dark
 
-TRAIN = Train(
-    epochs=2, batch_size=8, optimizer="adam", learning_rate=0.001, fine_tune=None, early_stopping=None,
-    reduce_lr_on_plateau=None, checkpoint="val_loss", mixed_precision=False, seed=1,
-)  # fmt: skip
-AUGMENT = Augment(
-    rotation=5, width_shift=0.1, height_shift=0.1, zoom=0.1, shear=0, contrast=0.1, horizontal_flip=True, variants=2
+UNMOVED = AUGMENT.model_copy(
+    update=dict.fromkeys(("rotation", "width_shift", "height_shift", "zoom", "shear", "contrast"), 0)
+    | {"horizontal_flip": False, "variants": 1}
 )
-
-
-class SilentLive:
-    """Stands in for dvclive.Live, which needs a git repository."""
-
-    def __init__(self):
-        self.logged, self.steps = [], 0
-
-    def log_metric(self, name, value):
-        self.logged.append((self.steps, name, value))
-
-    def next_step(self):
-        self.steps += 1
-
-
-def bright_or_dark(count):
-    """Two classes that any model can tell apart: dark images and bright ones."""
-    random = np.random.default_rng(count)
-    labels = np.arange(count) % 2
-    images = random.integers(0, 60, (count, 16, 16, 1)) + 150 * labels[:, None, None, None]
-    return Subset(images.astype(np.uint8), np.arange(count), labels)
 
 
 @pytest.fixture
@@ -67,25 +44,20 @@ def small(**options):
     return build_model("simple_rnn", image_shape=(16, 16, 1), channels=1, recurrent_units=[8], **options)
 
 
-@pytest.fixture
-def backbone_model():
-    """A model around a nested backbone, as the transfer family builds them."""
+def with_backbone(rate=0.0):
+    """A model that counts as pretrained: its backbone's batch statistics are not the initial ones."""
+    keras.utils.set_random_seed(0)
     image = keras.Input((16, 16, 1))
-    inner = keras.Sequential(
-        [
-            keras.Input((16, 16, 1)),
-            keras.layers.Conv2D(4, 3),
-            keras.layers.BatchNormalization(),
-            keras.layers.Conv2D(4, 3),
-        ]
-    )
+    layers = [keras.Input((16, 16, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3)]
+    inner = keras.Sequential([*layers, keras.layers.BatchNormalization(), keras.layers.Conv2D(4, 3)])
+    inner.layers[2].set_weights([np.full(4, value, np.float32) for value in (1.1, 0.1, 0.2, 0.3)])
     features = keras.layers.GlobalAveragePooling2D()(inner(image))
-    return keras.Model(image, keras.layers.Dense(1, activation="sigmoid")(features)), inner
+    features = keras.layers.Dropout(rate)(keras.layers.Dense(8)(features))
+    return keras.Model(image, keras.layers.Dense(1, activation="sigmoid")(features))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("head", ["sigmoid", "softmax"])
-@pytest.mark.parametrize("augmentation", [None, AUGMENT])
+@pytest.mark.parametrize(("head", "augmentation"), [("sigmoid", None), ("softmax", AUGMENT)])
 def test_both_heads_learn_with_and_without_augmentation(head, augmentation, fit):
     model = small(head=head)
     train = TRAIN.model_copy(update={"epochs": 6, "learning_rate": 0.01})
@@ -132,76 +104,33 @@ def test_fine_tuning_follows_at_its_own_learning_rate(fit):
     assert history["learning_rate"].tolist() == pytest.approx([0.001, 0.001, 0.00001])
 
 
-@pytest.mark.parametrize(("unfrozen_layers", "trained"), [(0, []), (1, ["conv2"]), (3, ["conv1", "bn", "conv2"])])
-def test_a_pretrained_backbone_is_frozen_but_for_its_last_layers(backbone_model, unfrozen_layers, trained):
-    model, inner = backbone_model
-    protocol._set_trainable(model, unfrozen_layers)
-    names = ["conv1", "bn", "conv2"]
-    assert [name for name, layer in zip(names, inner.layers, strict=True) if layer.trainable] == trained
-
-
-def test_fine_tuning_unfreezes_what_was_frozen_but_batch_statistics(backbone_model):
-    model, inner = backbone_model
-    protocol._set_trainable(model, 0)
-    protocol._set_trainable(model, None)
-    assert [layer.trainable for layer in inner.layers] == [True, False, True]
-
-
-@pytest.mark.parametrize("unfrozen_layers", [None, "all"], ids=["random weights", "all unfrozen"])
-def test_a_backbone_of_random_weights_or_all_unfrozen_is_trained_with_its_batch_statistics(
-    backbone_model, fit, unfrozen_layers
-):
-    model, inner = backbone_model
-    before = [weight.copy() for weight in inner.get_weights()]
+@pytest.mark.parametrize(
+    ("unfrozen_layers", "trained"),
+    [(0, []), (1, ["conv2"]), (3, ["conv1", "norm", "conv2"]), ("all", ["conv1", "norm", "conv2"])],
+)
+def test_a_pretrained_backbone_is_frozen_but_for_its_last_layers(fit, unfrozen_layers, trained):
+    model = with_backbone()
+    before = model.layers[1].get_weights()
     fit(model, unfrozen_layers=unfrozen_layers)
-    assert all((old != new).any() for old, new in zip(before, inner.get_weights(), strict=True))
+    changed = [(old != new).any() for old, new in zip(before, model.layers[1].get_weights(), strict=True)]
+    layers = {"conv1": changed[:2], "norm": changed[2:6], "conv2": changed[6:]}
+    assert [name for name, weights in layers.items() if any(weights)] == trained
 
 
-def test_all_layers_are_unfrozen_even_those_that_were_frozen(backbone_model):
-    model, inner = backbone_model
-    protocol._set_trainable(model, 0)
-    protocol._set_trainable(model, "all")
-    assert [layer.trainable for layer in inner.layers] == [True, True, True]
-
-
-def test_a_frozen_backbone_keeps_its_weights(backbone_model, fit):
-    model, inner = backbone_model
-    before = [weight.copy() for weight in inner.get_weights()]
-    fit(model, unfrozen_layers=0)
-    for old, new in zip(before, inner.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
-
-
-def with_backbone(rate=0.0):
-    """A model that counts as pretrained: its backbone's batch statistics are not the initial ones."""
-    keras.utils.set_random_seed(0)
-    image = keras.Input((16, 16, 1))
-    layers = [keras.Input((16, 16, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3)]
-    inner = keras.Sequential([*layers, keras.layers.BatchNormalization(), keras.layers.Conv2D(4, 3)])
-    inner.layers[2].set_weights([np.full(4, value, np.float32) for value in (1.1, 0.1, 0.2, 0.3)])
-    features = keras.layers.GlobalAveragePooling2D()(inner(image))
-    features = keras.layers.Dropout(rate)(keras.layers.Dense(8)(features))
-    return keras.Model(image, keras.layers.Dense(1, activation="sigmoid")(features))
-
-
-def through_the_backbone(model):
-    """Train for two epochs with Keras alone; returns the history."""
-    protocol._set_trainable(model, 0)
-    trainer = keras.Model(model.inputs, model.outputs)
-    protocol._compile(trainer, keras.optimizers.Adam(TRAIN.learning_rate), sigmoid=True)
-    batches = Batches(bright_or_dark(40), TRAIN.batch_size, sigmoid=True, seed=TRAIN.seed)
-    order = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start_epoch(epoch))
-    validation = Batches(bright_or_dark(16), TRAIN.batch_size, sigmoid=True)
-    fitted = trainer.fit(batches, validation_data=validation, epochs=2, callbacks=[order], shuffle=False, verbose=0)
-    return fitted.history
+def test_a_backbone_of_random_weights_is_trained_with_its_batch_statistics(fit):
+    model = with_backbone()
+    before = model.get_weights()
+    fit(model, unfrozen_layers=None)
+    assert all((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
 
 
 def test_features_of_a_frozen_backbone_train_the_head_as_images_do(fit):
+    """With an augmentation that moves nothing, the images go through the backbone in every epoch."""
     model, expected = with_backbone(rate=0.3), with_backbone(rate=0.3)
     history = fit(model, unfrozen_layers=0).history
-    theirs = through_the_backbone(expected)
-    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
-        np.testing.assert_allclose(history[callbacks.HISTORY_COLUMNS[name]], theirs[name], rtol=1e-5)
+    fit.path.unlink()
+    theirs = fit(expected, augmentation=UNMOVED, unfrozen_layers=0).history
+    np.testing.assert_allclose(history, theirs, rtol=1e-5)
     for ours, weight in zip(model.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_allclose(ours, weight, atol=1e-5)
 
@@ -225,7 +154,7 @@ def test_a_frozen_backbone_sees_each_image_once(fit, images_read):
     assert images_read["features"] >= 2 * (40 + 16)  # Keras looks at the first batch before it begins
 
 
-@pytest.mark.parametrize(("augmentation", "unfrozen_layers"), [(AUGMENT, 0), (None, 1), (None, "all"), (None, None)])
+@pytest.mark.parametrize(("augmentation", "unfrozen_layers"), [(AUGMENT, 0), (None, 1), (None, None)])
 def test_what_differs_between_epochs_is_computed_in_each(augmentation, unfrozen_layers, fit, images_read):
     fit(with_backbone(), augmentation=augmentation, unfrozen_layers=unfrozen_layers)
     assert set(images_read) == {"images"}
@@ -242,23 +171,12 @@ def test_fine_tuning_trains_the_backbone_after_its_features(fit, images_read):
     assert changed == [True] * 4 + [False] * 2 + [True] * 6
 
 
-def test_synthetic_images_have_features_too(tmp_path):
-    real, synthetic = bright_or_dark(20), bright_or_dark(6)
-    subset = Subset(real.images, real.rows, np.append(real.labels, synthetic.labels), synthetic.images)
-    constant, _ = protocol.split_at_backbone(with_backbone())
-    features = protocol._features(constant, subset, 8, tmp_path)
-    np.testing.assert_array_equal(features.labels, subset.labels)
-    expected = constant.predict_on_batch(np.concatenate([real.images, synthetic.images]))
-    np.testing.assert_allclose(features.read(np.arange(26)), expected, rtol=1e-6)
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenetv2", "resnet50", "resnet50_lstm", "resnet50v2", "vgg16"])
 def test_a_model_in_two_is_the_model_and_its_first_part_draws_nothing(name):
     model = build_model(name, image_shape=(32, 32, 1))
     constant, head = protocol.split_at_backbone(model)
-    images = bright_or_dark(4).images.repeat(2, axis=1).repeat(2, axis=2)
+    images = bright_or_dark(4, side=32).images
     probabilities = head.predict_on_batch(constant.predict_on_batch(images))
     np.testing.assert_allclose(probabilities, model.predict_on_batch(images), rtol=1e-5)
     assert len(constant.variables) == len(constant.weights)  # they would differ by the state of random generators
@@ -280,48 +198,37 @@ def test_the_epoch_kept(monitor, kept):
     assert model.get_weights()[0].flat[0] == kept - 1
 
 
-def test_the_schedules_of_the_params():
-    train = TRAIN.model_copy(
-        update={
-            "reduce_lr_on_plateau": ReduceLrOnPlateau(factor=0.5, patience=4),
-            "early_stopping": EarlyStopping(monitor="val_accuracy", patience=7),
-        }
-    )
-    plateau, stopping = protocol._schedules(train)
-    assert (plateau.factor, plateau.patience, plateau.monitor) == (0.5, 4, "val_loss")
-    assert (stopping.patience, stopping.monitor) == (7, "val_accuracy")
-    assert protocol._schedules(TRAIN) == []
-
-
 # Of six epochs, scripted: the best loss comes first, the best accuracy third; then neither gets better
 LOSSES, ACCURACIES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8), (0.5, 0.6, 0.7, 0.7, 0.6, 0.5)
 
 
 @pytest.mark.parametrize(("monitor", "epochs"), [("val_loss", 3), ("val_accuracy", 5)])
-def test_early_stopping_watches_what_it_is_told_to(fit, monkeypatch, monitor, epochs):
+def test_early_stopping_watches_what_it_is_told_to_and_the_plateau_the_loss(fit, monkeypatch, monitor, epochs):
     class Scripted(callbacks.Finite):
         def on_epoch_end(self, epoch, logs=None):
             logs |= {"val_loss": LOSSES[epoch], "val_accuracy": ACCURACIES[epoch]}
 
     monkeypatch.setattr(protocol, "Finite", Scripted)
-    stopping = EarlyStopping(monitor=monitor, patience=2)
-    train = TRAIN.model_copy(update={"epochs": 6, "early_stopping": stopping})
-    assert fit(small(), train).history["validation_loss"].tolist() == list(LOSSES[:epochs])
+    schedules = {
+        "early_stopping": EarlyStopping(monitor=monitor, patience=2),
+        "reduce_lr_on_plateau": ReduceLrOnPlateau(factor=0.5, patience=1),
+    }
+    history = fit(small(), TRAIN.model_copy(update={"epochs": 6} | schedules)).history
+    assert history["validation_loss"].tolist() == list(LOSSES[:epochs])
+    assert history["learning_rate"].tolist() == pytest.approx([1e-3, 1e-3, 5e-4, 2.5e-4, 1.25e-4][:epochs])
 
 
 def test_adamw_decays_weights():
     assert protocol.OPTIMIZERS["adamw"](0.001).weight_decay == 0.004
 
 
-@pytest.mark.parametrize("checkpoint", ["val_loss", "last"])
-def test_the_kept_epoch_is_that_whose_weights_the_model_has(fit, checkpoint):
+def test_the_kept_epoch_is_that_whose_weights_the_model_has(fit):
     model = small()
-    result = fit(model, TRAIN.model_copy(update={"epochs": 4, "learning_rate": 0.05, "checkpoint": checkpoint}))
-    losses = result.history["validation_loss"]
-    assert result.kept_epoch == (losses.argmin() + 1 if checkpoint == "val_loss" else 4)
-    protocol._compile(model, keras.optimizers.Adam(), sigmoid=False)
-    loss = model.evaluate(Batches(bright_or_dark(16), 8, sigmoid=False), verbose=0)[0]
-    assert loss == pytest.approx(losses[result.kept_epoch - 1], rel=1e-5)
+    result = fit(model, TRAIN.model_copy(update={"epochs": 4, "learning_rate": 0.05}))
+    assert result.kept_epoch == result.history["validation_loss"].argmin() + 1
+    model.compile(loss="sparse_categorical_crossentropy")
+    loss = model.evaluate(Batches(bright_or_dark(16), 8, sigmoid=False), verbose=0)
+    assert loss == pytest.approx(result.history["validation_loss"].min(), rel=1e-5)
 
 
 @pytest.mark.parametrize("validation", [False, True])
@@ -349,10 +256,10 @@ def test_a_validation_image_has_one_variant_at_its_own_place(fit, monkeypatch):
     assert [order for order in orders if len(order) != 2 * 40] == [list(range(16))] * 3
 
 
-def test_batch_norm_momentum_reaches_the_backbone(backbone_model):
-    model, inner = backbone_model
+def test_batch_norm_momentum_reaches_the_backbone():
+    model = with_backbone()
     protocol.set_batch_norm_momentum(model, 0.5)
-    assert inner.layers[1].momentum == 0.5
+    assert model.layers[1].layers[2].momentum == 0.5
 
 
 def test_shared_objects_are_numbered_not_addressed():
@@ -370,23 +277,6 @@ def test_a_saved_model_has_no_optimizer_and_the_same_bytes_every_time(tmp_path, 
         monkeypatch.setattr("time.time", lambda: 2e9)  # the second is saved years later
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
     assert not keras.saving.load_model(tmp_path / "a.keras").compiled
-
-
-class Killed(Exception):
-    pass
-
-
-class KilledLive(SilentLive):
-    """Ends a run in the middle of the work at an epoch's end, as a kill would: the epoch after `epochs` is lost."""
-
-    def __init__(self, epochs):
-        super().__init__()
-        self.epochs = epochs
-
-    def next_step(self):
-        super().next_step()
-        if self.steps > self.epochs:
-            raise Killed
 
 
 RESUMED = TRAIN.model_copy(
@@ -428,11 +318,10 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_weights(fit, build, augmentat
             np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize(("epochs", "monitor"), [(1, "val_loss"), (2, "val_loss"), (2, "val_accuracy")])
-def test_a_killed_run_slows_down_and_stops_when_the_whole_one_does(fit, epochs, monitor):
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_killed_run_slows_down_and_stops_when_the_whole_one_does(fit, epochs):
     """The model learns nothing, so the schedules count from the first epoch on."""
-    stopping = EarlyStopping(monitor=monitor, patience=2)
-    train = RESUMED.model_copy(update={"learning_rate": 1e-12, "fine_tune": None, "early_stopping": stopping})
+    train = RESUMED.model_copy(update={"learning_rate": 1e-12, "fine_tune": None})
     expected = fit(small(), train).history
     assert expected["learning_rate"].tolist() == pytest.approx([1e-12, 1e-12, 0.5e-12], abs=1e-14)
     fit.path.unlink()
@@ -495,19 +384,13 @@ def test_the_second_phase_begins_from_the_best_or_the_last_weights_of_the_first(
         np.testing.assert_array_equal(received, expected)
 
 
-def test_a_loss_that_is_not_finite_ends_the_training_with_the_run_and_the_epoch(fit):
-    train = TRAIN.model_copy(update={"epochs": 3, "learning_rate": 1e30})
-    with pytest.raises(RontgenError, match=r"^a_run, epoch [12]: expected a finite training loss, received (nan|inf)"):
-        fit(small(), train)
-
-
 def test_nothing_is_saved_of_an_epoch_whose_loss_is_not_finite(fit, monkeypatch):
     class Poisoned(callbacks.Finite):
         def on_train_batch_end(self, batch, logs=None):
             super().on_train_batch_end(batch, {"loss": float("nan") if self.epoch == 2 else 0.5})
 
     monkeypatch.setattr(protocol, "Finite", Poisoned)
-    with pytest.raises(RontgenError, match="a_run, epoch 2"):
+    with pytest.raises(RontgenError, match=r"^a_run, epoch 2: expected a finite training loss, received nan"):
         fit(small(), TRAIN.model_copy(update={"epochs": 3}))
     with np.load(fit.path) as saved:
         assert len(json.loads(str(saved["state"]))["rows"]) == 1

@@ -48,7 +48,7 @@ def heatmaps(model: keras.Model, images: np.ndarray, classes: np.ndarray) -> np.
     that nothing in it speaks for the class.
     A model without such a map (lstm, simple_rnn) gets an input gradient instead, which is no Grad-CAM: the absolute
     gradient of the same score by each pixel (Simonyan et al. 2014, section 3), smoothed by a Gaussian. It speaks for
-    or against the class. The model ends as blocks.head does. Raises RontgenError for a backend without a gradient here.
+    or against the class. The model is one of `build_model`. Raises RontgenError for a backend without a gradient here.
     """
     steps = _steps(model)
     image, scores = steps[0].inputs[0], _scores(steps[-1])

@@ -19,16 +19,8 @@ MAX_CONFIG = 16 * 2**20
 # too, but `keras.config.enable_unsafe_deserialization` turns it off whatever `safe_mode` says, and it has had gaps.
 MODULES = {"keras", "keras.layers", "keras.initializers", "keras.regularizers", "keras.constraints"}
 FUNCTIONAL = ("keras.src.models.functional", "Functional")
-REFUSED = {
-    "FlaxLayer",
-    "IntegerLookup",
-    "JaxLayer",
-    "Lambda",
-    "StringLookup",
-    "TFSMLayer",
-    "TextVectorization",
-    "TorchModuleWrapper",
-}
+REFUSED = {"FlaxLayer", "IntegerLookup", "JaxLayer", "Lambda", "StringLookup", "TFSMLayer", "TextVectorization"}
+REFUSED |= {"TorchModuleWrapper"}
 
 
 def load(path: Path, command: str) -> keras.Model:
@@ -61,31 +53,22 @@ def _check(path: Path) -> None:
                 raise RontgenError(f"member {info.filename} is compressed, as Keras saves none")
         if file.getinfo(CONFIG).file_size > MAX_CONFIG:
             raise RontgenError(f"{CONFIG} has more than {MAX_CONFIG} bytes")
-        _check_config(json.loads(file.read(CONFIG)))
+        json.loads(file.read(CONFIG), object_hook=_check_class)
         with h5py.File(io.BytesIO(file.read(WEIGHTS)), "r") as weights:  # a stored member is slow to seek in
             weights.visititems(_check_weights)
 
 
-def _check_config(value: object) -> None:
-    if isinstance(value, list):
-        for item in value:
-            _check_config(item)
-    elif isinstance(value, dict):
-        if "class_name" in value:
-            _check_class(value)
-        for item in value.values():
-            _check_config(item)
-
-
-def _check_class(value: dict) -> None:
+def _check_class(value: dict) -> dict:
+    """Raise where an object of the configuration names a class other than Keras's layers without code; returns it."""
+    if "class_name" not in value or value["class_name"] == "__keras_tensor__":
+        return value
     name, module, registered = value["class_name"], value.get("module"), value.get("registered_name")
-    if name == "__keras_tensor__":
-        return
     known = (module in MODULES and name not in REFUSED) or (module, name) == FUNCTIONAL
     if not known or registered not in (None, name):
         raise RontgenError(
             f"it asks for {module}.{name} ({registered!r}), and only layers of Keras without code are run"
         )
+    return value
 
 
 def _check_weights(name: str, item: h5py.Group | h5py.Dataset) -> None:

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from rontgen.core.settings import Model
-from rontgen.models.blocks import backbone
+from rontgen.models.build import backbone
 
 
 def features(pixels: keras.KerasTensor, model: Model, weights: Path | None) -> keras.KerasTensor:

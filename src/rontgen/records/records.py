@@ -18,9 +18,9 @@ from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, replacing, write_csv
 from rontgen.core.nested import flatten
 from rontgen.core.vocabulary import PROTOCOL
-from rontgen.evaluation import history
 from rontgen.evaluation.metrics import COLUMNS, compute_metrics, read_predictions
 from rontgen.records import splits
+from rontgen.training import history
 
 FOLDER = Path("results")
 

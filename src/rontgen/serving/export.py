@@ -60,8 +60,8 @@ def export(run: Run) -> None:
     with errors.needs_extra("app"), importing_keras():
         import onnx  # noqa: F401
 
+        from rontgen.core import determinism
         from rontgen.models import files
-        from rontgen.training import determinism
 
     determinism.prepare(seed=0, threads=run.threads)
     model = files.load(run.model_file, run.train_command)

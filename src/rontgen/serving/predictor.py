@@ -174,7 +174,7 @@ def open_predictors(models: list[Trained], kind: str = "keras") -> dict[str, Pre
     """The predictor of each model, by its name, the backend prepared as `evaluate` prepares it."""
     if kind == "keras":
         with importing_keras():
-            from rontgen.training import determinism
+            from rontgen.core import determinism
 
         determinism.prepare(seed=0, threads=models[0].run.threads)
     return {trained.name: Predictor(trained, kind) for trained in models}

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import pandas as pd
 from dvclive import Live
+from keras.callbacks import EarlyStopping, LambdaCallback, ReduceLROnPlateau
 
 from rontgen.core.io import replacing
 from rontgen.core.runs import Run
@@ -38,11 +39,8 @@ class Phase:
 
 @dataclass(frozen=True)
 class Result:
-    """What a training gives.
-
-    history: a row per epoch (epoch, one-based, and callbacks.HISTORY_COLUMNS' values). kept_epoch: whose weights are
-    kept.
-    """
+    """history: a row per epoch (epoch, one-based, and callbacks.HISTORY_COLUMNS' values). kept_epoch: whose weights are
+    kept."""
 
     history: pd.DataFrame
     kept_epoch: int
@@ -119,18 +117,17 @@ def fit(
         validation_batches = Batches(
             subsets[1], train.batch_size, seed=seed, augmentation=noise, shuffle=False, **options
         )
-        next_order = keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, logs, batches=(train_batches, validation_batches): [
-                some.start_epoch(epoch) for some in batches
-            ]
-        )
+        next_orders = [
+            LambdaCallback(on_epoch_begin=lambda epoch, logs, batches=batches: batches.start_epoch(epoch))
+            for batches in (train_batches, validation_batches)
+        ]
         done = len(history.rows)
         fitted.fit(
             train_batches,
             validation_data=validation_batches,
             initial_epoch=done,
             epochs=done if progress.is_stopped else begin + phase.epochs,
-            callbacks=[next_order, *watch, keep, *schedules, history, progress],
+            callbacks=[*next_orders, *watch, keep, *schedules, history, progress],
             shuffle=False,  # Keras would shuffle the batches again, with Python's own random numbers
             verbose=1 if sys.stdout.isatty() else 2,
         )
@@ -157,23 +154,19 @@ def save(model: keras.Model, path: Path) -> None:
 def _number_shared_objects(config: str) -> str:
     """Replace the memory addresses by which Keras marks shared objects with running numbers."""
     numbers: dict[str, int] = {}
-    return re.sub(
-        r'("shared_object_id": )(\d+)', lambda match: match[1] + str(numbers.setdefault(match[2], len(numbers))), config
-    )
+    return re.sub(r'(?<="shared_object_id": )\d+', lambda id: str(numbers.setdefault(id[0], len(numbers))), config)
 
 
 def device() -> str:
     """The device that trains, as the backend names it: `cpu`, or the name of the GPU."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        gpus = tf.config.list_physical_devices("GPU")
-        return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu") if gpus else "cpu"
     if keras.backend.backend() == "jax":
         import jax
 
         return jax.devices()[0].device_kind
-    return keras.distribution.list_devices()[0].split(":")[0]
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu") if gpus else "cpu"
 
 
 def _trainer(model: keras.Model, augment: Augment | None) -> keras.Model:
@@ -244,13 +237,9 @@ def _set_trainable(model: keras.Model, unfrozen_layers: int | Literal["all"] | N
 
 
 def _schedules(train: Train) -> list[keras.callbacks.Callback]:
-    callbacks = []
-    if train.reduce_lr_on_plateau is not None:
-        plateau = train.reduce_lr_on_plateau
-        callbacks.append(
-            keras.callbacks.ReduceLROnPlateau("val_loss", factor=plateau.factor, patience=plateau.patience)
-        )
-    if train.early_stopping is not None:
-        stopping = train.early_stopping
-        callbacks.append(keras.callbacks.EarlyStopping(stopping.monitor, patience=stopping.patience))
-    return callbacks
+    schedules: list[keras.callbacks.Callback] = []
+    if plateau := train.reduce_lr_on_plateau:
+        schedules.append(ReduceLROnPlateau("val_loss", factor=plateau.factor, patience=plateau.patience))
+    if stopping := train.early_stopping:
+        schedules.append(EarlyStopping(stopping.monitor, patience=stopping.patience))
+    return schedules

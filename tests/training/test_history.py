@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 
-from rontgen.evaluation import history
+from rontgen.training import history
 
 HISTORY = pd.DataFrame(
     {
