@@ -1,4 +1,4 @@
-"""How often does the rule of rontgen.claims.replication err? The stage error_rates simulates it: docs/error-rates.md.
+"""How often does the rule of rontgen.claims.replication err? The stage error_rates simulates it: analyses/error-rates.md.
 
 The intervals come from the code that judges the papers. Every case has its own seed, so the same code writes the same
 page.
@@ -16,7 +16,7 @@ from rontgen.claims import replication
 from rontgen.core import errors
 from rontgen.core.io import replacing
 
-PAGE = Path("docs/error-rates.md")
+PAGE = Path("analyses/error-rates.md")
 ACCURACIES = (0.70, 0.80, 0.90, 0.95, 0.97)
 SPREADS = (0.0, 0.01, 0.03, 0.06, 0.09)
 SEEDS = (3, 5, 10)
@@ -201,7 +201,7 @@ def main() -> None:
     head = f"| tested on | our images | the paper's | seeds | {spreads} |\n|---|{'---:|' * (3 + len(SPREADS))}"
     page = f"""# How often does the rule err?
 
-The stage `error_rates` writes this page; do not edit it. The rule is in [evidence.md](evidence.md#the-rule).
+The stage `error_rates` writes this page; do not edit it. The rule is in [evidence.md](../docs/evidence.md#the-rule).
 
 If the paper's trainings spread as ours do, and it reports one of them: with three seeds or more, a true replication
 lies in the prediction interval in {min(inside):.0f} to {max(inside):.0f}% of cases, and a protocol that is truly 10

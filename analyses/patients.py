@@ -1,4 +1,4 @@
-"""Who is a patient of `chest_xray`? The stage patients measures it on Kaggle's archive and writes docs/patients.md.
+"""Who is a patient of `chest_xray`? The stage patients measures it on Kaggle's archive and writes analyses/patients.md.
 
 Half a minute. `dvc.yaml` has it frozen, for it needs the real zip: `dvc repro --force --single-item patients`.
 """
@@ -19,7 +19,7 @@ from rontgen.data import archives, layouts, splits
 from rontgen.data.archives import Archive
 from rontgen.data.decoding import decode
 
-PAGE = Path("docs/patients.md")
+PAGE = Path("analyses/patients.md")
 CLASSES = ["NORMAL", "PNEUMONIA"]
 PATHOGENS = ("bacteria", "virus")
 SERIES = (*PATHOGENS, "IM", "NORMAL2-IM")  # in which patients are numbered
@@ -300,7 +300,7 @@ def markdown(rows: list[dict]) -> str:
 PAGE_TEXT = """# The patients of `chest_xray`, measured
 
 The stage `patients` writes this page, from the real archive.
-What it means: [evidence.md](evidence.md#who-is-a-patient).
+What it means: [evidence.md](../docs/evidence.md#who-is-a-patient).
 
 The archive at hand has {images:,} images, {folders}, of median size {width}×{height} pixels. Its SHA-256 is
 `{sha256}`.

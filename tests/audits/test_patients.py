@@ -119,7 +119,7 @@ def test_the_page_is_written_from_a_drawn_archive(change_params, tmp_path, monke
     synthetic.write_archive("chest_xray", path, 48, 7)
     monkeypatch.setattr(sys, "argv", ["patients", str(path)])
     patients.main()
-    page = (tmp_path / "docs/patients.md").read_text(encoding="utf-8")
+    page = (tmp_path / "analyses/patients.md").read_text(encoding="utf-8")
 
     images = patients.list_images(path)
     test, rest = images[images["folder"] == "test"], images[images["folder"] != "test"]

@@ -324,11 +324,11 @@ def test_dvc_runs_what_the_index_says_for_a_module(project, changed, index):
 @pytest.mark.slow
 def test_without_the_real_archive_what_was_measured_on_it_stays(tmp_path):
     """In a fresh clone, `dvc repro` of the frozen stage looks for its page alone."""
-    folder = copy_pipeline(tmp_path / "rontgen", "results/README.md", "dvc.lock", "docs/patients.md")
+    folder = copy_pipeline(tmp_path / "rontgen", "results/README.md", "dvc.lock", "analyses/patients.md")
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     with opened(folder) as repo:
         repo.reproduce("patients")
-    assert (folder / "docs/patients.md").read_bytes() == (ROOT / "docs/patients.md").read_bytes()
+    assert (folder / "analyses/patients.md").read_bytes() == (ROOT / "analyses/patients.md").read_bytes()
 
 
 def test_what_python_compiles_makes_no_stage_run():

@@ -69,7 +69,7 @@ def chest_xray_patient(stem: str) -> str:
     """The patient in a file name of `chest_xray`: personN_bacteria, personN_virus, IM-N or NORMAL2-IM-N; else "".
 
     Kermany, Zhang, Goldbaum (2018) name files by disease, patient and image number. Patients with bacterial and with
-    viral pneumonia are numbered separately, so the same number is two children: docs/patients.md.
+    viral pneumonia are numbered separately, so the same number is two children: analyses/patients.md.
     """
     match = re.match(r"(person\d+_(?:bacteria|virus))_|((?:NORMAL2-)?IM-\d+)-", stem)
     return (match[1] or match[2]) if match else ""

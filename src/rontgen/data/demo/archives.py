@@ -71,7 +71,7 @@ _NEAR_SCALE, _NEAR_QUALITY = 0.75, 60
 # covid_radiography: its first Normal images are the first NORMAL images of chest_xray's train folder, as square PNG. Of
 # Kaggle's 10,192, 1,341 are: the same share.
 COPIES_IN_COVID = 36
-# chest_xray: patients of each class with images in train and in test. Kaggle's archive has none (docs/patients.md).
+# chest_xray: patients of each class with images in train and in test. Kaggle's archive has none (analyses/patients.md).
 STRADDLING = 4
 
 # The first bytes of an AppleDouble file: magic number, version 2, "Mac OS X", no entry.
