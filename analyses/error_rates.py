@@ -1,4 +1,4 @@
-"""How often does the rule of rontgen.claims.replication err? The stage error_rates simulates it: analyses/error-rates.md.
+"""How often does the rule of rontgen.claims.replication err? The stage error_rates simulates it: error-rates.md.
 
 The intervals come from the code that judges the papers. Every case has its own seed, so the same code writes the same
 page.

@@ -18,6 +18,7 @@ from rontgen.data.archives import Archive, ArchiveError, Member
 from rontgen.data.demo import archives as synthetic
 
 SLUG = "owner/name"
+RAW = Path("data/raw/pneumonia")
 PNEUMONIA = params.load(ROOT / "params.yaml").datasets["pneumonia"]
 FILES = {"b/2.png": b"two", "a.csv": b"one", "__MACOSX/b/._2.png": b"x", "b/.DS_Store": b""}
 
@@ -128,23 +129,23 @@ def test_a_folder_beside_its_zip_or_that_is_not_there_is_not_listed(folder, path
         unpacked.write_index(SLUG, folder, tmp_path)
 
 
-def built(raw, folder, monkeypatch):
-    """The manifest, the audit of the split and the images of a study, from the archives in `raw`."""
-    monkeypatch.setattr(Study, "raw", raw)
+def built(folder, monkeypatch):
+    """The manifest, the audit of the split and the images of a study, from the archives in a project's folder."""
+    monkeypatch.chdir(folder)
     split = params.load(ROOT / "params.yaml").studies["jitet"].split
     manifest, audit = manifests.build(Study("jitet", "pneumonia", PNEUMONIA, split, None, check_counts=False))
-    decoding.decode_all(manifest, raw, 16, folder, 0)
+    decoding.decode_all(manifest, RAW, 16, folder, 0)
     return manifest.to_csv(), audit, (folder / "images.npy").read_bytes()
 
 
 def test_manifest_and_images_are_those_of_the_zip(tmp_path, monkeypatch):
-    zipped, listed = tmp_path / "zipped", tmp_path / "listed"
+    zipped, listed = tmp_path / "zipped" / RAW, tmp_path / "listed" / RAW
     slug = PNEUMONIA.archives["chest_xray"].slug
     path = zipped / archives.archive_name(slug)
     synthetic.write_archive("chest_xray", path, 32, 7)
     shutil.unpack_archive(path, listed / "mounted")
     unpacked.write_index(slug, listed / "mounted", listed)
-    assert built(zipped, tmp_path / "one", monkeypatch) == built(listed, tmp_path / "other", monkeypatch)
+    assert built(tmp_path / "zipped", monkeypatch) == built(tmp_path / "listed", monkeypatch)
 
 
 def test_the_stage_download_says_what_the_folder_holds(change_params, folder):

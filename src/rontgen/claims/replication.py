@@ -6,8 +6,8 @@ one-sided tests (Schuirmann 1987): where the 90% interval of their difference li
 four outcomes (Lakens, Scheel and Isager 2018), and the second gives each a bound.
 
 All is computed on the arcsine scale of Anscombe (1948): asin √((x + 3/8) / (n + 3/4)) of x right answers to n images
-has the variance 1 / (4n + 2) at any accuracy, and its limits never pass 1. analyses/error-rates.md has the simulated error
-rates, docs/evidence.md what else was tried.
+has the variance 1 / (4n + 2) at any accuracy, and its limits never pass 1. analyses/error-rates.md has the simulated
+error rates, docs/evidence.md what else was tried.
 """
 
 import math
