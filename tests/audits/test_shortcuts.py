@@ -15,6 +15,8 @@ from rontgen.audits.near_duplicates import Fingerprints
 from rontgen.core.errors import RontgenError
 from rontgen.reporting import audit_plots
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ["NORMAL", "PNEUMONIA"]
 
 

@@ -15,6 +15,8 @@ from PIL import Image
 from conftest import ROOT, copy_settings
 from zips import bomb, many_members, packed
 
+pytestmark = pytest.mark.slow
+
 PNEUMONIA = "paultimothymooney--chest-xray-pneumonia.zip"
 
 MOST_MEMORY = 2 * 2**30

@@ -12,6 +12,8 @@ from rontgen.evaluation import gradcam
 from rontgen.training import protocol
 from shipped_models import MODELS, build_model
 
+pytestmark = pytest.mark.slow
+
 
 def images(count, side, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, side, side, 1), dtype=np.uint8)

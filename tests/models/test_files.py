@@ -16,6 +16,8 @@ from rontgen.models.files import CONFIG, MEMBERS, WEIGHTS, load
 from rontgen.training import protocol
 from shipped_models import build_model
 
+pytestmark = pytest.mark.slow
+
 COMMAND = "dvc repro reported_train@smatika_vgg16"
 
 

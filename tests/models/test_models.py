@@ -13,6 +13,8 @@ from rontgen.core.settings import Model
 from rontgen.models import build, recurrent
 from shipped_models import MODELS, build_model
 
+pytestmark = pytest.mark.slow
+
 # name, total parameters for 224-pixel grayscale images and two classes (studies/*/paper.yaml), units of the output
 PUBLISHED = [
     ("resnet50v2", 24_089_601, 1),

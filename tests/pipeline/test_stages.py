@@ -94,6 +94,7 @@ def test_help(project, script):
     assert f"Stage {script}:" in result.stdout
 
 
+@pytest.mark.slow
 def test_help_waits_for_no_keras(project):
     code = "import sys, runpy; sys.argv[1:] = ['--help']\n"
     for script in sorted({script for script, _, _ in STAGES}):
@@ -173,6 +174,7 @@ def test_an_archive_put_there_by_hand_is_used(project):
     assert source["source"] == "by hand" and source["slug"] == "paultimothymooney/chest-xray-pneumonia"
 
 
+@pytest.mark.slow
 def test_the_mean_accuracy_of_the_seeds_is_the_same_in_either_profile(recorded):
     """And the same bytes, whatever the order of a set."""
     written = []

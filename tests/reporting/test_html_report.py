@@ -22,6 +22,8 @@ from rontgen.records import records
 from rontgen.reporting import html_report, pages
 from rontgen.reporting.cards import Card
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "img", "br", "hr"}
 RECORDED = "pirngadi_simple_rnn"
 

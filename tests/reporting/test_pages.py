@@ -45,6 +45,7 @@ def test_the_pages_are_those_of_the_papers_and_records(project):
     assert pages.render() == committed(), "run `rontgen docs`"
 
 
+@pytest.mark.slow
 def test_one_prediction_of_one_record_changes_every_page_that_quotes_it(project):
     before, seed = committed(), Path("results/covid_hybrid_resnet50_lstm/protocol/seed-1")
     predictions = seed / "predictions.csv.gz"
@@ -62,6 +63,7 @@ def test_one_prediction_of_one_record_changes_every_page_that_quotes_it(project)
     assert changed == {pages.README, Path("studies/covid_hybrid/README.md")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [("paper.yaml", "pelatihan sebanyak 50", "pelatihan sebanyak 60"), ("protocol.yaml", "epochs: 50", "epochs: 51")],
@@ -77,6 +79,7 @@ def test_another_setting_or_place_changes_the_page_of_its_study_alone(project, f
     assert old.rpartition(" ")[2] in before[PAGE] and new.rpartition(" ")[2] in after[PAGE]
 
 
+@pytest.mark.slow
 def test_a_study_without_records_says_so(project):
     shutil.rmtree(SEED.parents[1])
     assert set(pages.write()) >= {pages.README, PAGE}
@@ -85,6 +88,7 @@ def test_a_study_without_records_says_so(project):
     assert "pirngadi_simple_rnn 0.72 | not run | – | **not run** |" in results_of(pages.README.read_text("utf-8"))
 
 
+@pytest.mark.slow
 def test_a_row_that_claims_more_than_any_recorded_one_stands_above_it(project):
     shutil.rmtree("results/covid_hybrid_resnet50_lstm")
     results = results_of(pages.render()[pages.README])
@@ -117,6 +121,7 @@ def test_the_sentences_count_the_verdicts_and_name_the_widest_swing():
     assert f"{RUN} is 29.0 points less accurate by “another” than by “as stated”." in second
 
 
+@pytest.mark.slow
 def test_a_readme_without_the_marks_is_refused(project):
     text = pages.README.read_text(encoding="utf-8")
     pages.README.write_text(text.replace(pages.END, ""), encoding="utf-8")

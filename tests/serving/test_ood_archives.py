@@ -9,6 +9,8 @@ from rontgen.data import arrays
 from rontgen.data.demo import phantom
 from rontgen.serving import ood_archives
 
+pytestmark = pytest.mark.slow
+
 IMAGE_SETS = ["jitet_224", "covid_hybrid_224", "lungcare_240"]
 
 

@@ -22,6 +22,8 @@ UNMOVED = AUGMENT.model_copy(
     | {"horizontal_flip": False, "variants": 1}
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fit(tmp_path, monkeypatch):
