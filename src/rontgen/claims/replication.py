@@ -131,7 +131,7 @@ def intervals(
     same_images: bool = False,
     moderated: bool = False,
 ) -> Intervals:
-    """The intervals of a published accuracy, and of its difference from ours, from two or more seeds.
+    """The intervals of a published accuracy, and of its difference (_difference) from ours, from two or more seeds.
 
     published: least and greatest accuracy, float (…). correct: int (…, seeds). images: int (seeds,). moderated: whether
     the variance between seeds is shrunk towards PRIOR_SPREAD (Smyth 2004), which asks what so few seeds hide.
@@ -148,13 +148,6 @@ def intervals(
     that s² gives. For tests of one size without common images, r = 1 and ν is Welch's (1947); Satterthwaite's (1946)
     would divide by r² and is too sure of three seeds. Where paper and seeds are tested on the same images, no sampling
     comes between them: V = s² (1 + 1/S) and ν = S − 1, with s at least half an image.
-
-    **Difference.** The limits of the paper's accuracy alone are t₀.₉₅ √(τ² + v(published_images)) from its own, those
-    of ours t₀.₉₅ √(τ²/S + v(distinct)) from our mean, both carried back to accuracies; MOVER (Newcombe 1998; Zou and
-    Donner 2008) makes of the four the interval of the difference. That takes seeds to spread alike on the arcsine
-    scale. Where paper and ours differ they may spread alike in points instead, so that the interval is the wider of
-    this one and D ± t₀.₉₅ √V with all variances in points. Where several accuracies print as the paper's, it covers all
-    of them.
     """
     correct, images = np.asarray(correct), np.asarray(images)
     seeds, size = len(images), images.mean()
@@ -181,22 +174,46 @@ def intervals(
     low = np.ceil(_correct(centre - reach, published_images) - 1e-9)
     high = np.floor(_correct(centre + reach, published_images) + 1e-9)
 
-    one_sided, ours = t.ppf(SIDE, degrees), _correct(centre, size) / size
     spread = np.sqrt(between) * np.sin(2 * centre)  # dp = sin 2z dz for an accuracy p = sin² z
+    variances = between, of_paper, of_ours
+    least, greatest = _difference(published, published_images, centre, size, seeds, variances, t.ppf(SIDE, degrees))
+    return Intervals(low / published_images, high / published_images, least, greatest, spread)
+
+
+def _difference(
+    published: tuple[ArrayLike, ArrayLike],
+    published_images: int,
+    centre: np.ndarray,
+    size: float,
+    seeds: int,
+    variances: tuple[np.ndarray, float | np.ndarray, float | np.ndarray],
+    one_sided: np.ndarray,
+) -> list[np.ndarray]:
+    """The limits of the paper's accuracy less ours.
+
+    variances: τ², v(published_images) and v(distinct) of `intervals`. one_sided: t₀.₉₅.
+
+    The limits of the paper's accuracy alone are t₀.₉₅ √(τ² + v(published_images)) from its own, those of ours
+    t₀.₉₅ √(τ²/S + v(distinct)) from our mean, both carried back to accuracies; MOVER (Newcombe 1998; Zou and Donner
+    2008) makes of the four the interval of the difference. That takes seeds to spread alike on the arcsine scale. Where
+    paper and ours differ they may spread alike in points instead, so that the interval is the wider of this one and
+    D ± t₀.₉₅ √V with all variances in points. Where several accuracies print as the paper's, it covers all of them.
+    """
+    between, of_paper, of_ours = variances
+    ours, spread = _correct(centre, size) / size, np.sqrt(between) * np.sin(2 * centre)
     reach = one_sided * np.sqrt(between / seeds + of_ours)
     ours_low, ours_high = (_correct(centre + side * reach, size) / size for side in (-1, 1))
     reach = one_sided * np.sqrt(between + of_paper)
-    differences = []
+    limits = []
     for accuracy, side, other in zip(published, (-1, 1), (ours_high, ours_low), strict=True):
         accuracy = np.asarray(accuracy)
         place = _transformed(accuracy * published_images, published_images)
         limit = _correct(place + side * reach, published_images) / published_images
         mover = np.hypot(limit - accuracy, other - ours)
         # sin² 2z / 4 is p (1 − p)
-        in_points = spread**2 * both + of_paper * np.sin(2 * place) ** 2 + of_ours * np.sin(2 * centre) ** 2
-        differences.append(accuracy - ours + side * np.maximum(mover, one_sided * np.sqrt(in_points)))
-    least, greatest = differences
-    return Intervals(low / published_images, high / published_images, least, greatest, spread)
+        in_points = spread**2 * (1 + 1 / seeds) + of_paper * np.sin(2 * place) ** 2 + of_ours * np.sin(2 * centre) ** 2
+        limits.append(accuracy - ours + side * np.maximum(mover, one_sided * np.sqrt(in_points)))
+    return limits
 
 
 def _whole_images(least: float, greatest: float, images: int) -> tuple[float, float]:

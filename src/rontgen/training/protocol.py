@@ -88,13 +88,11 @@ def fit(
     name: of the run, for messages. progress_file: where progress is saved; a killed run with the same fingerprint
     resumes from it. Raises RontgenError if a loss is not finite.
     """
-    trainer = _trainer(model, augmentation)
-    options = {"sigmoid": model.output_shape[-1] == 1, "with_amounts": augmentation is not None}
+    trainer, sigmoid = _trainer(model, augmentation), model.output_shape[-1] == 1
     keep, history = KeepBest(model, train.checkpoint), LiveHistory(live)
     progress = Progress(progress_file, fingerprint, keep, history)
     phases = _phases(train)
     watch = [Finite(name), TimeLeft(sum(phase.epochs for phase in phases))]
-
     for number, phase in enumerate(phases):
         schedules = _schedules(train)
         begin = progress.start_phase(number, schedules)
@@ -110,13 +108,8 @@ def fit(
             constant, fitted = split_at_backbone(model)
             subsets = [_features(constant, subset, train.batch_size, progress_file.parent) for subset in subsets]
             progress.seconds += time.perf_counter() - begun
-        _compile(fitted, OPTIMIZERS[train.optimizer](phase.learning_rate), sigmoid=options["sigmoid"])
-        train_batches = Batches(subsets[0], train.batch_size, seed=train.seed, augmentation=augmentation, **options)
-        noise = augmentation.model_copy(update={"variants": 1}) if augmentation and augmentation.validation else None
-        seed = train.seed if noise else None
-        validation_batches = Batches(
-            subsets[1], train.batch_size, seed=seed, augmentation=noise, shuffle=False, **options
-        )
+        _compile(fitted, OPTIMIZERS[train.optimizer](phase.learning_rate), sigmoid=sigmoid)
+        train_batches, validation_batches = _batches(subsets[0], subsets[1], train, augmentation, sigmoid=sigmoid)
         next_orders = [
             LambdaCallback(on_epoch_begin=lambda epoch, logs, batches=batches: batches.start_epoch(epoch))
             for batches in (train_batches, validation_batches)
@@ -134,6 +127,19 @@ def fit(
     keep.restore()
     seen = len(train_batches.order) * len(history.rows)
     return Result(pd.DataFrame(history.rows), keep.epoch, progress.seconds, seen / progress.seconds)
+
+
+def _batches(
+    train_set: Subset, validation_set: Subset, train: Train, augmentation: Augment | None, *, sigmoid: bool
+) -> tuple[Batches, Batches]:
+    """The training images, and the validation images in their own order, augmented once if the protocol says so."""
+    options = {"sigmoid": sigmoid, "with_amounts": augmentation is not None}
+    noise = augmentation.model_copy(update={"variants": 1}) if augmentation and augmentation.validation else None
+    seed = train.seed if noise else None
+    return (
+        Batches(train_set, train.batch_size, seed=train.seed, augmentation=augmentation, **options),
+        Batches(validation_set, train.batch_size, seed=seed, augmentation=noise, shuffle=False, **options),
+    )
 
 
 def save(model: keras.Model, path: Path) -> None:

@@ -4,6 +4,7 @@ import logging
 import re
 import socket
 import traceback
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
@@ -82,7 +83,6 @@ def create(predictors: dict[str, Predictor]) -> FastAPI:
         static_url="/docs/static",
     )
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    pages = Pages(predictors)
     default = next(iter(predictors))
     # The model's own operations are parallel: one picture at a time is as fast, and bounds the memory
     working = Lock()
@@ -123,6 +123,18 @@ def create(predictors: dict[str, Predictor]) -> FastAPI:
         }
         return {"version": app.version, "commit": predictors[default].trained.commit, "runs": offered}
 
+    _add_pages(app, Pages(predictors), choose, working)
+    _handle_errors(app)
+    # a page elsewhere whose name is made to lead here gets nothing
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
+
+    app.middleware("http")(guard)
+    return app
+
+
+def _add_pages(app: FastAPI, pages: Pages, choose: Callable[[str | None], Predictor], working: Lock) -> None:
+    """The pages in each language. choose: the predictor of a run. working: held while a picture is read."""
+
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def choose_language(request: Request) -> Response:
         wanted = re.search(r"\b(en|id|in)\b", request.headers.get("accept-language", "").lower())
@@ -146,6 +158,10 @@ def create(predictors: dict[str, Predictor]) -> FastAPI:
         except RontgenError as error:
             return HTMLResponse(pages.show_error(language, predictor, str(error)), 422)
 
+
+def _handle_errors(app: FastAPI) -> None:
+    """Say what was wrong in JSON."""
+
     @app.exception_handler(StarletteHTTPException)
     async def refuse(request: Request, error: StarletteHTTPException) -> Response:
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
@@ -160,33 +176,28 @@ def create(predictors: dict[str, Predictor]) -> FastAPI:
     async def tell(request: Request, error: RontgenError) -> Response:
         return JSONResponse({"error": str(error)}, 503)
 
-    # a page elsewhere whose name is made to lead here gets nothing
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
 
-    @app.middleware("http")
-    async def guard(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        """Refuse uploads that are too large, add the headers, and log no text of an error: it may quote the upload."""
-        length = request.headers.get("content-length", "" if request.method == "POST" else "0")
-        if not length.isdigit() or int(length) > MAX_REQUEST or "transfer-encoding" in request.headers:
-            expected = f"expected a request of a stated size of at most {MAX_REQUEST / 1e6:.0f} MB"
-            error = f"{expected}, received another: send fewer or smaller files"
-            response: Response = JSONResponse({"error": error}, 413, {"Connection": "close"})
-        else:
-            try:
-                response = await call_next(request)
-            except Exception as raised:
-                log.error("%s\n%s", type(raised).__name__, "".join(traceback.format_tb(raised.__traceback__)))
-                error = "something failed here that should not: report it, with /api/version"
-                response = JSONResponse({"error": error}, 500)
-        path = request.url.path
-        response.headers["Content-Security-Policy"] = POLICY_OF_DOCS if path == "/docs" else POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        if not path.startswith("/static/"):
-            response.headers["Cache-Control"] = "no-store"  # a prediction is nobody else's
-        return response
-
-    return app
+async def guard(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """Refuse uploads that are too large, add the headers, and log no text of an error: it may quote the upload."""
+    length = request.headers.get("content-length", "" if request.method == "POST" else "0")
+    if not length.isdigit() or int(length) > MAX_REQUEST or "transfer-encoding" in request.headers:
+        expected = f"expected a request of a stated size of at most {MAX_REQUEST / 1e6:.0f} MB"
+        error = f"{expected}, received another: send fewer or smaller files"
+        response: Response = JSONResponse({"error": error}, 413, {"Connection": "close"})
+    else:
+        try:
+            response = await call_next(request)
+        except Exception as raised:
+            log.error("%s\n%s", type(raised).__name__, "".join(traceback.format_tb(raised.__traceback__)))
+            error = "something failed here that should not: report it, with /api/version"
+            response = JSONResponse({"error": error}, 500)
+    path = request.url.path
+    response.headers["Content-Security-Policy"] = POLICY_OF_DOCS if path == "/docs" else POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    if not path.startswith("/static/"):
+        response.headers["Cache-Control"] = "no-store"  # a prediction is nobody else's
+    return response
 
 
 def serve(models: list[Trained], kind: str, port: int) -> None:
