@@ -153,8 +153,9 @@ def finish(repo: Repo, targets: list[str], built: dict[str, dict], *, pull: bool
             # where the entry in dvc.lock fits, DVC looks for its outputs alone, and a measured time is never the same
             StageLoader.fill_from_lock(stage, built[stage.addressing])
         result = stage.reproduce(**options)
-        if result is not None:
-            done.append(result)
+        # of a stage that was built elsewhere DVC says that it has not changed, if git has the same outputs
+        if result is not None or stage.addressing in built:
+            done.append(stage)
         bar.update()
         return result
 
