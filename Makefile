@@ -1,7 +1,7 @@
 # The first of the Pythons that the requirements are for; PYTHON=python3.13 takes another
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13,$(shell command -v $(name) 2>/dev/null)))
 EXTRAS ?=
-JOBS ?= 2
+JOBS ?=
 BIN := .venv/bin
 # dvc runs the stages with the `python` it finds first
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -34,14 +34,15 @@ install = $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python $(
 	$(call install,--require-hashes -r $<)
 	touch $@
 
-## make repro: every stage, JOBS at a time, then the table of paper, real evidence and verdict, and whether the outputs
-## have the committed bytes
+## make repro: the verdicts from the records, then every stage of the demo, as many at a time as there are cores (or
+## JOBS), then what the demo learnt, and whether its outputs have the committed bytes
 repro: setup
+	@python stages/compare.py --show verdicts
 	@# dvc writes these in place, and a killed one may leave them empty (docs/reliability.md)
 	@find dvc.lock .dvc/tmp/rwlock -maxdepth 0 -empty -delete 2>/dev/null || true
-	$(if $(filter-out 1,$(JOBS)),rontgen scale --jobs $(JOBS))
+	rontgen scale $(if $(JOBS),--jobs $(JOBS))
 	dvc repro
-	python stages/compare.py --show
+	@python stages/compare.py --show demo
 	@rontgen verify --brief || true
 
 ## make report: report.html, all of the evidence on one page; it needs no stage's output

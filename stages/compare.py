@@ -15,18 +15,18 @@ from rontgen.reporting import terminal, verdicts_plot
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--show", action="store_true", help="print the verdicts and, in the demo, what it learnt; no file"
-    )
+    help_ = "print the verdicts, or which runs of the demo learn; write no file"
+    parser.add_argument("--show", choices=["verdicts", "demo"], help=help_)
     show = parser.parse_args().show
 
     values = params.load()
+    if show == "demo":
+        print(terminal.demo(values) if values.profile == "demo" else "The profile is paper: there is no demo to show.")
+        return
     found = studies.gather(load_papers(), values, records.read_all())
 
-    if show:
+    if show == "verdicts":
         print(terminal.show(found))
-        if values.profile == "demo":
-            print("", terminal.demo(values), sep="\n")
         return
     write_json(reported(found), Path("metrics/reported.json"))
     verdicts_plot.draw(found, Path("plots/claims.png"))

@@ -1,4 +1,4 @@
-"""Stage download: the zips of a dataset in data/raw: from data/archives, from Kaggle, or drawn."""
+"""Stage download: the zips of a dataset in data/raw: from data/archives, from Kaggle, or the demo's."""
 
 import argparse
 import shutil
@@ -20,7 +20,7 @@ def main() -> None:
     name = parser.parse_args().dataset
     dataset, profile = runs.load_dataset(name)
     listed = by_hand.read("archives", name)
-    folder = Path("data/raw", name)
+    folder, made = Path("data/raw", name), {}
 
     if profile.source == "kaggle":
         from rontgen.data import kaggle
@@ -32,15 +32,21 @@ def main() -> None:
             with replacing(folder / path.name) as temporary:
                 shutil.copyfile(path, temporary)
     else:
-        from rontgen.data.demo import archives as synthetic
+        from rontgen.data import demo
 
         for layout, source in dataset.archives.items():
             path = folder / archive_name(source.slug)
-            synthetic.write_archive(layout, path, profile.image_size, profile.seed)
+            made[path.name] = demo.write_archive(name, layout, path, profile.image_size, profile.seed)
     facts = {}
     for source in dataset.archives.values():
         path = folder / archive_name(source.slug)
-        origin = "by hand" if path.name in listed else "by hand, unpacked" if not path.exists() else profile.source
+        origin = (
+            "by hand"
+            if path.name in listed
+            else "by hand, unpacked"
+            if not path.exists()
+            else made.get(path.name, "kaggle")
+        )
         with open_archive(path) as archive:
             facts[path.name] = {
                 "source": origin,

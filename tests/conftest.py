@@ -111,9 +111,10 @@ def change_params(tmp_path, monkeypatch):
 
 
 def copy_settings(folder):
-    """Copy params.yaml and the studies' files to a folder."""
+    """Copy params.yaml, the studies' files and the demo's archive to a folder."""
     shutil.copy(ROOT / "params.yaml", folder)
-    shutil.copytree(ROOT / "studies", folder / "studies", dirs_exist_ok=True)
+    for name in ("studies", "data/demo"):
+        shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
 
 
 @pytest.fixture

@@ -66,5 +66,5 @@ def _write_params(folder: Path) -> None:
     demo = values["profiles"]["demo"]
     demo["download"]["image_size"] = 64
     demo["split"]["max_per_class"] = {"train": 40, "validation": 12, "test": 12}
-    demo["train"]["max_epochs"] = 1
+    demo["train"]["max_epochs"] = values["train"]["epochs"] = 1
     (folder / "params.yaml").write_text(json.dumps(values))

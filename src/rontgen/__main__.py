@@ -224,7 +224,7 @@ def docs() -> None:
 @app.command()
 def scale(
     targets: Annotated[list[str] | None, typer.Argument(metavar="[STAGE]…", help="Stages; all of dvc.yaml.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Workers on this machine.")] = 2,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Workers on this machine; one for each core.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="A dask scheduler whose workers to use instead.")] = None,
     remote: Annotated[str | None, typer.Option(help="DVC remote, where workers cannot reach this cache.")] = None,
 ) -> None:

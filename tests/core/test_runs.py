@@ -55,6 +55,13 @@ def test_a_profile_scales_and_caps(change_params, scale, size):
     assert (run.image_set.study.max_per_class.test, run.image_set.study.check_counts) == (7, False)
 
 
+def test_the_active_run_has_what_it_is_given(change_params, shipped):
+    change_params({"profiles.demo.train.max_epochs": 1})
+    change_params({"profiles.demo.split.max_per_class": {"train": 9, "validation": 8, "test": 7}})
+    run = runs.load_run("active")
+    assert (run.train, run.augment, run.image_set.study.max_per_class) == (shipped.train, shipped.augment, None)
+
+
 @pytest.mark.parametrize(
     ("cap", "epochs", "fine_tune"),
     [(2, 1, 1), (3, 2, 1), (9, 5, 4), (100, 10, 5), (None, 10, 5)],
@@ -155,7 +162,7 @@ def test_an_unknown_name_lists_the_known_ones(profile, load, name, message):
 def test_a_dataset_comes_with_its_source(profile):
     profile("demo")
     dataset, download = runs.load_dataset("lungs")
-    assert (len(dataset.archives), download.source) == (3, "synthetic")
+    assert (len(dataset.archives), download.source) == (3, "demo")
     profile("paper")
     assert runs.load_dataset("lungs")[1].source == "kaggle"
 

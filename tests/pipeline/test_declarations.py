@@ -110,6 +110,7 @@ def project(tmp_path_factory):
     values = params.read_yaml(folder / "params.yaml")
     values |= {"model": "cnn1", "balance": "smote"}
     values["train"] |= {
+        "epochs": 1,
         "fine_tune": {"epochs": 1, "learning_rate": 0.001},
         "early_stopping": {"monitor": "val_loss", "patience": 1},
         "reduce_lr_on_plateau": {"factor": 0.5, "patience": 1},

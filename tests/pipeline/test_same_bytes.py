@@ -14,7 +14,8 @@ from conftest import ROOT, copy_settings, replace_in_params
 
 SMALLER = {
     "model: resnet50v2 ": "model: cnn1 ",
-    "      max_epochs: 3\n": "      max_epochs: 1\n",
+    "  epochs: 12\n": "  epochs: 1\n",
+    "      max_epochs: 3 ": "      max_epochs: 1 ",
     "        train: 128\n        validation: 32\n": "        train: 24\n        validation: 8\n",
 }
 # One run of each family of models; measured times are the one thing that may differ

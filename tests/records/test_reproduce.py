@@ -64,7 +64,7 @@ def test_every_reading_of_every_run_can_be_set(project):
 @pytest.mark.parametrize(
     ("key", "value"),
     [(f"{STUDY}.train.seed", "99"), (f"studies/pirngadi/protocol.yaml:{STUDY}.balance", "none"),
-     ("profiles.paper.download.source", "synthetic")],
+     ("profiles.paper.download.source", "demo")],
 )  # fmt: skip
 def test_what_a_record_fixes_cannot_be_set(project, key, value):
     with pytest.raises(RontgenError, match=f"-S {key}: expected a setting that a record leaves open"):
@@ -164,7 +164,7 @@ def test_a_record_of_other_settings_is_kept_and_stops_the_job(trained):
 
 
 TINY = {
-    "source: kaggle": "source: synthetic",
+    "source: kaggle": "source: demo",
     "image_size: 128": "image_size: 32",
     "scale: 1.0": "scale: 0.15",
     "max_epochs:\n": "max_epochs: 3\n",

@@ -11,7 +11,8 @@ from rontgen.evaluation.proportions import exact_interval
 from rontgen.reporting import terminal
 
 OTHER = "smatika_resnet50v2"
-TEST = f"metrics/runs/{RUN}/test/metrics.json"
+TEST, TRAIN = (f"metrics/runs/{RUN}/{part}/metrics.json" for part in ("test", "train"))
+HAD = "3 epochs of 256 images for 1.5 million random weights"
 
 
 def test_each_row_and_treatment_has_a_line():
@@ -38,13 +39,15 @@ def workspace(tmp_path, monkeypatch):
     """A working directory with the outputs of RUN; returns the settings."""
     monkeypatch.chdir(tmp_path)
     Path("data/predictions").mkdir(parents=True)
-    Path(TEST).parent.mkdir(parents=True)
+    for path in (TEST, TRAIN):
+        Path(path).parent.mkdir(parents=True)
     return VALUES.model_copy(update={"runs": {name: VALUES.runs[name] for name in (RUN, f"{RUN}_leakfree")}})
 
 
 def write(right):
     (own,) = seeds(right)
-    Path(TEST).write_text(json.dumps(own.metrics["test"]))
+    Path(TEST).write_text(json.dumps(own.metrics["test"] | {"parameters": 1_500_000}))
+    Path(TRAIN).write_text(json.dumps({"epochs": 3, "train_images": 256}))
     own.predictions.to_csv(f"data/predictions/{RUN}.csv", index=False)
 
 
@@ -54,7 +57,7 @@ def test_a_run_learns_where_chance_alone_would_hardly_be_as_right(workspace, rig
     text = terminal.demo(workspace)
     assert (exact_interval(right, 100)[0] > 0.5) is learns
     (line,) = [line.split() for line in text.splitlines() if line.startswith(RUN)]
-    assert line == [RUN, "100", f"{right / 100:.3f}", "0.500", *(["learns"] if learns else [])]
+    assert line == [RUN, "100", f"{right / 100:.3f}", "0.500", *("learns" if learns else HAD).split()]
     assert text.splitlines()[-1].startswith(f"{int(learns)} of 1 runs learn")
 
 

@@ -121,7 +121,7 @@ def test_a_dicom_file_gets_the_answer_of_its_picture(client, xray):
     assert first == second and first["in_distribution"]
 
 
-@pytest.mark.parametrize(("picture", "reason"), [(NOISE[..., 0], "unlike_drawn_xrays"), (NOISE, "in_colour")])
+@pytest.mark.parametrize(("picture", "reason"), [(NOISE[..., 0], "unlike_xrays"), (NOISE, "in_colour")])
 def test_what_is_no_xray_is_not_diagnosed(client, picture, reason):
     (found,) = predict(client, png(picture)).json()["predictions"]
     unknown = dict.fromkeys(("probabilities", "decision", "confidence"))
@@ -258,7 +258,7 @@ def test_predict_writes_a_row_for_each_file_without_an_export(project, xrays, tm
     result = subprocess.run(command, cwd=tmp_path / "project", env=environment, capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.splitlines()[-2:] == [
-        "1 of 4 files are unlike the drawn X-rays that active was trained on: no decision",
+        "1 of 4 files are unlike the small real X-rays that active was trained on: no decision",
         "1 of 4 files could not be read: see the column error",
     ]
     with (tmp_path / "out.csv").open() as file:

@@ -20,7 +20,7 @@ PROTOCOL = ("studies", "splits", "image_sets", "runs")
 
 
 class DownloadProfile(Section):
-    source: Literal["kaggle", "synthetic"]
+    source: Literal["kaggle", "demo"]
     seed: Seed
     image_size: Annotated[int, Field(ge=32, le=1024)]
 

@@ -190,7 +190,8 @@ def load_study(name: str, values: Params | None = None) -> Study:
         # fewer images are usable: copies, and images of one patient, stay in one subset
         apart = {"group_by": "patient", "deduplicate": True, "keep_copies": False, "on_shortage": "shrink"}
         split = split.model_copy(update=apart)
-    dataset, max_per_class = values.datasets[dataset_name], values.profiles[values.profile].split.max_per_class
+    dataset = values.datasets[dataset_name]
+    max_per_class = None if name == ACTIVE else values.profiles[values.profile].split.max_per_class
     check_counts = dataset.check_counts and values.profile == "paper"
     return Study(name, dataset_name, dataset, split, max_per_class, check_counts, listed)
 
@@ -216,17 +217,17 @@ def load_run(name: str, values: Params | None = None) -> Run:
     image: settings.StudyImage
     if name == ACTIVE:
         image_set, model_name, weights = ACTIVE, values.model, values.models[values.model].backbone or RANDOM
-        image, augment, train = values.image, values.augment, values.train
+        image, augment, train = values.image, values.augment, values.train  # it has what it is given, in the demo too
     else:
         row = _entry(values.runs, name, "run", ACTIVE)
         study = values.studies[row.study]
         image_set, model_name, weights, augment = row.image_set, row.model, row.weights, study.augment
         image = study.image.model_copy(update=row.image.model_dump(exclude_none=True))
         train = study.train.model_copy(update=row.train.model_dump(exclude_none=True))
-    if augment is not None and profile.train.max_variants is not None:
-        augment = augment.model_copy(update={"variants": min(augment.variants, profile.train.max_variants)})
-    if profile.train.max_epochs is not None:
-        train = _with_fewer_epochs(train, profile.train.max_epochs)
+        if augment is not None and profile.train.max_variants is not None:
+            augment = augment.model_copy(update={"variants": min(augment.variants, profile.train.max_variants)})
+        if profile.train.max_epochs is not None:
+            train = _with_fewer_epochs(train, profile.train.max_epochs)
     return Run(
         name=name,
         image_set=load_image_set(image_set, values),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dask
+import psutil
 from distributed import Client, KilledWorker, Nanny, Scheduler, SpecCluster, as_completed
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
@@ -33,6 +34,9 @@ from rontgen.parallel.workers import build, forget
 # A stage that reads from more stages than this gathers their results: it runs at the end, in the workspace
 MOST_PARENTS = 8
 
+# Bytes that a stage may take: a training at 224 pixels, and Python with TensorFlow
+MEMORY = 2 * 2**30
+
 # Seconds that the workers of a given scheduler may take to appear
 PATIENCE = 60
 
@@ -48,11 +52,12 @@ class Task:
     resources: dict[str, float]
 
 
-def rebuild_stale(targets: list[str], jobs: int, scheduler: str | None, remote: str | None) -> None:
+def rebuild_stale(targets: list[str], jobs: int | None, scheduler: str | None, remote: str | None) -> None:
     """Rebuild those of the stages, and of the stages they depend on, that are stale.
 
-    targets: as for `dvc repro`. jobs: workers on this machine. scheduler: address of a dask scheduler, to use its
-    workers instead. remote: a DVC remote to share, if these cannot reach this project's cache. Raises RontgenError.
+    targets: as for `dvc repro`. jobs: workers on this machine; most_jobs() if None. scheduler: address of a dask
+    scheduler, to use its workers instead. remote: a DVC remote to share, if these cannot reach this project's cache.
+    Raises RontgenError.
     """
     try:
         os.chdir(Repo.find_root())
@@ -64,7 +69,7 @@ def rebuild_stale(targets: list[str], jobs: int, scheduler: str | None, remote: 
         built = {}
         if tasks:
             origin = Origin.of(repo, clone.snapshot(), remote)
-            local = workers(jobs, Path(repo.tmp_dir, "scale"))
+            local = workers(jobs or most_jobs(), Path(repo.tmp_dir, "scale"))
             with scheduler_at(scheduler) if scheduler else local as client:
                 print(f"{len(tasks)} stale stages; dashboard: {client.dashboard_link}")
                 built = rebuild(client, origin, tasks)
@@ -205,6 +210,11 @@ def scheduler_at(address: str) -> Iterator[Client]:
                 f"{error}: start them with `dask scheduler` and `dask worker {address}`"
             ) from None
         yield client
+
+
+def most_jobs() -> int:
+    """As many as there are cores, if each has its MEMORY."""
+    return max(1, min(os.cpu_count() or 1, psutil.virtual_memory().available // MEMORY))
 
 
 def _gpus() -> int:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rontgen.core import params, runs
+from rontgen.core import runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.imports import importing_keras
 from rontgen.core.io import commit, read_json, require
 from rontgen.core.runs import Run
 from rontgen.data import arrays, decoding
+from rontgen.data.unpacked import open_archive
 from rontgen.evaluation import metrics
 from rontgen.evaluation.intervals import bootstrap_intervals
 from rontgen.records.records import Record
@@ -46,6 +47,15 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Example:
+    """A test image to try: its id, its class by the archive, and the bytes of its file."""
+
+    id: str
+    label: str
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Trained:
     """A trained model and what is known of it: that of a run in the workspace, or of a record.
 
@@ -61,7 +71,7 @@ class Trained:
     metrics: dict
     intervals: dict
     commit: str
-    is_demo: bool
+    images: str
     record: Record | None = None
 
     @classmethod
@@ -69,7 +79,10 @@ class Trained:
         """The model of a run. Raises RontgenError, naming the command that fixes it, if a file is missing."""
         run, evaluate = runs.load_run(name), runs.stage_command("evaluate", name)
         metrics, intervals = (read_json(path, evaluate) for path in (run.metrics, run.intervals))
-        return cls(name, run, Path(), metrics, intervals, commit(), params.load().profile == "demo")
+        study = run.image_set.study
+        made = {facts["source"] for facts in read_json(study.raw / "SOURCE.json", study.split_command).values()}
+        images = next((kind for kind in ("drawn", "miniature") if kind in made), "real")
+        return cls(name, run, Path(), metrics, intervals, commit(), images)
 
     @classmethod
     def recorded(cls, name: str) -> "Trained":
@@ -79,14 +92,29 @@ class Trained:
         folder = recorded.checkout(record, run)
         bounds = bootstrap_intervals(record.predictions, record.classes)
         commit = record.provenance["commit"][:12]
-        return cls(record.name, run, folder, record.metrics["test"], bounds, commit, False, record)
+        return cls(record.name, run, folder, record.metrics["test"], bounds, commit, "real", record)
+
+    @cached_property
+    def examples(self) -> dict[str, Example]:
+        """Of the demo's miniature, by id: for each class, the first test images that are read rightly and wrongly."""
+        if self.images != "miniature":
+            return {}
+        study, evaluate = self.run.image_set.study, runs.stage_command("evaluate", self.name)
+        tested = metrics.read_predictions(self.run.predictions, str(self.run.predictions), evaluate)
+        is_right = tested["class"] == tested["predicted"]
+        chosen = tested.assign(is_right=is_right).groupby(["class", "is_right"])["id"].first()
+        manifest = arrays.read_split(study).set_index("id").loc[chosen]
+        found = {}
+        for id_, image in manifest.iterrows():
+            with open_archive(study.raw / image["archive"], command=study.split_command) as archive:
+                found[id_] = Example(id_, image["class"], archive.read(image["member"]))
+        return found
 
     @property
     def xrays(self) -> str:
         """The X-rays that it was trained on, in words."""
-        if self.record:
-            return f"the real X-rays that {self.name} was trained on"
-        return f"the {'drawn ' if self.is_demo else ''}X-rays that {self.name} was trained on"
+        kind = {"miniature": "small real"}.get(self.images, self.images)
+        return f"the {kind} X-rays that {self.name} was trained on"
 
 
 class Predictor:
@@ -163,7 +191,7 @@ class Predictor:
         if decoding.colourfulness(data) > ood.COLOUR:
             return Prediction(False, "in_colour")
         if self._reference.flags(image[None]).any():
-            return Prediction(False, "unlike_drawn_xrays" if self.trained.is_demo else "unlike_xrays")
+            return Prediction(False, "unlike_drawn_xrays" if self.trained.images == "drawn" else "unlike_xrays")
         (probabilities,) = metrics.predict(self._model, image[None])
         (decided,) = export.decide(probabilities[None], self.description["threshold"])
         named = dict(zip(self.classes, map(float, probabilities), strict=True))

@@ -37,6 +37,7 @@ class Pages:
         self._datasets = params.load().datasets
         folders = [jinja2.FileSystemLoader(HERE / "templates"), jinja2.PackageLoader("rontgen.reporting")]
         self._environment = environment(jinja2.ChoiceLoader(folders), autoescape=True)
+        self._environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
         self._environment.globals |= {
             "predictors": predictors,
             "languages": LANGUAGES,

@@ -142,10 +142,14 @@ def _add_pages(app: FastAPI, pages: Pages, choose: Callable[[str | None], Predic
 
     @app.api_route("/{language}/{page}", methods=["GET", "HEAD"], include_in_schema=False)
     @app.api_route("/{language}/", methods=["GET", "HEAD"], include_in_schema=False)
-    def show(language: str, page: str = "home", run: str | None = None) -> Response:
+    def show(language: str, page: str = "home", run: str | None = None, example: str = "") -> Response:
         if language not in LANGUAGES or page not in pages.names:
             raise HTTPException(404, "expected a page of the menu, received another: go back to /")
-        return HTMLResponse(pages.show(language, page, choose(run)))
+        predictor = choose(run)
+        if page == "examine" and (found := predictor.trained.examples.get(example)):
+            with working:
+                return HTMLResponse(pages.read(language, predictor, found.data))
+        return HTMLResponse(pages.show(language, page, predictor))
 
     @app.post("/{language}/examine", include_in_schema=False)
     def examine(language: str, file: UploadFile, run: Annotated[str | None, Form()] = None) -> Response:
