@@ -236,54 +236,6 @@ def predicted() -> Measured:
     )
 
 
-AS_IT_IS = "none of these"
-OPTIONS = {
-    AS_IT_IS: {},
-    "XLA": {"jit_compile": True},
-    "mixed bfloat16": {"dtype": "mixed_bfloat16"},
-    "4 steps per execution": {"steps_per_execution": 4},
-}
-# Model, pixels, images, batch and epochs: the demo's sizes, then the papers'
-OPTION_CASES = [
-    ("cnn4", 34, 256, 8, 5), ("resnet50v2", 32, 64, 8, 4), ("cnn4", 224, 32, 8, 4), ("resnet50v2", 224, 8, 2, 4),
-]  # fmt: skip
-
-
-def options() -> list[dict]:
-    """For each case and option: seconds of an epoch without validation, and how much longer the first takes."""
-    rows = []
-    for name, size, count, batch, epochs in OPTION_CASES:
-        images, labels = chests(min(count, 64), size)
-        images = np.tile(images, (count // len(images), 1, 1, 1))
-        labels = np.tile(labels, count // len(labels)).astype(np.float32)[:, None]
-        for option, changes in OPTIONS.items():
-            times = np.diff(option_epochs(name, images, labels, batch, epochs, **changes))
-            usual = float(np.median(times[1:]))
-            row = {"model": name, "size": size, "option": option, "seconds": usual, "compile": times[0] - usual}
-            rows.append(row)
-    return rows
-
-
-def option_epochs(name, images, labels, batch, epochs, dtype="float32", **options) -> list[float]:
-    """When the training began and when each of its epochs ended."""
-    import keras
-
-    from rontgen.models.build import build_model
-
-    keras.config.set_dtype_policy(dtype)
-    keras.utils.set_random_seed(1)
-    model = build_model(name, _sigmoid(name), images.shape[1:], 2)
-    keras.config.set_dtype_policy("float32")
-    model.compile("adam", "binary_crossentropy", metrics=["accuracy"], **{"jit_compile": False} | options)
-    ends = []
-    clock = keras.callbacks.LambdaCallback(
-        on_train_begin=lambda logs: ends.append(time.perf_counter()),
-        on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()),
-    )
-    model.fit(images, labels, batch_size=batch, epochs=epochs, callbacks=[clock], verbose=0)
-    return ends
-
-
 ROWS = {
     "epoch": Row(
         "a training epoch, cnn4, 1,200 + 240 images of 64 px, every callback",

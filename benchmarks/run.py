@@ -24,26 +24,21 @@ BEGIN, END = "<!-- what `make bench` measured -->", "<!-- until here -->"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--originals", type=Path, help="a zip of large JPEGs to decode, instead of drawn ones")
-    parser.add_argument("--rows", nargs="*", choices=[*ROWS, "options"], help="these alone, and write no page")
+    parser.add_argument("--rows", nargs="*", choices=ROWS, help="these alone, and write no page")
     arguments = parser.parse_args()
     os.environ |= {"TQDM_DISABLE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     begun = time.perf_counter()
     lines = ["| what | peer | ours | peer's | ratio | target | met |", "|---|---|---:|---:|---:|---:|---|"]
     notes = []
     for name in arguments.rows or ROWS:
-        if name != "options":
-            measured = in_process(measure, name, arguments.originals)
-            lines.append(line(ROWS[name], measured))
-            notes += [f"- {ROWS[name].subject}: {measured.note}."] if measured.note else []
-            print(lines[-1], measured.note, flush=True)
-    options = []
-    if not arguments.rows or "options" in arguments.rows:
-        options = option_lines(in_process(fitting.options))
-        print(*options, sep="\n", flush=True)
+        measured = in_process(measure, name, arguments.originals)
+        lines.append(line(ROWS[name], measured))
+        notes += [f"- {ROWS[name].subject}: {measured.note}."] if measured.note else []
+        print(lines[-1], measured.note, flush=True)
     took = f"All of it took {(time.perf_counter() - begun) / 60:.0f} minutes."
     print(took)
     if not arguments.rows:
-        write([machine(), "", *lines, "", *notes, "", "## XLA, mixed precision, steps per execution", "", *options])
+        write([machine(), "", *lines, "", *notes])
 
 
 def measure(name: str, originals: Path | None) -> Measured:
@@ -58,22 +53,6 @@ def line(row: Row, measured: Measured) -> str:
                   (measured.ours, measured.peer))  # fmt: skip
     cells = (row.subject, row.peer, ours, peer, f"{measured.ratio:.2f}", f"{sign} {row.target:.3g}")
     return f"| {' | '.join(cells)} | {'yes' if met else '**no**'} |"
-
-
-def option_lines(rows: list[dict]) -> list[str]:
-    """A line for each option of each case: its epoch time over that of the case without options."""
-    lines = [
-        "| model | pixels | option | epoch | ratio of epochs | first epoch, more |",
-        "|---|---:|---|---:|---:|---:|",
-    ]
-    for row in rows:
-        if row["option"] == fitting.AS_IT_IS:
-            usual = row["seconds"]
-        lines.append(
-            f"| {row['model']} | {row['size']} | {row['option']} | {row['seconds']:.2f} s | "
-            f"{row['seconds'] / usual:.2f} | {row['compile']:.1f} s |"
-        )
-    return lines
 
 
 def machine() -> str:
