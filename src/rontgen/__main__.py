@@ -68,9 +68,10 @@ def index(
     folder: Annotated[Path, typer.Argument(help="Where its archive lies unpacked, such as /kaggle/input/<name>.")],
 ) -> None:
     """List an unpacked archive in data/archives, so that it is read where it lies, instead of a zip."""
-    from rontgen.data import unpacked
+    from rontgen.core import params
+    from rontgen.data import by_hand, unpacked
 
-    print(unpacked.write_index(slug, folder, runs.BY_HAND))
+    print(unpacked.write_index(slug, folder, runs.BY_HAND, by_hand.layout(slug, params.load())))
 
 
 @app.command()
