@@ -168,11 +168,7 @@ def predict(
     from rontgen.serving.predictor import Trained
 
     trained = Trained.recorded(record) if record else Trained.in_workspace(run)
-    done = module.write(module.find(files), trained, kind, output)
-    if done.refused:
-        print(f"{done.refused} of {done.files} files are unlike {trained.xrays}: no decision", file=sys.stderr)
-    if done.failed:
-        print(f"{done.failed} of {done.files} files could not be read: see the column error", file=sys.stderr)
+    if not module.write(files, trained, kind, output):
         sys.exit(1)
 
 
