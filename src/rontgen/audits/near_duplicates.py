@@ -15,7 +15,6 @@ from sklearn.neighbors import radius_neighbors_graph
 from rontgen.core import params, runs, settings
 from rontgen.core.io import replacing, require, write_csv
 from rontgen.data import decoding
-from rontgen.data.decoding import colourfulness, decode
 from rontgen.data.splits import connected
 
 SIDE = 80  # pixels of a thumbnail
@@ -165,11 +164,11 @@ def _first_with(keys: pd.Series) -> np.ndarray:
 
 
 def _facts_and_thumbnail(data: bytes) -> tuple[tuple[int, int, int, float, str], np.ndarray]:
-    thumbnail = decode(data, SIDE)
+    (thumbnail,), colour = decoding.decode_with_colour(data, SIDE)
     with Image.open(BytesIO(data)) as image:  # the header alone: no second decode
         width, height = image.size
     perceptual_hash = imagehash.phash(Image.fromarray(thumbnail), hash_size=HASH_SIDE)
-    return (width, height, len(data), round(colourfulness(data), 2), str(perceptual_hash)), thumbnail
+    return (width, height, len(data), round(colour, 2), str(perceptual_hash)), thumbnail
 
 
 def _detail(thumbnails: np.ndarray) -> np.ndarray:
