@@ -166,7 +166,7 @@ class Predictor:
             return Prediction(False, "in_colour")
         if self._reference.flags(image[None]).any():
             return Prediction(False, "unlike_drawn_xrays" if self.trained.is_demo else "unlike_xrays")
-        (probabilities,) = metrics.predict(self._model, image[None])
+        (probabilities,) = metrics.predict(self._model, image[None], self.name)
         (decided,) = export.decide(probabilities[None], self.description["threshold"])
         named = dict(zip(self.classes, map(float, probabilities), strict=True))
         return Prediction(True, None, named, self.classes[decided], float(probabilities[decided]))
