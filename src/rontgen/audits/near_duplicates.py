@@ -131,8 +131,9 @@ def find_near(images: pd.DataFrame, thumbnails: np.ndarray) -> pd.DataFrame:
     """Every pair of near duplicates among images of different bytes: PAIR_COLUMNS, sorted.
 
     images: columns sha256 and perceptual_hash; of several with the same bytes the first stands for all. thumbnails:
-    uint8 (N, SIDE, SIDE). distance: bits, 0 to 256. agreement: 0 to 1. All pairs are compared. Mirrored and turned
-    copies, and those cut by much more than 2%, are not found.
+    uint8 (N, SIDE, SIDE). distance: bits, 0 to 256. agreement: 0 to 1. All pairs are compared. Not found are
+    copies that are mirrored, turned, inverted, equalised, marked, shifted by 2%, of a gamma of 2, or cut by much more
+    than 2% (docs/evidence.md).
     """
     places = np.flatnonzero(~images["sha256"].duplicated())
     hashes = [imagehash.hex_to_hash(text).hash.ravel() for text in images["perceptual_hash"].iloc[places]]
