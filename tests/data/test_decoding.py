@@ -303,11 +303,11 @@ LARGEST = """
 import io, resource
 from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
-from rontgen.data.decoding import THREADS, decode
+from rontgen.data.decoding import THREADS, decode_with_colour
 data = io.BytesIO()
 Image.new("RGBA", (6000, 6000)).save(data, "PNG", compress_level=1)
 with ThreadPoolExecutor(THREADS) as pool:
-    list(pool.map(lambda _: decode(data.getvalue(), 64), range(THREADS)))
+    list(pool.map(lambda _: decode_with_colour(data.getvalue(), 64, 448), range(THREADS)))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
 
