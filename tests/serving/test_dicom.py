@@ -283,6 +283,9 @@ def with_syntax(written):
             (make(RAMP, **{name: None}), f"a whole DICOM file of one picture, received one without {name}; save the")
             for name in [*dicom.NEEDED.split(), "PixelData"]
         ],
+        (make(np.dstack([RAMP] * 3), PlanarConfiguration=None), "do not decode (AttributeError, PlanarConfiguration)"),
+        (make(DEEP, BitsStored=17), "do not decode (ValueError, BitsAllocated, BitsStored)"),
+        (make(DEEP, VOILUTSequence=[Dataset()]), "do not decode (AttributeError, LUTDescriptor)"),
         (make(RAMP, Rows=None, Columns=None), "received one without Rows, Columns;"),
         (make(RAMP, Rows=None, PixelData=None), "received one without a picture; leave it out if it is a report"),
         (make(RAMP)[:-100], "expected a whole DICOM file"),

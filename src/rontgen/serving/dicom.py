@@ -83,7 +83,9 @@ def to_png(data: bytes) -> bytes:
     except RontgenError:
         raise
     except Exception as error:  # pydicom raises anything on damaged files, with words from them in its messages
-        reason = f"{len(data)} bytes that do not decode ({type(error).__name__})"
+        keywords = f"{NEEDED} {OPTIONAL} LUTDescriptor LUTData".split()
+        about = [keyword for keyword in keywords if keyword in str(error).replace(" ", "")]
+        reason = f"{len(data)} bytes that do not decode ({', '.join([type(error).__name__, *about])})"
         raise _error("a whole DICOM file of one picture", reason) from None
     return png.getvalue()
 
