@@ -33,7 +33,7 @@ def main() -> None:
 
     determinism.prepare(seed=0, threads=run.threads)
     model = files.load(run.model_file, run.train_command)
-    probabilities = metrics.predict(model, pixels)
+    probabilities = metrics.predict(model, pixels, str(run.model_file))
     predictions = metrics.prediction_table(test["id"], test["patient"], test["class"], classes, probabilities)
     measured = metrics.compute_metrics(predictions, classes) | metrics.model_size(model)
     bounds = intervals.bootstrap_intervals(predictions, classes)

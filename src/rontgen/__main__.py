@@ -68,9 +68,10 @@ def index(
     folder: Annotated[Path, typer.Argument(help="Where its archive lies unpacked, such as /kaggle/input/<name>.")],
 ) -> None:
     """List an unpacked archive in data/archives, so that it is read where it lies, instead of a zip."""
-    from rontgen.data import unpacked
+    from rontgen.core import params
+    from rontgen.data import by_hand, unpacked
 
-    print(unpacked.write_index(slug, folder, runs.BY_HAND))
+    print(unpacked.write_index(slug, folder, runs.BY_HAND, by_hand.layout(slug, params.load())))
 
 
 @app.command()
@@ -167,11 +168,7 @@ def predict(
     from rontgen.serving.predictor import Trained
 
     trained = Trained.recorded(record) if record else Trained.in_workspace(run)
-    done = module.write(module.find(files), trained, kind, output)
-    if done.refused:
-        print(f"{done.refused} of {done.files} files are unlike {trained.xrays}: no decision", file=sys.stderr)
-    if done.failed:
-        print(f"{done.failed} of {done.files} files could not be read: see the column error", file=sys.stderr)
+    if not module.write(files, trained, kind, output):
         sys.exit(1)
 
 

@@ -154,6 +154,13 @@ def test_too_few_patients_of_a_class_are_refused():
         shortcuts.probe(prints(classes, patients=patients), CLASSES)
 
 
+def test_the_folds_are_made_once_for_all_probes(monkeypatch):
+    made, split = [], shortcuts.StratifiedGroupKFold.split
+    monkeypatch.setattr(shortcuts.StratifiedGroupKFold, "split", lambda *given: made.append(1) or split(*given))
+    assert len(probes(prints(alternating(40)))) == 7
+    assert len(made) == 1
+
+
 def test_the_same_images_give_the_same_numbers_and_a_sound_figure(tmp_path):
     data = prints(alternating(80))
     first, second = shortcuts.probe(data, CLASSES), shortcuts.probe(data, CLASSES)

@@ -79,3 +79,12 @@ def test_a_file_that_is_gone_or_another_is_refused(folder):
     for path in (folder / CHEST, folder / "gone.zip"):
         with pytest.raises(RontgenError, match="run `dvc repro inputs` again"):
             by_hand.check(path, "0" * 64)
+
+
+def test_the_layout_of_an_archive_is_that_of_its_dataset():
+    values = params.load(ROOT / "params.yaml")
+    assert by_hand.layout("paultimothymooney/chest-xray-pneumonia", values) == "chest_xray"
+    with pytest.raises(
+        RontgenError, match=r"^expected one of paultimothymooney/chest-xray-pneumonia, .*, received 'x/y'"
+    ):
+        by_hand.layout("x/y", values)

@@ -149,6 +149,30 @@ def test_any_shape_is_squeezed_or_stretched_to_the_square(height, width):
     assert width == 1 or gray[:, :3].max() == 0
 
 
+COLOURED = np.random.default_rng(1).integers(0, 256, (300, 400, 4), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        *(("PNG", mode) for mode in ("L", "RGB", "RGBA", "P", "I;16")),
+        *(("JPEG", mode) for mode in ("L", "RGB", "CMYK")),
+    ],
+)
+def test_image_and_colour_from_one_decode_are_those_of_two(kind, mode, monkeypatch):
+    is_deep = mode == "I;16"
+    image = Image.fromarray(COLOURED[..., 0] * np.uint16(257)) if is_deep else Image.fromarray(COLOURED).convert(mode)
+    data = encode(image, kind, exif=TURNED)
+    expected = [decode(data, SIZE), decode(data, 64), decoding.colourfulness(data)]
+    opened, open_ = [], Image.open
+    monkeypatch.setattr(Image, "open", lambda *arguments, **options: opened.append(1) or open_(*arguments, **options))
+    (small, large), colour = decoding.decode_with_colour(data, SIZE, 64)
+    np.testing.assert_array_equal(small, expected[0])
+    np.testing.assert_array_equal(large, expected[1])
+    assert colour == expected[2]
+    assert kind == "JPEG" or len(opened) == 1
+
+
 # ---------------------------------------------------------------- what is not a picture
 
 
@@ -279,11 +303,11 @@ LARGEST = """
 import io, resource
 from concurrent.futures import ThreadPoolExecutor
 from PIL import Image
-from rontgen.data.decoding import THREADS, decode
+from rontgen.data.decoding import THREADS, decode_with_colour
 data = io.BytesIO()
 Image.new("RGBA", (6000, 6000)).save(data, "PNG", compress_level=1)
 with ThreadPoolExecutor(THREADS) as pool:
-    list(pool.map(lambda _: decode(data.getvalue(), 64), range(THREADS)))
+    list(pool.map(lambda _: decode_with_colour(data.getvalue(), 64, 448), range(THREADS)))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
 

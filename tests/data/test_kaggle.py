@@ -339,12 +339,15 @@ def test_an_unpacked_archive_is_used_where_it_lies(folder, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     mounted = tmp_path / "mounted"
     mounted.mkdir()
-    (mounted / "a.png").write_bytes(b"one")
-    index = unpacked.write_index(SLUG, mounted, Path("data/archives"))
+    (mounted / "Normal").mkdir()
+    (mounted / "Normal/a.png").write_bytes(b"one")
+    index = unpacked.write_index(SLUG, mounted, Path("data/archives"), "tb_radiography")
     listed = {index.name: sha256(index)}
     assert get(folder, listed) == index
     pin = unpacked.open_archive(index.with_name(NAME)).sha256()  # that of SOURCE.json
     assert get(folder, listed, sha256=pin) == index
-    (mounted / "a.png").write_bytes(b"two")
-    with pytest.raises(RontgenError, match=f"member 'a.png' is damaged: .* `rontgen index {SLUG} {mounted}` and `"):
+    (mounted / "Normal/a.png").write_bytes(b"two")
+    with pytest.raises(
+        RontgenError, match=f"member 'Normal/a.png' is damaged: .* `rontgen index {SLUG} {mounted}` and `"
+    ):
         get(folder, listed)

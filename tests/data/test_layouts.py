@@ -183,10 +183,49 @@ def test_siim_without_its_tables_is_refused(read):
         read("siim_pneumothorax", SIIM_FILES | {train: SIIM_TABLES[train]})
 
 
-@pytest.mark.parametrize("layout", ["chest_xray", "covid_radiography", "tb_radiography"])
-def test_an_archive_without_images_is_refused(read, layout):
-    with pytest.raises(RontgenError, match=f"expected the layout {layout}, found no image where it has them"):
-        read(layout, {"some/other/picture.png": b"1"})
+@pytest.mark.parametrize(
+    ("layout", "members"),
+    [
+        ("chest_xray", CHEST_XRAY),
+        ("chest_xray", CHEST_XRAY | NESTED),
+        ("covid_radiography", {"Normal/images/Normal-1.png": b"1"}),
+        ("siim_pneumothorax", SIIM_FILES | SIIM_TABLES),
+        ("tb_radiography", {"TB_Chest_Radiography_Database/Normal/Normal-1.png": b"1"}),
+    ],
+)
+def test_one_more_folder_around_an_archive_changes_only_the_names_of_its_members(read, layout, members):
+    plain = read(layout, members)
+    within = read(layout, {f"archive/{name}": data for name, data in members.items()})
+    assert within.left_out == plain.left_out
+    assert within.images == [replace(image, member=f"archive/{image.member}") for image in plain.images]
+
+
+@pytest.mark.parametrize(
+    ("layout", "where"),
+    [
+        ("chest_xray", "`chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg`"),
+        ("covid_radiography", "`{COVID,Lung_Opacity,Normal,Viral Pneumonia}/images/*.png`"),
+        ("siim_pneumothorax", "`png_images/<index>_<train|test>_<0|1>_.png`"),
+        ("tb_radiography", "`TB_Chest_Radiography_Database/{Normal,Tuberculosis}/*.png`"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("members", "received"),
+    [
+        (["some/other/picture.png"], "none (files: 1, such as some/other/picture.png); put the whole archive"),
+        (
+            ["a.txt", "x.zip"],
+            "none (files: 2, such as a.txt): the archive may be x.zip within it; put the whole archive",
+        ),
+        ([], "none (files: 0); put the whole archive, as Kaggle has it, at data/archives/owner--name.zip, or"),
+    ],
+)
+def test_an_archive_without_images_is_refused_by_what_it_holds(read, layout, where, members, received):
+    with pytest.raises(RontgenError) as caught:
+        read(layout, dict.fromkeys(members, b"1"))
+    message = str(caught.value)
+    assert f"owner--name.zip: expected images at {where}" in message
+    assert f", received {received}" in message
 
 
 def test_an_unknown_layout_lists_the_known_ones(read):

@@ -158,11 +158,43 @@ def test_a_prediction_table_survives_its_csv(tmp_path):
         ("id,patient,class,predicted,a,b\n1,,a,a,0.6,1.4\n", "in every row"),
         ("id,patient,class,predicted,a,b\n1,,a,c,0.6,0.4\n", "in every row"),
         ("id,patient,class,predicted,a,b\n1,,a,a,0.6,0.4\n1,,a,a,0.6,0.4\n", "expected each image once"),
+        ("id,patient,class,predicted,a,b\n1,,a,a,0.6,0.402\n", "that sum to 1 in every row, received others for 1 im"),
+        (
+            "id,patient,class,predicted,a,b\n1,,a,b,0.6,0.4\n",
+            "class that the probabilities give, received another for 1",
+        ),
+        ("id,patient,class,predicted,a,b\n1,,a,a,0.5,0.5\n2,,a,b,0.5,0.5\n", "received another for 1 images"),
+        ("id,patient,class,predicted,a,b,c\n1,,a,b,0.4,0.3,0.3\n", "received another for 1 images"),
     ],
 )
 def test_a_file_that_is_no_prediction_table_is_refused(text, message):
     with pytest.raises(RontgenError, match=f"x.csv.*{message}.*`dvc repro evaluate`"):
         read_predictions(io.StringIO(text), "x.csv", "dvc repro evaluate")
+
+
+def test_probabilities_that_are_rounded_are_read():
+    text = "id,patient,class,predicted,a,b,c\n1,,a,a,0.3334,0.3333,0.3334\n"
+    assert read_predictions(io.StringIO(text), "x.csv", "")["predicted"].tolist() == ["a"]
+
+
+class Diverged:
+    def __init__(self, value):
+        self.value = value
+
+    def predict_on_batch(self, images):
+        return np.array([[0.5], [self.value], [self.value]], np.float32)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_model_whose_outputs_are_not_finite_is_named(value):
+    message = "^models/x.keras: expected finite probabilities, received NaN .* 2 of 3 images: train it with a lower"
+    with pytest.raises(RontgenError, match=message):
+        predict(Diverged(value), np.zeros((3, 2, 2, 1), np.uint8), "models/x.keras")
+
+
+def test_of_probabilities_that_are_not_finite_there_are_no_metrics():
+    with pytest.raises(RontgenError, match="expected finite probabilities, received NaN or infinity for 1 of 2 images"):
+        compute_metrics(scored("ab", [0.5, np.nan]), ["a", "b"])
 
 
 def test_one_sigmoid_unit_becomes_two_columns():

@@ -161,10 +161,10 @@ def test_a_changed_metric_is_found(tmp_path):
     assert wrong.startswith("macro.f1: the predictions give 0.")
 
 
-def test_a_changed_prediction_is_found(tmp_path):
+def test_a_changed_class_is_found(tmp_path):
     _, path = written(tmp_path)
     text = gzip.decompress((path / "predictions.csv.gz").read_bytes())
-    (path / "predictions.csv.gz").write_bytes(gzip.compress(text.replace(b"NORMAL,NORMAL", b"NORMAL,COVID", 1)))
+    (path / "predictions.csv.gz").write_bytes(gzip.compress(text.replace(b"NORMAL,NORMAL", b"COVID,NORMAL", 1)))
     assert any(line.startswith("accuracy: ") for line in check(tmp_path, path))
 
 

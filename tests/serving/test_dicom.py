@@ -73,8 +73,8 @@ def refused(data):
     message = str(caught.value)
     assert "\n" not in message
     assert NAME not in message
-    assert caught.value.__suppress_context__ == ("do not decode" in message)
-    assert "or as PNG or JPEG" in message
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    assert "or as PNG or JPEG" in message or "without a picture; leave it out" in message
     return message
 
 
@@ -85,6 +85,13 @@ def test_a_dicom_file_is_recognised_by_its_prefix():
     assert dicom.is_dicom(make(RAMP))
     assert not dicom.is_dicom(bytes(127) + b"DICM")
     assert not dicom.is_dicom(b"DICM")
+
+
+@pytest.mark.parametrize(
+    "begin", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0\0\x10JFIF", b"8\0\0\0\0\0\0\0{}", b"Name,BMI\n", b""]
+)
+def test_other_files_are_not_taken_for_dicom(begin):
+    assert not dicom.is_dicom(begin + bytes(200))
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
@@ -131,11 +138,75 @@ SIXTEENTHS = {"VOILUTSequence": lut(np.arange(4096) // 16, 100, 8), "WindowCente
         ),
         (np.array([0, 100, 255], np.uint8), {"PhotometricInterpretation": "MONOCHROME1"}, [1, 155 / 255, 0]),
         *[(np.array([-128, -1, 0, 127], dtype), {}, [0, 127 / 255, 128 / 255, 1]) for dtype in (np.int8, np.int16)],
+        ([10, 60, 85], WINDOW | {"VOILUTFunction": "sigmoid"}, [1 / (1 + np.exp(power)) for power in (2, 0, -1)]),
+        *[  # the first window that has both numbers
+            ([10, 60, 85], {"VOILUTFunction": "LINEAR_EXACT", "WindowCenter": center, "WindowWidth": width}, expected)
+            for center, width, expected in [
+                (["", 60], ["", 100], [0, 0.5, 0.75]),
+                ([9, 60], ["", 100], [0, 0.5, 0.75]),
+                (["", ""], ["", ""], [0, 50 / 75, 1]),
+            ]
+        ],
     ],
 )
 def test_gray_values_are_those_of_the_standard(pixels, changes, expected):
     values = pixels if isinstance(pixels, np.ndarray) else np.array(pixels, np.uint16)
     np.testing.assert_allclose(read(make(values[None], **changes))[0] / 65535, expected, atol=1e-5)
+
+
+UP_TO_65534 = {"VOILUTSequence": lut(range(65535), 0, 16)}
+SIGNED = np.array([-2000, -1000, 1000], np.int16)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "padding", "changes", "expected"),
+    [
+        ([1000, 3000, 65535], [65535], {}, [0, 1, 0]),
+        ([0, 1000, 3000], [0], {}, [0, 0, 1]),
+        ([0, 9, 10, 1000, 3000], [0, 9], {}, [0, 0, 0, 990 / 2990, 1]),
+        ([0, 9, 10, 1000, 3000], [9, 0], {}, [0, 0, 0, 990 / 2990, 1]),
+        ([7, 7, 7], [7], {}, [0, 0, 0]),
+        ([1000, 3000, 65535], [""], {}, [0, 2000 / 64535, 1]),
+        ([1000, 3000, 65535], [65535], {"PhotometricInterpretation": "MONOCHROME1"}, [1, 0, 0]),
+        ([0, 1000, 3000], [0], {"PhotometricInterpretation": "MONOCHROME1"}, [0, 1, 0]),
+        ([1000, 3000, 65535], [65535], {"RescaleSlope": -1, "RescaleIntercept": 0}, [1, 0, 0]),
+        ([1000, 3000, 0xFFFF], [0xFFFF], {"BitsStored": 12}, [0, 1, 0]),
+        (SIGNED, [-2000], {}, [0, 0, 1]),
+        (SIGNED, [-3000, -2000], {}, [0, 0, 1]),
+        (SIGNED, [-2000], {"BitsStored": 12}, [0, 0, 1]),
+        ([10, 60, 85], [85], WINDOW, [0, 0.5, 0]),
+        ([10, 60, 85], [10], WINDOW | {"PhotometricInterpretation": "MONOCHROME1"}, [0, 0.5, 0.25]),
+        ([0, 32767, 65534], [65534], UP_TO_65534, [0, 32767 / 65535, 0]),
+        (np.array([0, 100, 255], np.uint8), [255], {}, [0, 100 / 255, 0]),
+    ],
+)
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_padding_is_black_and_out_of_the_stretch(pixels, padding, changes, expected, syntax):
+    values = pixels if isinstance(pixels, np.ndarray) else np.array(pixels, np.uint16)
+    declared = dict(zip(["PixelPaddingValue", "PixelPaddingRangeLimit"], padding, strict=False))
+    np.testing.assert_allclose(read(make(values[None], syntax, **declared | changes))[0] / 65535, expected, atol=1e-5)
+
+
+def test_padding_of_a_signed_picture_may_be_declared_as_unsigned():
+    data = make(SIGNED[None], PixelPaddingValue=-2000)
+    assert b"\x28\0\x20\1SS" in data
+    assert read(data.replace(b"\x28\0\x20\1SS", b"\x28\0\x20\1US")).tolist() == [[0, 0, 65535]]
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_a_file_without_a_preamble_is_read(syntax):
+    data = make(DEEP, syntax)[132:]
+    assert dicom.is_dicom(data)
+    np.testing.assert_array_equal(read(data), DEEP)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize("preamble", [b"", bytes(128) + b"DICM"])
+def test_a_file_that_states_no_transfer_syntax_is_read(preamble, syntax):
+    data = make(DEEP, syntax, SOPClassUID="1.2.3")
+    begin = 144 + int.from_bytes(data[140:144], "little")
+    assert dicom.is_dicom(data[begin:])
+    np.testing.assert_array_equal(read(preamble + data[begin:]), DEEP)
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
@@ -208,9 +279,18 @@ def with_syntax(written):
         (make(np.dstack([DEEP] * 3)), "or in color 3 × 8, of MONOCHROME1, "),
         (make(RAMP, PhotometricInterpretation="PALETTE COLOR"), "received 1 × 8 of PALETTE COLOR;"),
         (make(RAMP, PhotometricInterpretation=NAME), "received 1 × 8 of another kind;"),
-        (make(RAMP, PixelData=None), "do not decode (AttributeError)"),
+        *[
+            (make(RAMP, **{name: None}), f"a whole DICOM file of one picture, received one without {name}; save the")
+            for name in [*dicom.NEEDED.split(), "PixelData"]
+        ],
+        (make(np.dstack([RAMP] * 3), PlanarConfiguration=None), "do not decode (AttributeError, PlanarConfiguration)"),
+        (make(DEEP, BitsStored=17), "do not decode (ValueError, BitsAllocated, BitsStored)"),
+        (make(DEEP, VOILUTSequence=[Dataset()]), "do not decode (AttributeError, LUTDescriptor)"),
+        (make(RAMP, Rows=None, Columns=None), "received one without Rows, Columns;"),
+        (make(RAMP, Rows=None, PixelData=None), "received one without a picture; leave it out if it is a report"),
         (make(RAMP)[:-100], "expected a whole DICOM file"),
-        (make(DEEP, **WINDOW | {"VOILUTFunction": "OTHER"}), "do not decode"),
+        (make(DEEP, **WINDOW | {"VOILUTFunction": NAME}), "expected a VOI LUT function of LINEAR, "),
+        (make(DEEP, WindowCenter=5, WindowWidth=0), "with a width of 1 or more, "),
         (make(RAMP, VOILUTSequence=CUT_LUT), "do not decode (IndexError)"),
         (make(RAMP, VOILUTSequence=lut([1, 2, 3], 0, 200)), "expected a LUT of 8 to 16 bits, received one of 200"),
         (encapsulated(RAMP, "JPEG2000", uid.JPEGBaseline8Bit), "do not decode (UnidentifiedImageError)"),
@@ -278,9 +358,9 @@ def test_a_frame_in_countless_fragments_is_refused():
         ((SEQUENCE + ITEM + b"\xff" * 4) * 5000, "(RecursionError)"),
         (SEQUENCE + (ITEM + bytes(4)) * 200_000, "expected a DICOM"),
         (b"\x28\x00\x50\x10UT\0\0" + struct.pack("<L", 2**21) + bytes(2**21), "header of at most 524288 bytes"),
-        (b"\x28\x00\x10\x00UT\0\0\xfe\xff\xff\xff" + bytes(9), "do not decode"),
-        (np.random.default_rng(7).bytes(5000), "do not decode"),
-        (b"", "do not decode"),
+        (b"\x28\x00\x10\x00UT\0\0\xfe\xff\xff\xff" + bytes(9), "one without a picture"),
+        (np.random.default_rng(7).bytes(5000), "one without a picture"),
+        (b"", "one without a picture"),
     ],
     ids=["nested deep", "countless items", "long element", "length beyond the end", "noise", "nothing"],
 )

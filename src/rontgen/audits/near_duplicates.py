@@ -15,7 +15,6 @@ from sklearn.neighbors import radius_neighbors_graph
 from rontgen.core import params, runs, settings
 from rontgen.core.io import replacing, require, write_csv
 from rontgen.data import decoding
-from rontgen.data.decoding import colourfulness, decode
 from rontgen.data.splits import connected
 
 SIDE = 80  # pixels of a thumbnail
@@ -132,8 +131,9 @@ def find_near(images: pd.DataFrame, thumbnails: np.ndarray) -> pd.DataFrame:
     """Every pair of near duplicates among images of different bytes: PAIR_COLUMNS, sorted.
 
     images: columns sha256 and perceptual_hash; of several with the same bytes the first stands for all. thumbnails:
-    uint8 (N, SIDE, SIDE). distance: bits, 0 to 256. agreement: 0 to 1. All pairs are compared. Mirrored and turned
-    copies, and those cut by much more than 2%, are not found.
+    uint8 (N, SIDE, SIDE). distance: bits, 0 to 256. agreement: 0 to 1. All pairs are compared. Not found are
+    copies that are mirrored, turned, inverted, equalised, marked, shifted by 2%, of a gamma of 2, or cut by much more
+    than 2% (docs/evidence.md).
     """
     places = np.flatnonzero(~images["sha256"].duplicated())
     hashes = [imagehash.hex_to_hash(text).hash.ravel() for text in images["perceptual_hash"].iloc[places]]
@@ -165,11 +165,11 @@ def _first_with(keys: pd.Series) -> np.ndarray:
 
 
 def _facts_and_thumbnail(data: bytes) -> tuple[tuple[int, int, int, float, str], np.ndarray]:
-    thumbnail = decode(data, SIDE)
+    (thumbnail,), colour = decoding.decode_with_colour(data, SIDE)
     with Image.open(BytesIO(data)) as image:  # the header alone: no second decode
         width, height = image.size
     perceptual_hash = imagehash.phash(Image.fromarray(thumbnail), hash_size=HASH_SIDE)
-    return (width, height, len(data), round(colourfulness(data), 2), str(perceptual_hash)), thumbnail
+    return (width, height, len(data), round(colour, 2), str(perceptual_hash)), thumbnail
 
 
 def _detail(thumbnails: np.ndarray) -> np.ndarray:

@@ -51,7 +51,10 @@ def probe(prints: Fingerprints, classes: list[str]) -> dict:
                 f"{name}: expected images of {FOLDS} patients or more to try shortcuts on, received {patients}: "
                 "add an archive with more of them to the dataset in params.yaml"
             )
-    result = {name: _try(part, labels, groups, prints.images, classes) for name, part in features(prints).items()}
+    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
+    folds = list(splitter.split(labels, labels, groups))  # of these alone: the same for every probe
+    found = features(prints).items()
+    result = {name: _try(part, labels, groups, folds, prints.images, classes) for name, part in found}
     return {"images": len(labels), "probes": result}
 
 
@@ -99,11 +102,12 @@ def _blocks(thumbnails: np.ndarray, count: int) -> np.ndarray:
     return thumbnails.reshape(-1, count, SIDE // count, count, SIDE // count).mean(axis=(2, 4))
 
 
-def _try(part: np.ndarray, labels: np.ndarray, groups: np.ndarray, images: pd.DataFrame, classes: list[str]) -> dict:
+def _try(
+    part: np.ndarray, labels: np.ndarray, groups: np.ndarray, folds: list, images: pd.DataFrame, classes: list[str]
+) -> dict:
     if np.ptp(part, axis=0).any():
         model = make_pipeline(StandardScaler(), OneVsRestClassifier(LogisticRegression(solver="newton-cholesky")))
-        folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
-        answers = cross_val_predict(model, part, labels, groups=groups, cv=folds, method="predict_proba")
+        answers = cross_val_predict(model, part, labels, cv=folds, method="predict_proba")
     else:
         # the shares of each fold would differ by a little, and rank the folds
         answers = np.tile(np.bincount(labels, minlength=len(classes)) / len(labels), (len(labels), 1))

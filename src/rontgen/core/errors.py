@@ -1,6 +1,7 @@
 """The one exception family, and how a stage script prints it."""
 
 import errno
+import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,7 +57,12 @@ def first_line(error: Exception) -> str:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call `main`; print a RontgenError or a storage error as one `error: …` line and exit with 2."""
+    """Call `main`; print a RontgenError or a storage error as one `error: …` line and exit with 2.
+
+    Standard output gets UTF-8 whatever the locale, and the bytes of a file's name as they are, as files do.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
         main()
     except (RontgenError, OSError) as error:

@@ -36,7 +36,8 @@ _ENCRYPTED = 0x1 | 0x40
 # All that zipfile raises on damaged bytes; the last of them on a flag that should not be set.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, NotImplementedError)
 _SLUG = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
-_CLUTTER = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._[^/]*$)")
+# What macOS adds, by its path in an archive or a folder
+CLUTTER = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._[^/]*$)")
 
 
 class ArchiveError(RontgenError):
@@ -59,22 +60,22 @@ class Member:
 class Readable(AbstractContextManager["Readable"]):
     """An open archive, which any number of threads may read at once; a context manager.
 
-    path: of the zip, even where a folder replaces it. left_out: the files that macOS adds, `__MACOSX/…`, `._*` and
-    `.DS_Store`; they are verified like the others, but `members()` does not list them.
+    path: of the zip, even where a folder replaces it. place: where the files lie. left_out: the files that macOS adds,
+    `__MACOSX/…`, `._*` and `.DS_Store`; they are verified like the others, but `members()` does not list them.
     """
 
     def __init__(self, path: Path, place: Path, fix: str) -> None:
-        """place, fix: where the files lie and what mends them, for errors."""
-        self.path, self._place, self._fix = path, place, fix
+        """fix: what mends the files, for errors."""
+        self.path, self.place, self._fix = path, place, fix
 
     def _list(self, files: Iterable[Member]) -> None:
         """Set what the archive holds, once it is open."""
         self._files = {file.name: file for file in sorted(files, key=lambda file: file.name)}
-        self.left_out = tuple(name for name in self._files if _CLUTTER.search(name))
+        self.left_out = tuple(name for name in self._files if CLUTTER.search(name))
 
     def members(self) -> list[Member]:
         """The files, sorted by name, without folders and without what is `left_out`."""
-        return [file for name, file in self._files.items() if not _CLUTTER.search(name)]
+        return [file for name, file in self._files.items() if not CLUTTER.search(name)]
 
     def read(self, name: str) -> bytes:
         """The bytes of one member; ArchiveError where its size or its CRC is not the declared one."""
@@ -88,7 +89,7 @@ class Readable(AbstractContextManager["Readable"]):
     def verify(self) -> None:
         """Read every member, those left out too, with a progress bar; ArchiveError at the first that is damaged."""
         total = sum(file.size for file in self._files.values())
-        with tqdm(desc=f"verifying {self._place.name}", total=total, unit="B", unit_scale=True) as bar:
+        with tqdm(desc=f"verifying {self.place.name}", total=total, unit="B", unit_scale=True) as bar:
             for name in self._files:
                 bar.update(len(self.read(name)))
 
@@ -106,7 +107,7 @@ class Readable(AbstractContextManager["Readable"]):
         """As read; of a member that is larger than declared, only the beginning."""
 
     def _error(self, fault: str) -> ArchiveError:
-        return ArchiveError(self._place, fault, self._fix)
+        return ArchiveError(self.place, fault, self._fix)
 
 
 class _File(io.BufferedReader):

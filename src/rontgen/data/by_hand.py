@@ -42,6 +42,14 @@ def read(kind: str, name: str) -> dict[str, str]:
     return read_json(LISTS / kind / f"{name}.json", COMMAND)
 
 
+def layout(slug: str, values: Params) -> str:
+    """The layout of the archive of a dataset on Kaggle. Raises RontgenError where params.yaml has no such archive."""
+    known = {source.slug: name for dataset in values.datasets.values() for name, source in dataset.archives.items()}
+    if slug not in known:
+        raise RontgenError(f"expected one of {', '.join(known)}, as in params.yaml, received {slug!r}: check its name")
+    return known[slug]
+
+
 def check(path: Path, sha256: str) -> None:
     """Raise RontgenError if a listed file has changed since the stage `inputs` ran."""
     received = archives.sha256(path) if path.exists() else "no file"

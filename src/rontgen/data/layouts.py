@@ -39,7 +39,14 @@ def read(layout: str, archive: Readable, keep_copies: bool = False) -> Listing:
         raise RontgenError(f"layout: expected one of {', '.join(LAYOUTS)}, received {layout!r}")
     listing = LAYOUTS[layout](archive)
     if not listing.images:
-        raise RontgenError(f"{archive.path}: expected the layout {layout}, found no image where it has them")
+        names = [member.name for member in archive.members()]
+        zips = [name for name in names if name.lower().endswith(".zip")]
+        raise _error(
+            archive,
+            f"expected images at {(LAYOUTS[layout].__doc__ or layout).rstrip('.')}, received none "
+            f"(files: {len(names)}{', such as ' + names[0] if names else ''})"
+            + (f": the archive may be {zips[0]} within it" if zips else ""),
+        )
     nested = sum(image.nested for image in listing.images)
     if keep_copies or not nested:
         return listing
@@ -47,9 +54,18 @@ def read(layout: str, archive: Readable, keep_copies: bool = False) -> Listing:
     return Listing(images, listing.left_out | {"nested copies": nested})
 
 
+def _error(archive: Readable, fault: str) -> RontgenError:
+    by_hand = f"put the whole archive, as Kaggle has it, at data/archives/{archive.path.name}"
+    return RontgenError(
+        f"{archive.place}: {fault}; {by_hand}, or name the folder that holds all of it: `rontgen index`"
+    )
+
+
 def _chest_xray(archive: Readable) -> Listing:
     """`chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg`, and again under `chest_xray/chest_xray/`."""
-    pattern = re.compile(r"(?:chest_xray/)+((train|val|test)/(NORMAL|PNEUMONIA)/([^/]+)\.jpe?g)", re.IGNORECASE)
+    pattern = re.compile(
+        r"(?:[^/]+/)?(?:chest_xray/)+((train|val|test)/(NORMAL|PNEUMONIA)/([^/]+)\.jpe?g)", re.IGNORECASE
+    )
     seen: dict[str, tuple[int, int]] = {}
     images, left_out = [], Counter[str]()
     # the shallowest path first, so that it is the deeper one that is the copy
@@ -120,8 +136,8 @@ def _siim_pneumothorax(archive: Readable) -> Listing:
         for member in archive.members()
         if re.fullmatch(r"(?:[^/]+/)*stage_1_(?:train|test)_images\.csv", member.name)
     ]
-    if not tables:
-        raise RontgenError(f"{archive.path}: expected stage_1_train_images.csv and stage_1_test_images.csv")
+    if images and not tables:
+        raise _error(archive, "expected stage_1_train_images.csv and stage_1_test_images.csv, received neither")
     listed = set()  # of the images alone: a table may have any number of rows
     for table in tables:
         for name, flag in _siim_rows(archive, table):
@@ -140,16 +156,16 @@ def _siim_rows(archive: Readable, table: str) -> Iterator[tuple[str, str]]:
     try:
         missing = {"new_filename", "has_pneumo"} - set(rows.fieldnames or ())
         if missing:
-            raise RontgenError(f"{archive.path}: {table}: expected a column {sorted(missing)[0]!r}")
+            raise _error(archive, f"{table}: expected a column {sorted(missing)[0]!r}")
         for row in rows:
             yield row["new_filename"], row["has_pneumo"]
     except csv.Error as error:
-        raise RontgenError(f"{archive.path}: {table}: expected a CSV table, {error}") from None
+        raise _error(archive, f"{table}: expected a CSV table, {error}") from None
 
 
 def _check_flag(archive: Readable, name: str, flag: str, listed: str | None) -> None:
     if listed != flag:
-        raise RontgenError(f"{archive.path}: {name}: its name says has_pneumo {flag}, the CSV says {listed}")
+        raise _error(archive, f"{name}: its name says has_pneumo {flag}, the CSV says {listed}")
 
 
 LAYOUTS: dict[str, Callable[[Readable], Listing]] = {

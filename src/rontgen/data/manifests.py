@@ -99,7 +99,10 @@ def _hash(archive: Readable, members: pd.Series) -> list[str]:
 def _check_counts(study: Listed, layout: str, path: Path, found: dict[str, int]) -> None:
     for label in study.dataset.labels[layout]:
         if label not in found:
-            raise RontgenError(f"{path}: expected images of {label}, found {found}")
+            raise RontgenError(
+                f"{path}: expected images of {label}, found {found}: put the whole archive, as Kaggle has it, at "
+                f"data/archives/{path.name}, or name the folder that holds all of it: `rontgen index`"
+            )
     expected = study.dataset.counts[layout]
     if study.check_counts and found != expected:
         raise RontgenError(

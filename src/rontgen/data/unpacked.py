@@ -13,18 +13,15 @@ from tqdm import tqdm
 
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, replacing
+from rontgen.data import layouts
 from rontgen.data.archives import DOWNLOAD, Archive, ArchiveError, Member, Readable, archive_name, member_fault
 
 
 class Unpacked(Readable):
-    """A folder opened for reading by the index that lies where its zip would, `path`.
+    """A folder opened for reading by its index; its zip would lie at `path`. ArchiveError if the folder is missing."""
 
-    Raises RontgenError if the index is damaged, and ArchiveError if the folder is missing.
-    """
-
-    def __init__(self, path: Path, *, command: str = DOWNLOAD) -> None:
+    def __init__(self, path: Path, index: dict, *, command: str = DOWNLOAD) -> None:
         """`command`: what to run, named in errors, once the index is made again."""
-        index = read_json(index_of(path), "rontgen index <owner>/<name> <folder>")
         self.folder = Path(index["folder"])
         super().__init__(path, self.folder, f"run `rontgen index {index['slug']} {self.folder}` and `{command}` again")
         if not self.folder.is_dir():
@@ -58,10 +55,11 @@ class Unpacked(Readable):
 def open_archive(path: Path, *, command: str = DOWNLOAD) -> Readable:
     """Open the zip at a path or, where the index of an unpacked one lies beside it instead, that folder.
 
-    Raises RontgenError as these do.
+    Raises RontgenError as these do, and if the index is damaged.
     """
-    is_unpacked = not path.exists() and index_of(path).exists()
-    return Unpacked(path, command=command) if is_unpacked else Archive(path, command=command)
+    if path.exists() or not index_of(path).exists():
+        return Archive(path, command=command)
+    return Unpacked(path, read_json(index_of(path), "rontgen index <owner>/<name> <folder>"), command=command)
 
 
 def index_of(path: Path) -> Path:
@@ -69,11 +67,12 @@ def index_of(path: Path) -> Path:
     return path.with_suffix(".index.json")
 
 
-def write_index(slug: str, folder: Path, destination: Path) -> Path:
+def write_index(slug: str, folder: Path, destination: Path, layout: str) -> Path:
     """List a folder's files, with progress, in `destination`; returns the path of the index.
 
-    Raises RontgenError if there is no such folder, or the zip of the same archive lies in `destination`, and
-    ArchiveError for what is no plain file, or has a name or a size that a zip's member may not have.
+    layout: of the archive. Raises RontgenError if there is no such folder, the zip of the same archive lies in
+    `destination`, or the folder has no image where the layout has them, and ArchiveError for what is no plain file, or
+    has a name or a size that a zip's member may not have.
     """
     path = destination / archive_name(slug)
     if path.exists():
@@ -90,7 +89,8 @@ def write_index(slug: str, folder: Path, destination: Path) -> Path:
             raise ArchiveError(folder, f"member {name!r} {fault}", "unpack the archive anew, and run it again")
         if file.is_file():
             members.append((name, size, zlib.crc32(file.read_bytes())))
+    index = {"slug": slug, "folder": str(folder), "members": members}
+    layouts.read(layout, Unpacked(path, index))
     with replacing(index_of(path)) as temporary:
-        text = json.dumps({"slug": slug, "folder": str(folder), "members": members}, ensure_ascii=False)
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(json.dumps(index), encoding="utf-8")
     return index_of(path)

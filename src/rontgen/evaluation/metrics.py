@@ -43,13 +43,25 @@ class Predicts(Protocol):
         """Probabilities, float (N, 1) of the second class or (N, classes), of images uint8 (N, H, W, 1)."""
 
 
-def predict(model: Predicts, images: np.ndarray) -> np.ndarray:
-    """Class probabilities of raw images, uint8 (N, H, W, 1). float64 (N, classes), rows sum to 1."""
+def predict(model: Predicts, images: np.ndarray, name: str = "the model") -> np.ndarray:
+    """Class probabilities of raw images, uint8 (N, H, W, 1). float64 (N, classes), rows sum to 1.
+
+    name: of the model, for errors. Raises RontgenError where an output is not finite.
+    """
     batches = [model.predict_on_batch(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     output = np.concatenate(batches).astype(np.float64)
+    _check_finite(output, name)
     if output.shape[1] == 1:
         return np.concatenate([1 - output, output], axis=1)
     return output / output.sum(axis=1, keepdims=True)
+
+
+def _check_finite(probabilities: np.ndarray, name: str) -> None:
+    if wrong := int((~np.isfinite(probabilities)).any(axis=1).sum()):
+        raise RontgenError(
+            f"{name}: expected finite probabilities, received NaN or infinity for {wrong} of {len(probabilities)} "
+            "images: train it with a lower train.learning_rate, or with train.mixed_precision off"
+        )
 
 
 def prediction_table(
@@ -60,17 +72,22 @@ def prediction_table(
     names: the true classes. probabilities: float (N, classes), each class's becoming the column of its name. Of two
     classes the second is predicted at a probability of 0.5 or more; of several, the most probable.
     """
-    predicted = probabilities[:, 1] >= 0.5 if len(classes) == 2 else probabilities.argmax(axis=1)
-    columns = [ids, patients, names, np.array(classes, dtype=object)[predicted.astype(int)]]
+    columns = [ids, patients, names, _predicted(classes, probabilities)]
     table = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
     return table.assign(**{name: probabilities[:, index] for index, name in enumerate(classes)})
+
+
+def _predicted(classes: list[str], probabilities: np.ndarray) -> np.ndarray:
+    predicted = probabilities[:, 1] >= 0.5 if len(classes) == 2 else probabilities.argmax(axis=1)
+    return np.array(classes, dtype=object)[predicted.astype(int)]
 
 
 def read_predictions(file: Path | IO, name: str, command: str) -> pd.DataFrame:
     """A prediction table from its CSV; its classes are the columns after COLUMNS.
 
     file: a path or an open file. name: of the file, for errors. command: makes the file again. Raises RontgenError if
-    the file is damaged, or names an image twice.
+    the file is damaged, names an image twice, or has probabilities that do not sum to 1 (to within 1e-3) or of which
+    prediction_table would predict another class.
     """
     try:
         table = pd.read_csv(file, dtype=dict.fromkeys(COLUMNS, str), keep_default_na=False)
@@ -87,6 +104,12 @@ def read_predictions(file: Path | IO, name: str, command: str) -> pd.DataFrame:
         raise RontgenError(f"{name}: expected classes and probabilities in every row, received others: run `{command}`")
     if table["id"].duplicated().any():
         raise RontgenError(f"{name}: expected each image once, received some twice: run `{command}`")
+    if (wrong := (probabilities.sum(axis=1) - 1).abs() > 1e-3).any():
+        expected = "probabilities that sum to 1 in every row"
+        raise RontgenError(f"{name}: expected {expected}, received others for {wrong.sum()} images: run `{command}`")
+    if (wrong := table["predicted"] != _predicted(classes, probabilities.to_numpy())).any():
+        expected = "as predicted the class that the probabilities give"
+        raise RontgenError(f"{name}: expected {expected}, received another for {wrong.sum()} images: run `{command}`")
     return table
 
 
@@ -105,6 +128,7 @@ def compute_metrics(predictions: pd.DataFrame, classes: list[str]) -> dict:
     """
     truth, predicted = predictions["class"], predictions["predicted"]
     probabilities = predictions[classes].to_numpy()
+    _check_finite(probabilities, "the predictions")
     is_class = np.stack([truth == name for name in classes], axis=1)
     table = confusion_matrix(truth, predicted, labels=classes)
     precision, recall, f1, support = precision_recall_fscore_support(

@@ -81,7 +81,7 @@ def export(run: Run) -> None:
         with replacing(folder / name) as temporary:
             convert(model, kind, subsets["train"], temporary)
             exported = open_file(kind, temporary, run.threads)
-            found = predict(exported, subsets["test"])
+            found = predict(exported, subsets["test"], str(folder / name))
             difference = float(np.abs(found - expected).max())
             if kind != "litert_int8" and difference > TOLERANCE:
                 raise RontgenError(

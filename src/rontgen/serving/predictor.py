@@ -164,7 +164,8 @@ class Predictor:
 
     def read(self, data: bytes) -> Prediction:
         """Read the bytes of a JPEG, PNG or DICOM file. Raises RontgenError if they are not, or are too large."""
-        return self._predict(*self._decode(data))
+        (image,), colour = self._decode(data)
+        return self._predict(image[..., None], colour)
 
     def show(self, data: bytes) -> tuple[Prediction, np.ndarray, np.ndarray | None]:
         """Read the bytes of a file as `read` does, with what the page shows of it.
@@ -172,27 +173,28 @@ class Predictor:
         That is the picture, uint8 (SHOWN, SHOWN), and its heatmap for the decision, float32 (H, W) in [0, 1], None
         where there is none.
         """
-        data, image = self._decode(data)
-        prediction = self._predict(data, image)
+        (image, shown), colour = self._decode(data, SHOWN)
+        image = image[..., None]
+        prediction = self._predict(image, colour)
         heatmap = None
         if prediction.decision and self.explains:
             (heatmap,) = self._heatmaps(self._model, image[None], np.array([self.classes.index(prediction.decision)]))
-        return prediction, decoding.decode(data, SHOWN), heatmap
+        return prediction, shown, heatmap
 
-    def _decode(self, data: bytes) -> tuple[bytes, np.ndarray]:
-        """The file as a PNG or JPEG, and what the model gets of it: uint8 (size, size, 1)."""
+    def _decode(self, data: bytes, *sizes: int) -> tuple[list[np.ndarray], float]:
+        """The picture at the model's size, and at each of `sizes`: uint8 (size, size); and its colourfulness."""
         if len(data) > MAX_BYTES:
             raise RontgenError(f"expected a file of at most {MAX_BYTES / 1e6:.0f} MB, received a larger one")
         if dicom.is_dicom(data):
             data = dicom.to_png(data)
-        return data, decoding.decode(data, self.description["size"])[..., None]
+        return decoding.decode_with_colour(data, self.description["size"], *sizes)
 
-    def _predict(self, data: bytes, image: np.ndarray) -> Prediction:
-        if decoding.colourfulness(data) > ood.COLOUR:
+    def _predict(self, image: np.ndarray, colour: float) -> Prediction:
+        if colour > ood.COLOUR:
             return Prediction(False, "in_colour")
         if self._reference.flags(image[None]).any():
             return Prediction(False, "unlike_drawn_xrays" if self.trained.images == "drawn" else "unlike_xrays")
-        (probabilities,) = metrics.predict(self._model, image[None])
+        (probabilities,) = metrics.predict(self._model, image[None], self.name)
         (decided,) = export.decide(probabilities[None], self.description["threshold"])
         named = dict(zip(self.classes, map(float, probabilities), strict=True))
         return Prediction(True, None, named, self.classes[decided], float(probabilities[decided]))
