@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from rontgen.audits import near_duplicates
 from rontgen.audits.near_duplicates import SIDE, Fingerprints
+from rontgen.core import progress
 from rontgen.core.errors import RontgenError
 from rontgen.data import archives, layouts
 from rontgen.data.archives import Archive
@@ -51,7 +52,8 @@ def probe(prints: Fingerprints, classes: list[str]) -> dict:
                 f"{name}: expected images of {FOLDS} patients or more to try shortcuts on, received {patients}: "
                 "add an archive with more of them to the dataset in params.yaml"
             )
-    result = {name: _try(part, labels, groups, prints.images, classes) for name, part in features(prints).items()}
+    parts = progress.bar(features(prints).items(), "shortcuts", unit="probe")
+    result = {name: _try(part, labels, groups, prints.images, classes) for name, part in parts}
     return {"images": len(labels), "probes": result}
 
 
@@ -63,7 +65,7 @@ def probe_originals(path: Path) -> dict:
     """
     rows = []
     with Archive(path) as archive:
-        for member in archive.members():
+        for member in progress.bar(archive.members(), f"hash {path.name}", unit="image"):
             folder, _, name = member.name.rpartition("/")
             if folder in ORIGINALS:
                 patient = layouts.chest_xray_patient(Path(name).stem)
