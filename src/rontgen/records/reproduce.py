@@ -108,8 +108,12 @@ def reproduce(jobs: list[Job], again: bool = False) -> Iterator[tuple[Job, Recor
                 left = f", about {timedelta(seconds=round(mean * (len(jobs) - number)))} left"
             print(f"{job.name}: run {number + 1} of {len(jobs)}{left}", file=sys.stderr)
             begin = time.monotonic()
-            target = runs.stage_name("evaluate", job.run)
-            prepared.run(job.name, job.changes, [target], again)
+            run, stages = job.load(), [runs.stage_name(stage, job.run) for stage in ("train", "evaluate")]
+            if again:
+                needed = [run.image_set.balance_command, run.start.weights_command]
+                prepared.run(job.name, job.changes, [name.removeprefix("dvc repro ") for name in needed], stages)
+            else:
+                prepared.run(job.name, job.changes, stages)
             record = _collect(job, prepared, papers)
             records.write(record)
             seconds.append(time.monotonic() - begin)
