@@ -407,7 +407,7 @@ def test_a_validation_loss_that_is_not_finite_is_refused_too():
         watch.on_epoch_end(4, {"val_loss": float("nan")})
 
 
-LINE = r"a_run: {} of epoch {} of 3, \d+\.\d s an epoch, at most 0:00:\d\d left"
+LINE = r"a_run: {} of epoch {} of 3, \d+\.\d s an epoch, at most 0:\d\d:\d\d left"
 
 
 @pytest.mark.parametrize(
