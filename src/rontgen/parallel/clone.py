@@ -152,14 +152,14 @@ class Clone:
         their results. Raises RontgenError if a stage fails.
         """
         reset(self.folder, self.commit)
-        # of an earlier try, which DVC would not replace
-        git("update-ref", "-d", f"refs/exps/{self.commit[:2]}/{self.commit[2:]}/{name}", cwd=self.folder)
         command = [sys.executable, "-m", "dvc", "exp", "run", "--name", name]
         for key, value in changes.items():
             key = key.rpartition(":")[2]
             command += ["-S", f"{params.file_of(key)}:++{key}={value}"]  # `++` adds what the file leaves out
         forced = [["--force", "--single-item", *again]] if again else []
         for options in [list(targets), *forced]:
+            # of an earlier try, which DVC would not replace
+            git("update-ref", "-d", f"refs/exps/{self.commit[:2]}/{self.commit[2:]}/{name}", cwd=self.folder)
             code = subprocess.run([*command, *options], cwd=self.folder, env=environment(self.folder)).returncode
             if code != 0:
                 raise RontgenError(f"{name}: a stage failed, see above: mend it and run the same command again")
