@@ -49,7 +49,7 @@ def same_bytes(path):
 
 def test_exactly_the_download_of_an_archive_that_changed_runs_again(repro):
     put(COVID, "first")
-    put(CHEST, "first")
+    put(CHEST, "another")
     assert repro() == ["check", "download@covid", "download@pneumonia", "inputs"]
     assert repro() == []
     for path in map(Path, (COVID, CHEST)):  # the archive, the stage's output and DVC's cache
