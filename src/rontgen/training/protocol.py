@@ -17,6 +17,7 @@ import pandas as pd
 from dvclive import Live
 from keras.callbacks import EarlyStopping, LambdaCallback, ReduceLROnPlateau
 
+from rontgen.core import progress
 from rontgen.core.io import replacing
 from rontgen.core.runs import Run
 from rontgen.core.settings import Augment, Train
@@ -203,7 +204,7 @@ def _features(constant: keras.Model, subset: Subset, batch_size: int, folder: Pa
     2 GB. The file in `folder` has no name, so that even a killed process leaves nothing behind."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
-        for start in range(0, len(subset), batch_size):
+        for start in progress.bar(range(0, len(subset), batch_size), "features", unit="batch"):
             images = subset.read(np.arange(start, min(start + batch_size, len(subset))))
             file.write(constant.predict_on_batch(images).astype(np.float32).tobytes())
         file.flush()
