@@ -1,11 +1,10 @@
 """Stage download: the zips of a dataset in data/raw: from data/archives, from Kaggle, or the demo's."""
 
 import argparse
-import shutil
 from pathlib import Path
 
 from rontgen.core import errors, runs
-from rontgen.core.io import replacing, write_json
+from rontgen.core.io import link_or_copy, replacing, write_json
 from rontgen.data import by_hand
 from rontgen.data.archives import archive_name
 from rontgen.data.unpacked import open_archive
@@ -20,17 +19,18 @@ def main() -> None:
     name = parser.parse_args().dataset
     dataset, profile = runs.load_dataset(name)
     listed = by_hand.read("archives", name)
-    folder, made = Path("data/raw", name), {}
+    folder, made, verified = Path("data/raw", name), {}, dict[str, str]()
 
     if profile.source == "kaggle":
         from rontgen.data import kaggle
 
         command = f"dvc repro download@{name}"
         # all of them first, so that a dataset is whole or not there
-        paths = [kaggle.get_archive(source, listed, CACHE, command=command) for source in dataset.archives.values()]
-        for path in paths:
+        found = [kaggle.get_archive(source, listed, CACHE, command=command) for source in dataset.archives.values()]
+        for path, sha256 in found:
             with replacing(folder / path.name) as temporary:
-                shutil.copyfile(path, temporary)
+                link_or_copy(path, temporary)
+            verified[path.name] = sha256
     else:
         from rontgen.data import demo
 
@@ -40,18 +40,13 @@ def main() -> None:
     facts = {}
     for source in dataset.archives.values():
         path = folder / archive_name(source.slug)
-        origin = (
-            "by hand"
-            if path.name in listed
-            else "by hand, unpacked"
-            if not path.exists()
-            else made.get(path.name, "kaggle")
-        )
+        origin = made.get(path.name, "kaggle") if path.exists() else "by hand, unpacked"
+        origin = "by hand" if path.name in listed else origin
         with open_archive(path) as archive:
             facts[path.name] = {
                 "source": origin,
                 "slug": source.slug,
-                "sha256": archive.sha256(),
+                "sha256": verified.get(path.name) or archive.sha256(),
                 "bytes": archive.size,
             }
     write_json(facts, folder / "SOURCE.json")

@@ -25,6 +25,7 @@ IDENTITY = {f"GIT_{who}_{what}": "tests@localhost" for who in ("AUTHOR", "COMMIT
 os.environ |= IDENTITY
 
 keep_freed_memory()
+os.environ["KERAS_HOME"] = os.devnull  # no keras.json of whoever runs the tests
 
 # The same examples every time, none kept on disk; no deadline, for a machine shared with other work.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=50)

@@ -1,9 +1,10 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import replacing, require, write_json
+from rontgen.core.io import link_or_copy, replacing, require, write_json
 
 
 def test_an_output_appears_whole_at_the_end(tmp_path):
@@ -25,6 +26,22 @@ def test_a_failure_leaves_the_old_output_and_nothing_else(tmp_path):
         raise KeyboardInterrupt
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_linked_and_copied_where_it_cannot_be(tmp_path, monkeypatch):
+    path, symlink, target = (tmp_path / name for name in ("a.zip", "symlink.zip", "b.zip"))
+    path.write_text("a")
+    symlink.symlink_to(path)
+    link_or_copy(symlink, target)
+    assert target.stat().st_ino == path.stat().st_ino and not target.is_symlink()
+
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    target.unlink()
+    link_or_copy(symlink, target)
+    assert target.read_text() == "a" and not target.samefile(path)
 
 
 def test_json_is_read_back(tmp_path):

@@ -1,9 +1,11 @@
+import hashlib
 import random
 import re
 import stat
 import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from zlib import crc32
 
 import pytest
@@ -146,6 +148,22 @@ def test_verify_shows_progress_in_bytes(write, capsys):
     with Archive(write({"a.png": bytes(2000), "b.png": random.Random(7).randbytes(1000)})) as archive:
         archive.verify()
     assert re.search(r"verifying owner--name\.zip: 100%.* 3\.00k/3\.00k .*B/s", capsys.readouterr().err)
+
+
+def bytes_read():
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="Linux counts what is read")
+def test_one_read_verifies_and_hashes(write):
+    """Whatever the order of the members, and what lies between them."""
+    noise = {name: random.Random(name).randbytes(400_000) for name in ("b/2.png", "c.png", "b/1.png")}
+    path = write(b"prepended" + packed({"b/": b""} | noise | {"__MACOSX/._c": b"x"}))
+    before = bytes_read()
+    with Archive(path) as archive:
+        found = archive.verify()
+    assert bytes_read() - before < 1.1 * path.stat().st_size
+    assert found == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_archive_name():

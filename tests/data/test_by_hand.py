@@ -1,5 +1,9 @@
 """What was put into data/archives by hand: listed by what it is for, and checked again where it is used."""
 
+import os
+import shutil
+from pathlib import Path
+
 import pytest
 
 from conftest import ROOT
@@ -7,6 +11,7 @@ from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import write_json
 from rontgen.data import archives, by_hand, unpacked
+from zips import packed
 
 KERAS_FILES = {name: entry.file for name, entry in params.load(ROOT / "params.yaml").backbones.items()}
 CHEST = "paultimothymooney--chest-xray-pneumonia.zip"
@@ -16,7 +21,7 @@ RESNET50 = "resnet50.weights.h5"
 @pytest.fixture
 def folder(tmp_path):
     for name in (CHEST, RESNET50, KERAS_FILES["vgg16"], "another.zip"):
-        (tmp_path / name).write_bytes(name.encode())
+        (tmp_path / name).write_bytes(packed({name: b"one"}))
     return tmp_path
 
 
@@ -72,6 +77,38 @@ def test_a_list_that_is_missing_names_the_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RontgenError, match=r"data/inputs/weights/vgg16.json not found: run `dvc repro inputs` first"):
         by_hand.read("weights", "vgg16")
+
+
+def test_a_damaged_zip_is_listed_for_the_stage_that_refuses_it(folder):
+    (folder / CHEST).write_bytes((folder / CHEST).read_bytes()[:-1])
+    assert hashes(folder)["archives/pneumonia.json"] == {CHEST: ""}
+
+
+def test_an_archive_written_over_one_that_dvc_has_linked_is_refused(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    raw, path = Path("data/raw/pneumonia"), folder / CHEST
+    raw.mkdir(parents=True)
+    (raw / CHEST).hardlink_to(path)
+    (raw / "SOURCE.json").write_text("{}")
+    assert hashes(folder)["archives/pneumonia.json"][CHEST]
+    path.write_bytes(packed({CHEST: b"two"}))
+    os.utime(path, ns=(0, (raw / "SOURCE.json").stat().st_mtime_ns + 1))
+    with pytest.raises(RontgenError, match=f"written over it, .* `find .dvc data/raw -samefile {path} -delete` first"):
+        hashes(folder)
+    path.rename(folder / "new.zip")
+    shutil.copy(folder / "new.zip", path)
+    assert hashes(folder)["archives/pneumonia.json"] == {CHEST: archives.sha256(path)}
+
+
+def test_a_file_older_than_the_lists_is_not_read_again(folder, monkeypatch):
+    monkeypatch.setattr(by_hand, "LISTS", folder / "inputs")
+    write_json({}, by_hand.LISTS / "archives/pneumonia.json")
+    listed = (by_hand.LISTS / "archives/pneumonia.json").stat().st_mtime_ns
+    os.utime(folder / CHEST, ns=(0, listed - 1))
+    by_hand.check(folder / CHEST, "0" * 64)
+    os.utime(folder / CHEST, ns=(0, listed))
+    with pytest.raises(RontgenError, match="run `dvc repro inputs` again"):
+        by_hand.check(folder / CHEST, "0" * 64)
 
 
 def test_a_file_that_is_gone_or_another_is_refused(folder):

@@ -82,7 +82,9 @@ def no_client(monkeypatch):
 
 
 def get(folder, listed=None, **pin):
-    return kaggle.get_archive(Source(slug=SLUG, **pin), listed or {}, folder, command=COMMAND)
+    path, hashed = kaggle.get_archive(Source(slug=SLUG, **pin), listed or {}, folder, command=COMMAND)
+    assert path.suffix != ".zip" or hashed == sha256(path)
+    return path
 
 
 def left(folder):

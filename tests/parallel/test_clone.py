@@ -97,20 +97,20 @@ def test_a_snapshot_has_what_is_not_committed_and_leaves_the_project_as_it_is(pr
 
 @pytest.fixture
 def command(project, monkeypatch):
-    """What follows `dvc exp run` for some changes."""
+    """What follows `dvc exp run`, each time it is run for some changes."""
     asked = []
 
     def run(words, **_):
         asked.append(words)
         return subprocess.CompletedProcess(words, 0, b"", b"")
 
-    def of(changes, again=False):
+    def of(changes, again=()):
         with monkeypatch.context() as patch:
             patch.setattr(clone.subprocess, "run", run)
             Clone(project, "0" * 40).run("a-name", changes, ["a_target"], again)
-        (words,) = (words for words in asked if words[0] == sys.executable)
-        assert words[1:5] == ["-m", "dvc", "exp", "run"]
-        return words[5:]
+        found = [words for words in asked if words[0] == sys.executable]
+        assert all(words[1:5] == ["-m", "dvc", "exp", "run"] for words in found)
+        return [words[5:] for words in found]
 
     return of
 
@@ -127,8 +127,10 @@ PIRNGADI = "studies/pirngadi/protocol.yaml:++"
     ],
 )
 def test_a_setting_is_given_to_the_file_that_has_it(command, key, override):
-    assert command({key: "1"}) == ["--name", "a-name", "-S", override, "a_target"]
+    assert command({key: "1"}) == [["--name", "a-name", "-S", override, "a_target"]]
 
 
-def test_stages_run_again_only_if_told_so(command):
-    assert command({}, again=True) == ["--force", "--name", "a-name", "a_target"]
+def test_only_the_stages_that_are_named_run_again(command):
+    first, second = command({}, again=["a_stage"])
+    assert first == ["--name", "a-name", "a_target"]
+    assert second == ["--name", "a-name", "--force", "--single-item", "a_stage"]

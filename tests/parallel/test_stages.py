@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import queue
 import re
 import shutil
 import subprocess
@@ -16,8 +17,9 @@ from distributed import Client
 from ruamel.yaml import YAML
 
 from conftest import ROOT
+from rontgen.core import progress
 from rontgen.core.errors import RontgenError
-from rontgen.parallel import stages
+from rontgen.parallel import stages, workers
 
 PIPELINE = """
 stages:
@@ -311,6 +313,21 @@ def started(kind, *arguments):
     finally:
         process.terminate()
         process.wait(timeout=60)
+
+
+def test_what_a_stage_at_work_says_is_relayed(tmp_path, monkeypatch):
+    said = queue.Queue()
+    monkeypatch.setattr(progress, "SECONDS", 0.1)
+    monkeypatch.setattr(stages.tqdm, "write", said.put)
+
+    def work(log):
+        log.write_text("Running stage\nhash a.zip: 1%\rhash a.zip: 2%\n\n")
+        workers._at_work["split"] = log
+
+    with stages.workers(2, tmp_path / "scratch") as client:
+        client.submit(work, tmp_path / "log").result()
+        with stages._relayed(client):
+            assert [said.get(timeout=60) for _ in range(2)] == ["split: hash a.zip: 2%"] * 2
 
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):

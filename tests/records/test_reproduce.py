@@ -1,6 +1,7 @@
 """Reported runs seed by seed: what a job sets, and when it is recorded already."""
 
 import json
+import re
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rontgen.parallel import clone
 from rontgen.parallel.clone import Clone
 from rontgen.records import records, reproduce
 
+STAGES = ("reported_train@pirngadi_simple_rnn", "reported_evaluate@pirngadi_simple_rnn")
 RUN, STUDY = "pirngadi_simple_rnn", "studies.pirngadi"
 PAPERS = load_papers(ROOT / "studies")
 PARTIAL = {"datasets.pneumonia.check_counts": "false"}
@@ -108,12 +110,12 @@ def record_of(job, **train):
 
 @pytest.fixture
 def trained(project, monkeypatch):
-    """The names of the jobs that the clone was asked to train, and whether again; each leaves a record."""
+    """The names of the jobs that the clone was asked to train, and their stages; each leaves a record."""
     asked = []
 
     class Untrained(Clone):
-        def run(self, name, changes, targets, force):
-            asked.append((name, force))
+        def run(self, name, changes, targets, again=()):
+            asked.append((name, *(again or targets)))
 
     monkeypatch.setattr(clone, "at_last_commit", lambda: nullcontext(Untrained(project, "fedcba9876543210")))
     monkeypatch.setattr(reproduce, "_collect", lambda job, *_: recorded(
@@ -130,7 +132,7 @@ def test_what_is_recorded_is_not_trained_again(trained, capsys):
     record_of(job())
     found = list(reproduce.reproduce([job(), job(seed=4)]))
     assert [record.metrics["test"]["accuracy"] for _, record in found] == [0.8, 0.9]
-    assert trained == [(job(seed=4).name, False)]
+    assert trained == [(job(seed=4).name, *STAGES)]
     assert (accuracy_of(job()), accuracy_of(job(seed=4))) == (0.8, 0.9)
     said = capsys.readouterr().err
     assert f"{job().name}: recorded at 0123456; `--again` trains it again and replaces the record" in said
@@ -140,7 +142,7 @@ def test_what_is_recorded_is_trained_again_and_replaced_if_told_so(trained):
     record_of(job(), epochs=3)
     ((_, record),) = reproduce.reproduce([job()], again=True)
     assert record.metrics["test"]["accuracy"] == 0.9
-    assert trained == [(job().name, True)]
+    assert trained == [(job().name, *STAGES)]
     assert accuracy_of(job()) == 0.9
 
 
@@ -148,7 +150,7 @@ def test_another_reading_or_seed_or_treatment_is_another_record(trained):
     record_of(job())
     others = [job(seed=4), job("smote_train_test"), job(extra=PARTIAL | SCALE), job("random_completion")]
     list(reproduce.reproduce([job(), *others]))
-    assert trained == [(other.name, False) for other in others]
+    assert trained == [(other.name, *STAGES) for other in others]
 
 
 def test_a_record_of_other_settings_is_kept_and_stops_the_job(trained):
@@ -197,6 +199,11 @@ def test_a_run_is_recorded_as_an_experiment_and_not_trained_again(tmp_path, monk
     assert clone.git("status", "--porcelain") == "?? results/"
     assert "pirngadi-simple-rnn-protocol-1" in clone.git("for-each-ref", "refs/exps")
 
+    capfd.readouterr()
+    ((_, trained_again),) = reproduce.reproduce([planned], again=True)
+    assert re.findall(r"Running stage '(.*)'", capfd.readouterr().out) == list(STAGES)
+    assert trained_again.provenance["stages"].keys() == record.provenance["stages"].keys()
+
     ((_, again),) = reproduce.reproduce([planned])
-    assert json.dumps(again.metrics) == json.dumps(record.metrics)
+    assert json.dumps(again.metrics) == json.dumps(trained_again.metrics)
     assert "`--again` trains it again and replaces the record" in capfd.readouterr().err

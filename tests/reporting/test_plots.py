@@ -1,5 +1,9 @@
 """Figures of a run are sound, and hold what they were given."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -142,3 +146,11 @@ def test_each_image_is_beside_its_heatmap_and_an_empty_one_is_said():
 def test_where_there_is_no_heat_the_image_is_seen():
     assert plots.HEAT(0.0)[3] == 0
     assert plots.HEAT(1.0)[3] == 0.75
+
+
+def test_figures_are_the_same_whatever_the_user_has_configured(tmp_path):
+    (tmp_path / "matplotlibrc").write_text("font.size: 30\nsavefig.dpi: 20\n")
+    code = "import matplotlib; from rontgen.reporting import plots; print(matplotlib.rcParams['font.size'])"
+    environment = os.environ | {"MATPLOTLIBRC": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout == "10.0\n"

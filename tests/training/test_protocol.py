@@ -1,6 +1,7 @@
 """The protocols: phases, what is frozen, the epoch kept, and what is written."""
 
 import json
+import re
 import subprocess
 from collections import Counter
 
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from rontgen.core import progress
 from rontgen.core.errors import RontgenError
 from rontgen.core.settings import EarlyStopping, FineTune, ReduceLrOnPlateau
 from rontgen.data.arrays import Subset
@@ -405,8 +407,27 @@ def test_a_validation_loss_that_is_not_finite_is_refused_too():
         watch.on_epoch_end(4, {"val_loss": float("nan")})
 
 
-def test_the_time_left_is_said_after_each_epoch(fit, capsys):
+LINE = r"a_run: {} of epoch {} of 3, \d+\.\d s an epoch, at most 0:\d\d:\d\d left"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lines"),
+    [
+        (60, [LINE.format("100%", 1) + r", validation accuracy \d\.\d\d\d"]),
+        (0, [LINE.format(f"{share}%", 1) for share in (20, 40, 60, 80, 100, 100)]),
+    ],
+)
+def test_a_log_has_a_line_after_the_first_epoch_and_then_every_so_often(fit, capsys, monkeypatch, seconds, lines):
+    monkeypatch.setattr(progress, "SECONDS", seconds)
     fit(small(), TRAIN.model_copy(update={"epochs": 3}))
-    lines = [line for line in capsys.readouterr().err.splitlines() if "left" in line]
-    assert len(lines) == 2
-    assert lines[0].startswith("epoch 1 of 3 done, at most 0:00:")
+    output = capsys.readouterr()
+    found = output.err.splitlines()
+    assert output.out == "" and len(found) == (1 if seconds else 18), found
+    assert all(re.match(expected, line) for expected, line in zip(lines, found, strict=False)), found
+
+
+def test_a_terminal_has_a_line_after_each_epoch(fit, capsys, monkeypatch):
+    monkeypatch.setattr(callbacks.sys.stderr, "isatty", lambda: True)
+    fit(small(), TRAIN.model_copy(update={"epochs": 3}))
+    lines = capsys.readouterr().err.splitlines()
+    assert [bool(re.match(LINE.format("100%", 1 + n), line)) for n, line in enumerate(lines)] == [True] * 3

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from rontgen.audits import near_duplicates
 from rontgen.audits.near_duplicates import SIDE, Fingerprints
+from rontgen.core import progress
 from rontgen.core.errors import RontgenError
 from rontgen.data import archives, layouts
 from rontgen.data.archives import Archive
@@ -53,8 +54,8 @@ def probe(prints: Fingerprints, classes: list[str]) -> dict:
             )
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
     folds = list(splitter.split(labels, labels, groups))  # of these alone: the same for every probe
-    found = features(prints).items()
-    result = {name: _try(part, labels, groups, folds, prints.images, classes) for name, part in found}
+    parts = progress.bar(features(prints).items(), "shortcuts", unit="probe")
+    result = {name: _try(part, labels, groups, folds, prints.images, classes) for name, part in parts}
     return {"images": len(labels), "probes": result}
 
 
@@ -66,7 +67,7 @@ def probe_originals(path: Path) -> dict:
     """
     rows = []
     with Archive(path) as archive:
-        for member in archive.members():
+        for member in progress.bar(archive.members(), f"hash {path.name}", unit="image"):
             folder, _, name = member.name.rpartition("/")
             if folder in ORIGINALS:
                 patient = layouts.chest_xray_patient(Path(name).stem)

@@ -16,9 +16,14 @@ def importing_keras() -> Iterator[None]:
 
     Native code prints those lines whatever TF_CPP_MIN_LOG_LEVEL says, so stderr goes to /dev/null meanwhile. Garbage
     collection is off during the import, and later skips what was imported. The process then keeps freed memory.
+    The user's keras.json is not read, and of Keras's variables only KERAS_BACKEND: the same commit would give another
+    model.
     """
     keep_freed_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name in [name for name in os.environ if name.startswith("KERAS_") and name != "KERAS_BACKEND"]:
+        del os.environ[name]
+    os.environ["KERAS_HOME"] = os.devnull  # where Keras finds and writes no keras.json
     stderr = os.dup(2)
     gc.disable()
     try:

@@ -55,6 +55,15 @@ def replacing(path: Path) -> Iterator[Path]:
         raise storage from error
 
 
+def link_or_copy(path: Path, target: Path) -> None:
+    """Make `target` a hard link to a file, which takes no space; a copy on another file system, or of a file whose
+    owner forbids it."""
+    try:
+        target.hardlink_to(path.resolve())
+    except OSError:
+        shutil.copyfile(path, target)
+
+
 @contextmanager
 def locked(path: Path, busy: str = "") -> Iterator[None]:
     """Hold a lock file during the block. busy: the error to raise if another process has it, instead of waiting."""

@@ -12,8 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
+from rontgen.core import progress
 from rontgen.core.errors import RontgenError
 
 # Bytes one member may expand to, and so the memory one read may take: the largest radiograph of the four
@@ -69,8 +68,10 @@ class Readable(AbstractContextManager["Readable"]):
         self.path, self.place, self._fix = path, place, fix
 
     def _list(self, files: Iterable[Member]) -> None:
-        """Set what the archive holds, once it is open."""
-        self._files = {file.name: file for file in sorted(files, key=lambda file: file.name)}
+        """Set what the archive holds, in the order in which it lies there, once it is open."""
+        in_place = {file.name: file for file in files}
+        self._in_place = tuple(in_place)
+        self._files = dict(sorted(in_place.items()))
         self.left_out = tuple(name for name in self._files if CLUTTER.search(name))
 
     def members(self) -> list[Member]:
@@ -86,12 +87,16 @@ class Readable(AbstractContextManager["Readable"]):
             raise self._error(f"member {name!r} has {len(data)} bytes; expected {size}")
         return data
 
-    def verify(self) -> None:
-        """Read every member, those left out too, with a progress bar; ArchiveError at the first that is damaged."""
+    def verify(self) -> str:
+        """Read every member, those left out too, with a progress bar; ArchiveError at the first that is damaged.
+
+        Returns the SHA-256, for which a zip is not read again.
+        """
         total = sum(file.size for file in self._files.values())
-        with tqdm(desc=f"verifying {self.place.name}", total=total, unit="B", unit_scale=True) as bar:
-            for name in self._files:
+        with progress.bar(desc=f"verifying {self.place.name}", total=total, unit="B", unit_scale=True) as bar:
+            for name in self._in_place:
                 bar.update(len(self.read(name)))
+        return self.sha256()
 
     @property
     @abstractmethod
@@ -111,14 +116,29 @@ class Readable(AbstractContextManager["Readable"]):
 
 
 class _File(io.BufferedReader):
-    """A file that refuses to read more than `most` bytes at once, as zipfile reads the table of contents."""
+    """A file that refuses to read more than `most` bytes at once, as zipfile reads the table of contents.
+
+    digest: once it is set, of the first `hashed` bytes; what a reader skips is read for it.
+    """
 
     most: int | None = MAX_CONTENTS
+    digest: "hashlib._Hash | None" = None
+    hashed = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
         if self.most is not None and size is not None and size > self.most:
             raise zipfile.BadZipFile(f"a table of contents of {size} bytes; expected at most {self.most}")
-        return super().read(size)
+        if self.digest is None:
+            return super().read(size)
+        if (begin := self.tell()) > self.hashed:
+            self.seek(self.hashed)
+            while self.hashed < begin and self.read(min(begin - self.hashed, MAX_CONTENTS)):
+                pass
+            self.seek(begin)
+        data = super().read(size)
+        self.digest.update(data[self.hashed - begin :])
+        self.hashed = max(self.hashed, begin + len(data))
+        return data
 
 
 class Archive(Readable):
@@ -149,7 +169,8 @@ class Archive(Readable):
         if fault := _fault(infos, self.size):
             self.close()
             raise self._error(fault)
-        self._list(Member(info.filename, info.file_size, info.CRC) for info in infos if not info.is_dir())
+        in_place = sorted(infos, key=lambda info: info.header_offset)
+        self._list(Member(info.filename, info.file_size, info.CRC) for info in in_place if not info.is_dir())
 
     def __exit__(self, *exception: object) -> None:
         self.close()
@@ -163,8 +184,16 @@ class Archive(Readable):
     def size(self) -> int:
         return self.path.stat().st_size
 
+    def verify(self) -> str:
+        self._file.digest, self._file.hashed = hashlib.sha256(), 0
+        return super().verify()
+
     def sha256(self) -> str:
-        return sha256(self.path)
+        if self._file.digest is None:
+            return sha256(self.path)
+        self._file.seek(0, io.SEEK_END)
+        self._file.read(0)
+        return self._file.digest.hexdigest()
 
     def _read(self, name: str) -> bytes:
         try:

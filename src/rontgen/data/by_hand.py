@@ -16,12 +16,12 @@ COMMAND = "dvc repro inputs"
 
 
 def lists(values: Params, folder: Path = BY_HAND) -> dict[Path, dict[str, str]]:
-    """The SHA-256 of each file in data/archives, by name.
+    """The SHA-256 of each file in data/archives, by name; "" for a damaged zip, which the stage download refuses.
 
     Each dataset's archives and each backbone's weights have a list. Files that the profile does not use are not listed.
     """
     profile = values.profiles[values.profile]
-    sha256, found = cache(archives.sha256), {}
+    sha256, found = cache(_verified), {}
 
     def hashes(names):
         return {name: sha256(folder / name) for name in names if (folder / name).exists()}
@@ -35,6 +35,23 @@ def lists(values: Params, folder: Path = BY_HAND) -> dict[Path, dict[str, str]]:
         names = [f"{name}.weights.h5", backbone.file] if profile.train.pretrained and backbone.file else []
         found[Path("weights", f"{name}.json")] = hashes(names)
     return found
+
+
+def _verified(path: Path) -> str:
+    if path.suffix != ".zip":
+        return archives.sha256(path)
+    for facts in Path("data/raw").glob("*/SOURCE.json"):
+        linked = facts.with_name(path.name)
+        if linked.exists() and linked.samefile(path) and path.stat().st_mtime_ns > facts.stat().st_mtime_ns:
+            raise RontgenError(
+                f"{path}: expected a new file in place of the earlier one, received one that was written over it, and "
+                f"so over what DVC has kept of it: run `find .dvc data/raw -samefile {path} -delete` first"
+            )
+    try:
+        with archives.Archive(path, command=COMMAND) as archive:
+            return archive.verify()
+    except archives.ArchiveError:
+        return ""
 
 
 def read(kind: str, name: str) -> dict[str, str]:
@@ -51,7 +68,13 @@ def layout(slug: str, values: Params) -> str:
 
 
 def check(path: Path, sha256: str) -> None:
-    """Raise RontgenError if a listed file has changed since the stage `inputs` ran."""
+    """Raise RontgenError if a listed file has changed since the stage `inputs` ran.
+
+    One that is older than the lists is not read again, and neither is a damaged zip.
+    """
+    listed = max((file.stat().st_mtime_ns for file in LISTS.rglob("*.json")), default=0)
+    if path.exists() and (not sha256 or path.stat().st_mtime_ns < listed):
+        return
     received = archives.sha256(path) if path.exists() else "no file"
     if received != sha256:
         raise RontgenError(f"{path}: expected SHA-256 {sha256}, as listed, received {received}: run `{COMMAND}` again")

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
-from tqdm import tqdm
 
+from rontgen.core import progress
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing, write_csv
 from rontgen.data.archives import ArchiveError, Readable
@@ -173,7 +173,7 @@ def map_images(
         for name in images["archive"].unique():
             archives[name] = stack.enter_context(open_archive(raw / name, command=_download(raw)))
         pool = stack.enter_context(ThreadPoolExecutor(THREADS))
-        bar = stack.enter_context(tqdm(desc=label, total=len(images), unit="image"))
+        bar = stack.enter_context(progress.bar(desc=label, total=len(images), unit="image"))
         for start in range(0, len(rows), CHUNK):
             for found in pool.map(result, rows[start : start + CHUNK]):
                 yield found

@@ -42,15 +42,16 @@ class _TryAgain(Exception):
         self.wait = wait
 
 
-def get_archive(source: Source, listed: dict[str, str], folder: Path, *, command: str) -> Path:
-    """The archive of a source, a zip or the index of a folder: that in data/archives if it is listed (by_hand.read),
-    else Kaggle's, kept in `folder`.
+def get_archive(source: Source, listed: dict[str, str], folder: Path, *, command: str) -> tuple[Path, str]:
+    """The archive of a source, a zip or the index of a folder, and its SHA-256: that in data/archives if it is listed
+    (by_hand.read), else Kaggle's, kept in `folder`.
 
     command: what to run again, for errors. Raises RontgenError if it cannot be downloaded, is damaged, or is not the
     one that params.yaml pins.
     """
     name = archive_name(source.slug)
-    index, is_new = unpacked.index_of(Path(name)).name, False
+    index = unpacked.index_of(Path(name)).name
+    sha256 = listed.get(name, "")  # of a zip that is verified already
     if name in listed or index in listed:
         path = BY_HAND / (name if name in listed else index)
         by_hand.check(path, listed[path.name])
@@ -59,23 +60,22 @@ def get_archive(source: Source, listed: dict[str, str], folder: Path, *, command
         kept = folder if source.version is None else folder / f"version-{source.version}"
         opened = path = kept / name
         with locked(kept / f"{name}.lock"):  # two datasets may share an archive, and be built at once
-            if is_new := not path.exists():
-                _download(source, path, f"run `{command}` again, or put the zip at {BY_HAND / name}")
-    with open_archive(opened, command=command) as archive:
-        if not is_new:  # a download is verified before it has its name
-            archive.verify()
-        sha256 = archive.sha256()
+            if not path.exists():
+                sha256 = _download(source, path, f"run `{command}` again, or put the zip at {BY_HAND / name}")
+    if not sha256:
+        with open_archive(opened, command=command) as archive:
+            sha256 = archive.verify()
     if source.sha256 is not None and sha256 != source.sha256:
         version = f"version {source.version}, " if source.version else ""
         raise RontgenError(
             f"{path}: expected {version}SHA-256 {source.sha256}, as params.yaml pins it, received SHA-256 {sha256}: "
             f"put the pinned archive at {BY_HAND / name} or change the pin, and run `{command}` again"
         )
-    return path
+    return path, sha256
 
 
-def _download(source: Source, path: Path, remedy: str) -> None:
-    """Download a zip to `path`: as `….zip.part` until it is complete and verified.
+def _download(source: Source, path: Path, remedy: str) -> str:
+    """Download a zip to `path`, as `….zip.part` until it is complete and verified; returns its SHA-256.
 
     An interrupted download is resumed by the next call if Kaggle still has the same file.
     """
@@ -99,11 +99,12 @@ def _download(source: Source, path: Path, remedy: str) -> None:
         time.sleep(wait)
     try:
         with Archive(part) as archive:
-            archive.verify()
+            sha256 = archive.verify()
     except ArchiveError as error:
         part.unlink()
         raise RontgenError(f"{slug}: downloaded, but {error.fault}; it was deleted: {remedy}") from error
     part.replace(path)
+    return sha256
 
 
 def _try_once(source: Source, part: Path, remedy: str) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
-from tqdm import tqdm
 
+from rontgen.core import progress
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, require
 from rontgen.core.runs import Study
@@ -93,7 +93,7 @@ def list_images(study: Listed, keep_copies: bool = False) -> tuple[pd.DataFrame,
 def _hash(archive: Readable, members: pd.Series) -> list[str]:
     with ThreadPoolExecutor(THREADS) as pool:
         digests = pool.map(lambda member: sha256(archive.read(member)).hexdigest(), members)
-        return list(tqdm(digests, f"hash {archive.path.name}", len(members), unit="image"))
+        return list(progress.bar(digests, f"hash {archive.path.name}", len(members), unit="image"))
 
 
 def _check_counts(study: Listed, layout: str, path: Path, found: dict[str, int]) -> None:

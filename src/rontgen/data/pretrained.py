@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import replacing
+from rontgen.core.io import link_or_copy, replacing
 from rontgen.core.runs import BY_HAND, Start
 from rontgen.data import archives, by_hand
 
@@ -56,7 +56,7 @@ def _put_weights(start: Start, listed: dict[str, str], folder: Path) -> Pretrain
     given = BY_HAND / name
     by_hand.check(given, sha256)
     if sha256 == start.sha256:
-        shutil.copyfile(given, folder / name)
+        link_or_copy(given, folder / name)
         return Pretrained("other file", name, sha256)
     if name == start.file and start.name not in UNPUBLISHED:
         _from_keras(start, given, folder / name)
@@ -94,4 +94,7 @@ def _from_keras(start: Start, given: Path | None, target: Path) -> None:
         if received:
             what = given or f"weights of {start.name}"
             raise RontgenError(f"{what}: expected Keras's own file, received {received}: {remedy}")
-        kept.replace(target)
+        if given:
+            link_or_copy(given, target)
+        else:
+            kept.replace(target)

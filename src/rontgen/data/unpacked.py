@@ -9,8 +9,7 @@ import json
 import zlib
 from pathlib import Path
 
-from tqdm import tqdm
-
+from rontgen.core import progress
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, replacing
 from rontgen.data import layouts
@@ -81,7 +80,7 @@ def write_index(slug: str, folder: Path, destination: Path, layout: str) -> Path
     if not folder.is_dir():
         raise RontgenError(f"{folder}: expected the folder of an unpacked archive, found none")
     members: list[tuple[str, int, int]] = []
-    for file in tqdm(sorted(folder.rglob("*"), key=str), f"listing {folder.name}", unit="file"):
+    for file in progress.bar(sorted(folder.rglob("*"), key=str), f"listing {folder.name}", unit="file"):
         name, size = file.relative_to(folder).as_posix(), file.lstat().st_size
         is_plain = not file.is_symlink() and (file.is_file() or file.is_dir())
         fault = member_fault(name, size) if is_plain else "is a link or a device; expected plain files"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ class Origin:
         else:
             cache = Path(repo.cache.local_cache_dir)
             cache.mkdir(parents=True, exist_ok=True)  # DVC makes it with the first output
-            config = {"cache": {"dir": str(cache), "type": "reflink,hardlink,copy"}}
+            config = {"cache": {"dir": str(cache)}}
         hashes = _git(("rev-list", "--objects", "--no-walk", "--no-object-names", commit))
         objects = _git(("pack-objects", "--quiet", "--stdout"), given=hashes)
         return cls(commit, objects, config, Path("data").absolute())
@@ -145,22 +145,24 @@ class Clone:
     folder: Path
     commit: str
 
-    def run(self, name: str, changes: Mapping[str, str], targets: Iterable[str], force: bool = False) -> None:
+    def run(self, name: str, changes: Mapping[str, str], targets: Iterable[str], again: Sequence[str] = ()) -> None:
         """Run stages as a DVC experiment of that name, and fetch the experiment into the project.
 
-        changes: settings by their keys, and their values. force: whether stages run again whose results DVC has.
-        Raises RontgenError if a stage fails.
+        changes: settings by their keys, and their values. again: stages that run after the targets, even if DVC has
+        their results. Raises RontgenError if a stage fails.
         """
         reset(self.folder, self.commit)
-        # of an earlier try, which DVC would not replace
-        git("update-ref", "-d", f"refs/exps/{self.commit[:2]}/{self.commit[2:]}/{name}", cwd=self.folder)
-        command = [sys.executable, "-m", "dvc", "exp", "run", *(["--force"] if force else []), "--name", name]
+        command = [sys.executable, "-m", "dvc", "exp", "run", "--name", name]
         for key, value in changes.items():
             key = key.rpartition(":")[2]
             command += ["-S", f"{params.file_of(key)}:++{key}={value}"]  # `++` adds what the file leaves out
-        code = subprocess.run([*command, *targets], cwd=self.folder, env=environment(self.folder)).returncode
-        if code != 0:
-            raise RontgenError(f"{name}: a stage failed, see above: mend it and run the same command again")
+        forced = [["--force", "--single-item", *again]] if again else []
+        for options in [list(targets), *forced]:
+            # of an earlier try, which DVC would not replace
+            git("update-ref", "-d", f"refs/exps/{self.commit[:2]}/{self.commit[2:]}/{name}", cwd=self.folder)
+            code = subprocess.run([*command, *options], cwd=self.folder, env=environment(self.folder)).returncode
+            if code != 0:
+                raise RontgenError(f"{name}: a stage failed, see above: mend it and run the same command again")
         git("fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")
 
 

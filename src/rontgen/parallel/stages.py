@@ -9,8 +9,10 @@ import logging
 import os
 import shutil
 import subprocess
+import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +28,11 @@ from dvc.stage.loader import StageLoader
 from dvc.stage.serialize import to_single_stage_lockfile
 from tqdm import tqdm
 
+from rontgen.core import progress
 from rontgen.core.errors import RontgenError
 from rontgen.parallel import clone
 from rontgen.parallel.clone import Origin
-from rontgen.parallel.workers import build, forget
+from rontgen.parallel.workers import build, forget, last_line
 
 # A stage that reads from more stages than this gathers their results: it runs at the end, in the workspace
 MOST_PARENTS = 8
@@ -126,7 +129,7 @@ def rebuild(client: Client, origin: Origin, tasks: list[Task]) -> dict[str, dict
         )  # fmt: skip
     entries = {}
     try:
-        with tqdm(total=len(tasks), desc="rebuild", unit="stage") as bar:
+        with progress.bar(total=len(tasks), desc="rebuild", unit="stage") as bar, _relayed(client):
             for future in as_completed(futures.values()):
                 built = future.result()
                 entries[built.stage] = built.entry
@@ -142,6 +145,24 @@ def rebuild(client: Client, origin: Origin, tasks: list[Task]) -> dict[str, dict
         client.cancel(list(futures.values()))
         client.run(forget, origin.commit, on_error="ignore")
     return entries
+
+
+@contextmanager
+def _relayed(client: Client) -> Iterator[None]:
+    """Meanwhile, print once a minute what each stage at work said last."""
+    ended = threading.Event()
+
+    def relay() -> None:
+        while not ended.wait(progress.SECONDS):
+            for line in filter(None, client.run(last_line, on_error="ignore").values()):
+                tqdm.write(line)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(relay)
+        try:
+            yield
+        finally:
+            ended.set()
 
 
 def finish(repo: Repo, targets: list[str], built: dict[str, dict], *, pull: bool) -> None:
@@ -164,7 +185,7 @@ def finish(repo: Repo, targets: list[str], built: dict[str, dict], *, pull: bool
         bar.update()
         return result
 
-    with lock_repo(repo), tqdm(desc="in the workspace", unit="stage") as bar:
+    with lock_repo(repo), progress.bar(desc="in the workspace", unit="stage") as bar:
         try:
             repo.reproduce(targets, repro_fn=reproduce, pull=pull)
         finally:

@@ -36,6 +36,8 @@ class Built:
 _clones: dict[str, tuple[Repo, dict[str, Stage]]] = {}
 # Repository locks, held for the lifetime of the process: after taking one anew DVC would read all of dvc.yaml anew
 _locks = ExitStack()
+# The stage at work, by its name and the file with its output
+_at_work: dict[str, Path] = {}
 # The working folder and the output are the whole process's
 _one_at_a_time = threading.Lock()
 
@@ -54,6 +56,7 @@ def build(origin: Origin, name: str, unchanged: dict[str, dict], *built: Built) 
         log = Path(repo.root_dir, ".dvc/tmp/stage.log")
         stage = stages[name]
         with chdir(repo.root_dir), _output_to(log), repo.scm_context(quiet=True):
+            _at_work[name] = log
             try:
                 needed = [Path(dep.fs_path) for dep in stage.deps]
                 for parent, entry in [*unchanged.items(), *((item.stage, item.entry) for item in built)]:
@@ -62,10 +65,21 @@ def build(origin: Origin, name: str, unchanged: dict[str, dict], *built: Built) 
                 if origin.has_remote:
                     _push(stage)
             except DvcException as error:
-                lines = log.read_text(errors="replace").split("\n")
-                reason = next((line for line in reversed(lines) if line.strip()), str(error))
+                reason = _last_line(log) or str(error)
                 raise RontgenError(f"stage {name} failed: {reason}: run `dvc repro {name}` to see it alone") from None
+            finally:
+                del _at_work[name]
         return Built(name, to_single_stage_lockfile(stage), time.perf_counter() - begin, get_worker().name)
+
+
+def last_line() -> str:
+    """What the stage at work printed last, after its name; "" where there is none."""
+    return next((f"{name}: {_last_line(log)}" for name, log in list(_at_work.items())), "")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return next((line for line in reversed(lines) if line.strip()), "")
 
 
 def forget(commit: str) -> None:

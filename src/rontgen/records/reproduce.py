@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import chdir
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 import pandas as pd
 
 from rontgen.core import params, readings, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json
-from rontgen.core.papers import Papers, load_papers
+from rontgen.core.papers import load_papers
 from rontgen.core.runs import Run
 from rontgen.data import arrays
 from rontgen.evaluation.metrics import read_predictions
@@ -41,7 +42,7 @@ class Job:
     def changes(self) -> dict[str, str]:
         return self.stated | self.extra
 
-    @property
+    @cached_property
     def treatment(self) -> str:
         """The reading, and those further settings that change what is computed."""
         changing = {
@@ -92,7 +93,6 @@ def reproduce(jobs: list[Job], again: bool = False) -> Iterator[tuple[Job, Recor
     committed, a stage fails, or a record of the same name has other settings.
     """
     recorded = {} if again else {job.name: record for job in jobs if (record := _recorded(job))}
-    papers = load_papers()
     seconds: list[float] = []
     with clone.at_last_commit() as prepared:
         for number, job in enumerate(jobs):
@@ -108,9 +108,13 @@ def reproduce(jobs: list[Job], again: bool = False) -> Iterator[tuple[Job, Recor
                 left = f", about {timedelta(seconds=round(mean * (len(jobs) - number)))} left"
             print(f"{job.name}: run {number + 1} of {len(jobs)}{left}", file=sys.stderr)
             begin = time.monotonic()
-            target = runs.stage_name("evaluate", job.run)
-            prepared.run(job.name, job.changes, [target], again)
-            record = _collect(job, prepared, papers)
+            run, stages = job.load(), [runs.stage_name(stage, job.run) for stage in ("train", "evaluate")]
+            if again:
+                needed = [run.image_set.balance_command, run.start.weights_command]
+                prepared.run(job.name, job.changes, [name.removeprefix("dvc repro ") for name in needed], stages)
+            else:
+                prepared.run(job.name, job.changes, stages)
+            record = _collect(job, prepared)
             records.write(record)
             seconds.append(time.monotonic() - begin)
             yield job, record
@@ -130,8 +134,9 @@ def _recorded(job: Job) -> Record | None:
     return record
 
 
-def _collect(job: Job, prepared: Clone, papers: Papers) -> Record:
+def _collect(job: Job, prepared: Clone) -> Record:
     """The record of a job that has run in the clone; its split is added to results/splits."""
+    papers = load_papers()  # which takes a second, for which no training has to wait
     planned, with_reading = job.load(), Job(job.run, job.reading, job.seed, job.stated, {}).load()
     with chdir(prepared.folder):
         run = runs.load_run(job.run)

@@ -6,6 +6,7 @@ A class has one colour and one marker everywhere. Every function writes the same
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -16,6 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rontgen.core.io import replacing
+
+matplotlib.rcdefaults()  # a user's matplotlibrc would draw other figures
 
 # The palette of Okabe and Ito (2008), which the color-blind can distinguish
 BLACK, ORANGE, SKY_BLUE, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"

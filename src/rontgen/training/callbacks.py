@@ -13,6 +13,7 @@ import numpy as np
 from dvclive import Live
 from scmrepo.exceptions import SCMError
 
+from rontgen.core import progress
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import replacing
 
@@ -62,22 +63,37 @@ class Finite(keras.callbacks.Callback):
 
 
 class TimeLeft(keras.callbacks.Callback):
-    """Prints the time left after each epoch, from the mean time of an epoch so far. total: epochs of all phases."""
+    """Prints the mean time of an epoch so far, and the time left: after each epoch at a terminal, where Keras shows
+    the rest, and elsewhere after the first epoch and once a minute. name: of the run. total: epochs of all phases."""
 
-    def __init__(self, total: int):
+    def __init__(self, name: str, total: int):
         super().__init__()
-        self.total, self.seconds, self.trained = total, 0.0, 0
+        self.name, self.total, self.seconds, self.trained = name, total, 0.0, 0
+        self.said = time.perf_counter()
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.begun = time.perf_counter()
+        self.epoch, self.begun = epoch, time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not sys.stderr.isatty() and time.perf_counter() - self.said >= progress.SECONDS:
+            self._say((batch + 1) / self.params["steps"])
 
     def on_epoch_end(self, epoch, logs=None):
+        if sys.stderr.isatty() or not self.trained or time.perf_counter() - self.said >= progress.SECONDS:
+            self._say(1, f", validation accuracy {logs['val_accuracy']:.3f}")
         self.seconds += time.perf_counter() - self.begun
         self.trained += 1
-        left = self.seconds / self.trained * (self.total - epoch - 1)
-        if left:
-            left = timedelta(seconds=round(left))
-            print(f"epoch {epoch + 1} of {self.total} done, at most {left} left", file=sys.stderr)
+
+    def _say(self, share: float, more: str = "") -> None:
+        """share: of this epoch that is done."""
+        self.said = time.perf_counter()
+        mean = (self.seconds + self.said - self.begun) / (self.trained + share)
+        left = timedelta(seconds=round(mean * (self.total - self.epoch - share)))
+        print(
+            f"{self.name}: {share:.0%} of epoch {self.epoch + 1} of {self.total}, {mean:.1f} s an epoch, "
+            f"at most {left} left{more}",
+            file=sys.stderr,
+        )
 
 
 class KeepBest(keras.callbacks.Callback):

@@ -17,6 +17,7 @@ import pandas as pd
 from dvclive import Live
 from keras.callbacks import EarlyStopping, LambdaCallback, ReduceLROnPlateau
 
+from rontgen.core import progress
 from rontgen.core.io import replacing
 from rontgen.core.runs import Run
 from rontgen.core.settings import Augment, Train
@@ -60,7 +61,8 @@ def set_batch_norm_momentum(model: keras.Model, momentum: float) -> None:
 def fingerprint(run: Run, files: list[Path]) -> str:
     """A SHA-256 of all that a run depends on: settings, input files, code and versions."""
     versions = (keras.__version__, keras.backend.backend(), sys.version)
-    digest = hashlib.sha256(repr((run, *versions)).encode())
+    numbers = (keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_format())
+    digest = hashlib.sha256(repr((run, *versions, *numbers)).encode())
     for path in sorted(files) + sorted(Path(__file__).parents[1].rglob("*.py")):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -92,7 +94,7 @@ def fit(
     keep, history = KeepBest(model, train.checkpoint), LiveHistory(live)
     progress = Progress(progress_file, fingerprint, keep, history)
     phases = _phases(train)
-    watch = [Finite(name), TimeLeft(sum(phase.epochs for phase in phases))]
+    watch = [Finite(name), TimeLeft(name, sum(phase.epochs for phase in phases))]
     for number, phase in enumerate(phases):
         schedules = _schedules(train)
         begin = progress.start_phase(number, schedules)
@@ -122,7 +124,7 @@ def fit(
             epochs=done if progress.is_stopped else begin + phase.epochs,
             callbacks=[*next_orders, *watch, keep, *schedules, history, progress],
             shuffle=False,  # Keras would shuffle the batches again, with Python's own random numbers
-            verbose=1 if sys.stdout.isatty() else 2,
+            verbose=1 if sys.stdout.isatty() else 0,  # TimeLeft has lines for a log
         )
     keep.restore()
     seen = len(train_batches.order) * len(history.rows)
@@ -202,7 +204,7 @@ def _features(constant: keras.Model, subset: Subset, batch_size: int, folder: Pa
     2 GB. The file in `folder` has no name, so that even a killed process leaves nothing behind."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
-        for start in range(0, len(subset), batch_size):
+        for start in progress.bar(range(0, len(subset), batch_size), "features", unit="batch"):
             images = subset.read(np.arange(start, min(start + batch_size, len(subset))))
             file.write(constant.predict_on_batch(images).astype(np.float32).tobytes())
         file.flush()
