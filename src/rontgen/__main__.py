@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from typer.core import TyperGroup
 
-from rontgen.core import errors, runs
+from rontgen.core import errors, project, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.vocabulary import PROTOCOL
 
@@ -17,7 +17,12 @@ class Verbs(TyperGroup):
     """Commands whose errors are printed as those of the stages are: one line, exit code 2."""
 
     def invoke(self, context):
-        errors.run(lambda: super(Verbs, self).invoke(context))
+        def call():
+            if "--help" not in context.args:
+                project.enter()
+            super(Verbs, self).invoke(context)
+
+        errors.run(call)
 
 
 app = typer.Typer(
@@ -77,6 +82,7 @@ def index(
 def audit(
     originals: Annotated[Path | None, typer.Option(help="A zip of full-size images in NORMAL and PNEUMONIA.")] = None,
     set_: Settings = None,
+    again: Annotated[bool, typer.Option("--again", help="Replace the audit that is recorded.")] = False,
 ) -> None:
     """Audit the real archives for leaks and shortcuts, test the out-of-distribution check, and record it."""
     from rontgen.audits import shortcuts
@@ -84,7 +90,7 @@ def audit(
     from rontgen.serving import ood_archives
 
     probed = {"originals": shortcuts.probe_originals(originals)} if originals else {}
-    found = archive_audit.record(_pairs(set_), ood_archives.measure, probed)
+    found = archive_audit.record(_pairs(set_), ood_archives.measure, probed, again)
     for name, leaks in found["leakage"]["splits"].items():
         print(f"{name}: {leaks['test_any']} of {leaks['test_images']} test images leak")
 
@@ -97,6 +103,8 @@ def record(
     from rontgen.records import records
 
     found = records.read_all()
+    if not found:
+        raise RontgenError(f"expected records in {records.FOLDER}/, found none: run `git checkout {records.FOLDER}`")
     if not check:
         for entry in found:
             print(f"{entry.name}: accuracy {entry.metrics['test']['accuracy']:.4f}, {entry.provenance['commit'][:7]}")

@@ -86,7 +86,7 @@ pytestmark = pytest.mark.slow
 def committed(tmp_path_factory):
     """A project of 12 stages, none of which has run; some of what they need is not committed."""
     folder = tmp_path_factory.mktemp("scale") / "project"
-    folder.mkdir()
+    (folder / "studies").mkdir(parents=True)
     outputs = [f"{place}{name}" for place in ("data/drawn_", "models/") for name in SEEDS]
     (folder / "dvc.yaml").write_text(PIPELINE.replace("DEPS", ", ".join(outputs)))
     (folder / "stage.py").write_text(STAGE)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -40,6 +41,7 @@ def test_other_seeds_are_refused(text):
 def results(tmp_path, monkeypatch):
     """The folder of a record without contradictions."""
     monkeypatch.chdir(tmp_path)
+    Path("studies").mkdir()
     record = recorded("covid_hybrid_lstm", "protocol", 1, ("NORMAL", "COVID"), 80, 100)
     train = history.summary(EPOCHS, kept_epoch=2) | {"train_images": 800, "validation_images": 100}
     tested = record.predictions[["id", "patient"]].assign(subset="test")

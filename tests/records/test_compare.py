@@ -56,6 +56,7 @@ def repository(tmp_path_factory):
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
     do("git", "init", "-q", "-b", "main")
+    (folder / "studies").mkdir()
     (folder / "dvc.yaml").write_text(DVC_YAML)
     write(predictions_of(60), folder / "vgg.csv")
     with chdir(folder), Repo.init() as repo:
@@ -110,6 +111,7 @@ def workspace(tmp_path, run):
     """Compare two prediction tables as runs a and b in a folder that is not a repository."""
 
     def compare(first, second, *arguments):
+        (tmp_path / "studies").mkdir()
         write(first, tmp_path / "data/predictions/a.csv")
         write(second, tmp_path / "data/predictions/b.csv")
         return run("a", "b", *arguments, folder=tmp_path)
@@ -173,7 +175,7 @@ def test_a_name_of_nothing_is_refused_with_what_was_tried(run, name):
 
 def test_outside_a_repository_only_runs_of_the_workspace_are_known(workspace, run, tmp_path):
     assert workspace(predictions_of(60), predictions_of(70))[0] == 0
-    assert "not inside of a DVC repository" in refused(run("a", "HEAD", folder=tmp_path))
+    assert "expected a git repository of the project's own" in refused(run("a", "HEAD", folder=tmp_path))
 
 
 def test_the_table_marks_intervals_that_leave_out_zero(run):

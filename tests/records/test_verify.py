@@ -47,6 +47,7 @@ def committed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("verified") / "project"
     folder.mkdir()
     do(folder, "git", "init", "-q", "-b", "main")
+    (folder / "studies").mkdir()
     Repo.init(str(folder)).close()
     (folder / "dvc.yaml").write_text(DVC_YAML)
     (folder / ".gitignore").write_text("/data\n/times\n")

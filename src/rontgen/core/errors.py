@@ -1,6 +1,7 @@
 """The one exception family, and how a stage script prints it."""
 
 import errno
+import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ _STORAGE_REMEDIES = {
     errno.EDQUOT: "disk quota used up: free some of it, or ask for more, and run it again",
     errno.EFBIG: "file larger than allowed: raise the limit (`ulimit -f`), or move the project to another file system",
     errno.EROFS: "read-only file system: work in a folder that can be written",
+    errno.EISDIR: "a folder of that name is there: name another file, or move it",
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), "a file is where a folder should be: name another, or move it"),
     **dict.fromkeys((errno.EACCES, errno.EPERM), "permission denied: check who owns it (`ls -ld`) and its mode"),
 }
 
@@ -56,7 +59,12 @@ def first_line(error: Exception) -> str:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call `main`; print a RontgenError or a storage error as one `error: …` line and exit with 2."""
+    """Call `main`; print a RontgenError or a storage error as one `error: …` line and exit with 2.
+
+    Standard output is UTF-8 whatever the locale, and the bytes of a file's name are written as they are.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
         main()
     except (RontgenError, OSError) as error:

@@ -67,6 +67,16 @@ class Origin:
         return cls(commit, objects, config, Path("data").absolute())
 
 
+def require_repository() -> None:
+    """Raise RontgenError where the working directory is not the root of a git repository, or git refuses to read it."""
+    if not Path(".git").exists():
+        raise RontgenError(
+            f"expected a git repository of the project's own, found no .git in {Path.cwd()}: run `git init`, `git add "
+            "--all` and `git commit -m start` there"
+        )
+    git("rev-parse", "--git-dir")  # of another user's repository git says what to do, and DVC does not
+
+
 def last_commit() -> str:
     """The last commit. Raises RontgenError if CODE differs from it."""
     changed = git("status", "--porcelain", "--", *CODE)
@@ -129,13 +139,10 @@ def reset(folder: Path, commit: str) -> None:
     (folder / LOCK).unlink(missing_ok=True)
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Environment of the stages: the clone's sources, this Python, and a git author if the user has none."""
-    paths = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "PYTHONPATH": str(folder / "src"),
-    }
-    return IDENTITY | os.environ | paths
+def environment() -> dict[str, str]:
+    """Environment of the stages: this Python, and a git author if the user has none."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return IDENTITY | os.environ | {"PATH": path}
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ class Clone:
         for key, value in changes.items():
             key = key.rpartition(":")[2]
             command += ["-S", f"{params.file_of(key)}:++{key}={value}"]  # `++` adds what the file leaves out
-        code = subprocess.run([*command, *targets], cwd=self.folder, env=environment(self.folder)).returncode
+        code = subprocess.run([*command, *targets], cwd=self.folder, env=environment()).returncode
         if code != 0:
             raise RontgenError(f"{name}: a stage failed, see above: mend it and run the same command again")
         git("fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")
@@ -170,6 +177,7 @@ def at_last_commit() -> Iterator[Clone]:
 
     Raises RontgenError where another process has it, or CODE differs from the commit.
     """
+    require_repository()
     busy = f"expected {FOLDER} free, another `rontgen reproduce` or `rontgen audit` is at work there: wait for it"
     with locked(FOLDER.with_suffix(".lock"), busy):
         commit, folder = last_commit(), FOLDER.absolute()
@@ -187,8 +195,11 @@ def _git(
     arguments: tuple[str, ...], cwd: Path | None = None, given: bytes = b"", variables: Mapping[str, str] = {}
 ) -> bytes:
     environment = {**IDENTITY, **os.environ, **variables}
-    done = subprocess.run(["git", *arguments], cwd=cwd, env=environment, input=given, capture_output=True)
+    try:
+        done = subprocess.run(["git", *arguments], cwd=cwd, env=environment, input=given, capture_output=True)
+    except FileNotFoundError:
+        raise RontgenError("expected the command git, found none: install it") from None
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise RontgenError(f"`git {arguments[0]}` failed: {lines[-1] if lines else 'no message'}")
+        raise RontgenError(f"`git {arguments[0]}` failed: {' '.join(lines) or 'no message'}")
     return done.stdout

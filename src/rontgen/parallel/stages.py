@@ -6,7 +6,6 @@ entry for dvc.lock. `dvc repro` remains the authority: run afterwards, it finds 
 """
 
 import logging
-import os
 import shutil
 import subprocess
 import uuid
@@ -54,8 +53,8 @@ def rebuild_stale(targets: list[str], jobs: int, scheduler: str | None, remote: 
     targets: as for `dvc repro`. jobs: workers on this machine. scheduler: address of a dask scheduler, to use its
     workers instead. remote: a DVC remote to share, if these cannot reach this project's cache. Raises RontgenError.
     """
+    clone.require_repository()
     try:
-        os.chdir(Repo.find_root())
         repo = Repo(config={"core": {"remote": remote}} if remote else None)
         if remote and remote not in repo.config["remote"]:
             known = ", ".join(repo.config["remote"]) or "none, for there is none"
