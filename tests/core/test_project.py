@@ -70,3 +70,8 @@ def test_what_git_ignores_and_a_copy_has_not_is_named_with_the_option(folder, mo
     project.require_copied(names[1:])
     with pytest.raises(RontgenError, match=f"give `dvc exp run` -C {names[0]}, or leave out"):
         project.require_copied(names)
+    download = Path("data/kaggle/version-2/a.zip")
+    (folder / download).parent.mkdir(parents=True)
+    (folder / download).touch()
+    with pytest.raises(RontgenError, match=r"give `dvc exp run` -C data/kaggle, or leave out"):
+        project.require_copied([download])

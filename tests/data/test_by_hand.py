@@ -6,6 +6,7 @@ from conftest import ROOT
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import write_json
+from rontgen.core.runs import BY_HAND
 from rontgen.data import archives, by_hand, unpacked
 
 KERAS_FILES = {name: entry.file for name, entry in params.load(ROOT / "params.yaml").backbones.items()}
@@ -72,6 +73,18 @@ def test_a_list_that_is_missing_names_the_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RontgenError, match=r"data/inputs/weights/vgg16.json not found: run `dvc repro inputs` first"):
         by_hand.read("weights", "vgg16")
+
+
+def test_a_copy_of_the_project_without_the_files_is_refused(folder, monkeypatch):
+    copy = folder / ".dvc/tmp/exps/tmp1"
+    for path in (copy, folder / BY_HAND):
+        path.mkdir(parents=True)
+    (folder / CHEST).rename(folder / BY_HAND / CHEST)
+    monkeypatch.chdir(copy)
+    message = f"^data/archives/{CHEST}: expected it in this copy of {folder}, .* `dvc exp run` -C data/archives/{CHEST}"
+    with pytest.raises(RontgenError, match=message):
+        hashes(BY_HAND)
+    assert hashes(BY_HAND, "demo")["archives/pneumonia.json"] == {}
 
 
 def test_a_file_that_is_gone_or_another_is_refused(folder):

@@ -1,5 +1,6 @@
 """The command line: what it accepts, and the one line that it prints when it fails."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -54,6 +55,14 @@ def results(tmp_path, monkeypatch):
 def test_records_are_checked(results):
     done = CliRunner().invoke(cli.app, ["record", "--check"])
     assert (done.exit_code, done.output) == (0, "1 records: every test metric is that of the predictions\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--check"]])
+def test_no_records_are_no_success(results, arguments):
+    shutil.rmtree(records.FOLDER)
+    done = CliRunner().invoke(cli.app, ["record", *arguments])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "expected records in results/, found none" in done.stderr
 
 
 def test_a_record_that_does_not_check_is_named(results):

@@ -55,7 +55,9 @@ def require_copied(paths: Iterable[Path]) -> None:
     original, is_copy, _ = str(Path.cwd()).rpartition(COPIES)
     missing = [path for path in paths if is_copy and Path(original, path).exists() and not path.exists()]
     if missing:
-        options = " ".join(f"-C {path}" for path in missing)
+        # DVC copies a file into a folder that is there, and a folder to where none is
+        highest = [next(place for place in (*reversed(path.parents), path) if not place.exists()) for path in missing]
+        options = " ".join(f"-C {place}" for place in dict.fromkeys(highest))
         raise RontgenError(
             f"{missing[0]}: expected it in this copy of {original}, found it there alone: give "
             f"`dvc exp run` {options}, or leave out --temp and --queue"
