@@ -159,10 +159,3 @@ def test_the_stage_download_says_what_the_folder_holds(change_params, folder):
         facts = {"source": "by hand, unpacked", "slug": slug, "sha256": archive.sha256(), "bytes": 7}
     assert json.loads((raw / "SOURCE.json").read_text()) == {name: facts}
     assert (raw / index.name).read_bytes() == index.read_bytes()
-
-
-def test_the_name_of_the_folder_may_be_in_any_encoding(folder, tmp_path):
-    other = folder.rename(tmp_path / os.fsdecode(b"chest\xff"))
-    unpacked.write_index(SLUG, other, tmp_path)
-    with unpacked.open_archive(tmp_path / "owner--name.zip") as archive:
-        assert archive.read("a.csv") == b"one"

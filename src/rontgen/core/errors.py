@@ -61,7 +61,7 @@ def first_line(error: Exception) -> str:
 def run(main: Callable[[], None]) -> None:
     """Call `main`; print a RontgenError or a storage error as one `error: …` line and exit with 2.
 
-    Standard output is UTF-8 whatever the locale, and the bytes of a file's name are written as they are.
+    Standard output gets UTF-8 whatever the locale, and the bytes of a file's name as they are, as files do.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")

@@ -91,6 +91,6 @@ def write_index(slug: str, folder: Path, destination: Path) -> Path:
         if file.is_file():
             members.append((name, size, zlib.crc32(file.read_bytes())))
     with replacing(index_of(path)) as temporary:
-        # ASCII, as UTF-8 has no place for the bytes of a folder's name that is in another encoding
-        temporary.write_text(json.dumps({"slug": slug, "folder": str(folder), "members": members}), encoding="ascii")
+        text = json.dumps({"slug": slug, "folder": str(folder), "members": members}, ensure_ascii=False)
+        temporary.write_text(text, encoding="utf-8")
     return index_of(path)
