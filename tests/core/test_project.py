@@ -1,6 +1,8 @@
 """Where a command runs: the project's folder, its sources, its repository, and DVC's copies of it."""
 
+import getpass
 import os
+import pwd
 import shutil
 import subprocess
 from pathlib import Path
@@ -57,6 +59,30 @@ def test_a_verb_in_a_hook_leaves_the_repository_that_git_names(folder, monkeypat
     CliRunner().invoke(app, ["record"])
     assert not named.keys() & os.environ.keys() and "GIT_CONFIG_COUNT" in os.environ
     subprocess.run(["git", "status"], check=True, capture_output=True)
+
+
+@pytest.fixture
+def nobody(monkeypatch):
+    """A user without a name, as in a container."""
+
+    def unknown(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("USER", "")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+
+
+def test_a_user_without_a_name_is_a_number(folder, nobody):
+    project.enter()
+    assert getpass.getuser() == str(os.getuid())
+
+
+def test_a_user_without_a_home_is_told_to_name_one(folder, nobody, monkeypatch):
+    monkeypatch.delenv("HOME")
+    with pytest.raises(RontgenError, match=r"expected a home folder, .* `export HOME=/tmp`"):
+        project.enter()
 
 
 def test_what_git_ignores_and_a_copy_has_not_is_named_with_the_option(folder, monkeypatch):

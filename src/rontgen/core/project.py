@@ -1,5 +1,6 @@
 """Where a command runs: the project's folder, its git repository, and the copies that `dvc exp run` makes of it."""
 
+import getpass
 import os
 import shlex
 import subprocess
@@ -22,6 +23,7 @@ def enter() -> None:
     Git then works on its repository, whatever a hook says (leave_hook). Raises RontgenError.
     """
     leave_hook()
+    _name_user()
     here = Path.cwd()
     if not STUDIES.is_dir():
         above = next((folder for folder in here.parents if (folder / STUDIES).is_dir()), None)
@@ -47,6 +49,16 @@ def leave_hook() -> None:
     for name in done.stdout.split():
         if not name.startswith("GIT_CONFIG"):
             os.environ.pop(name, None)
+
+
+def _name_user() -> None:
+    """DVC asks for the user's name and home, and a user of a container may have neither. Raises RontgenError."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # the latter from Python 3.13 on
+        os.environ["USER"] = str(os.getuid())
+    if not Path(os.path.expanduser("~")).is_absolute():  # noqa: PTH111 - Path's raises
+        raise RontgenError("expected a home folder, found none for this user: run `export HOME=/tmp` first")
 
 
 def require_copied(paths: Iterable[Path]) -> None:

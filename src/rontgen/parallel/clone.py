@@ -20,7 +20,7 @@ from dvc.repo import Repo
 
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import locked
+from rontgen.core.io import locked, replacing
 from rontgen.core.runs import BY_HAND, LOCK
 
 # The clone for work on real data
@@ -40,13 +40,14 @@ IDENTITY = {
 class Origin:
     """The project at a commit, as clones are made from it.
 
-    objects: of the commit, as a git pack. config: of DVC, as .dvc/config has it: the cache that all clones share, or a
-    remote. data: the project's data folder, for clones that can reach it.
+    objects: of the commit, as a git pack. config: of DVC, as .dvc/config has it. cache: of DVC, which all clones share,
+    or None where they share a remote. data: the project's data folder, for clones that can reach it.
     """
 
     commit: str
     objects: bytes
     config: dict
+    cache: Path | None
     data: Path
 
     @property
@@ -56,15 +57,16 @@ class Origin:
     @classmethod
     def of(cls, repo: Repo, commit: str, remote: str | None = None) -> "Origin":
         """The project in the working directory. remote: the name of a DVC remote, instead of the project's cache."""
+        cache = None
         if remote:
             config = {"core": {"remote": remote}, "remote": {remote: dict(repo.config["remote"][remote])}}
         else:
             cache = Path(repo.cache.local_cache_dir)
             cache.mkdir(parents=True, exist_ok=True)  # DVC makes it with the first output
-            config = {"cache": {"dir": str(cache), "type": "reflink,hardlink,copy"}}
+            config = {"cache": {"type": "reflink,hardlink,copy"}}
         hashes = _git(("rev-list", "--objects", "--no-walk", "--no-object-names", commit))
         objects = _git(("pack-objects", "--quiet", "--stdout"), given=hashes)
-        return cls(commit, objects, config, Path("data").absolute())
+        return cls(commit, objects, config, cache, Path("data").absolute())
 
 
 def require_repository() -> None:
@@ -101,9 +103,10 @@ def prepare(origin: Origin, folder: Path) -> None:
 
     Raises RontgenError where the cache is out of reach.
     """
-    cache = origin.config.get("cache", {}).get("dir")
-    if cache and not Path(cache).is_dir():
-        raise RontgenError(f"expected the DVC cache at {cache}, found none there: share it by path, or give --remote")
+    if origin.cache and not origin.cache.is_dir():
+        raise RontgenError(
+            f"expected the DVC cache at {origin.cache}, found none there: share it by path, or give --remote"
+        )
     git("init", "--quiet", str(folder))
     with (folder / ".git/shallow").open("a") as file:  # git looks for no parents of these commits
         file.write(f"{origin.commit}\n")
@@ -112,6 +115,9 @@ def prepare(origin: Origin, folder: Path) -> None:
     (folder / ".dvc/tmp/rwlock").unlink(missing_ok=True)
     with Config(str(folder / ".dvc")).edit("local") as local:
         local.update(origin.config)
+    if origin.cache:  # by a link, since DVC writes its configuration in ASCII, which a path need not be
+        with replacing(folder / ".dvc/cache") as link:
+            link.symlink_to(origin.cache)
     _link_data(origin.data, folder)
 
 
