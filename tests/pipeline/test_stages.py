@@ -203,6 +203,13 @@ def test_the_verdicts_are_shown_and_nothing_is_written(recorded):
     assert files(recorded) == before
 
 
+def test_a_stage_that_writes_a_folder_can_be_run_again_by_hand(project):
+    for script, arguments in (("inputs", []), ("weights", ["--backbone", "vgg16"])):
+        for _ in range(2):
+            result = run(project, script, *arguments)
+            assert result.returncode == 0, result.stderr
+
+
 def test_a_stage_imports_the_sources_beside_it(tmp_path, monkeypatch):
     stages = params.read_yaml(ROOT / "dvc.yaml")["stages"]
     commands = [entry.get("do", entry)["cmd"] for entry in stages.values()]
