@@ -43,6 +43,12 @@ def pytest_collection_modifyitems(items):
 WRITTEN = ("dvc.lock", "results/", "metrics/", "plots/", "docs/", "data/predictions/")
 
 
+def mark_project(folder):
+    """Make a folder the project's in the eyes of the command line."""
+    (folder / project.STUDIES).parent.mkdir(parents=True)
+    (folder / project.STUDIES).touch()
+
+
 def copy_repository(folder):
     """The files that git tracks, without results, as a project of its own; returns its folder."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from conftest import ROOT
+from conftest import ROOT, mark_project
 from rontgen.__main__ import app
 from rontgen.core import project
 from rontgen.core.errors import RontgenError
@@ -19,8 +19,9 @@ from rontgen.core.errors import RontgenError
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A project without sources, and the working directory."""
-    (tmp_path / "a project/studies").mkdir(parents=True)
+    (tmp_path / "a project").mkdir()
     monkeypatch.chdir(tmp_path / "a project")
+    mark_project(Path.cwd())
     return Path.cwd()
 
 
@@ -36,7 +37,7 @@ def test_in_a_subfolder_a_verb_names_the_folder_to_change_to(folder, monkeypatch
 
 def test_outside_of_any_project_a_verb_says_what_the_folder_has(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RontgenError, match=r"^expected the project's folder, which has studies/, received "):
+    with pytest.raises(RontgenError, match=r"^expected the project's folder, which has studies/common.yaml, received "):
         project.enter()
 
 

@@ -4,13 +4,12 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from conftest import copy_settings
+from conftest import copy_settings, mark_project
 from finished_project import recorded
 from rontgen import __main__ as cli
 from rontgen.core.errors import RontgenError
@@ -42,7 +41,7 @@ def test_other_seeds_are_refused(text):
 def results(tmp_path, monkeypatch):
     """The folder of a record without contradictions."""
     monkeypatch.chdir(tmp_path)
-    Path("studies").mkdir()
+    mark_project(tmp_path)
     record = recorded("covid_hybrid_lstm", "protocol", 1, ("NORMAL", "COVID"), 80, 100)
     train = history.summary(EPOCHS, kept_epoch=2) | {"train_images": 800, "validation_images": 100}
     tested = record.predictions[["id", "patient"]].assign(subset="test")

@@ -13,6 +13,7 @@ from dvc.repo import Repo
 from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
+from conftest import mark_project
 from rontgen.__main__ import app
 from rontgen.evaluation import intervals
 from rontgen.evaluation.metrics import compute_metrics, prediction_table
@@ -56,7 +57,7 @@ def repository(tmp_path_factory):
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
     do("git", "init", "-q", "-b", "main")
-    (folder / "studies").mkdir()
+    mark_project(folder)
     (folder / "dvc.yaml").write_text(DVC_YAML)
     write(predictions_of(60), folder / "vgg.csv")
     with chdir(folder), Repo.init() as repo:
@@ -111,7 +112,7 @@ def workspace(tmp_path, run):
     """Compare two prediction tables as runs a and b in a folder that is not a repository."""
 
     def compare(first, second, *arguments):
-        (tmp_path / "studies").mkdir()
+        mark_project(tmp_path)
         write(first, tmp_path / "data/predictions/a.csv")
         write(second, tmp_path / "data/predictions/b.csv")
         return run("a", "b", *arguments, folder=tmp_path)

@@ -11,7 +11,7 @@ import rontgen
 from rontgen.core.errors import RontgenError
 
 SOURCES = Path("src/rontgen")
-STUDIES = Path("studies")  # which no other project has
+STUDIES = Path("studies/common.yaml")  # which no other project has
 
 # Where `dvc exp run --temp` and `--queue` copy a project to
 COPIES = "/.dvc/tmp/exps/"
@@ -25,10 +25,10 @@ def enter() -> None:
     leave_hook()
     _name_user()
     here = Path.cwd()
-    if not STUDIES.is_dir():
-        above = next((folder for folder in here.parents if (folder / STUDIES).is_dir()), None)
+    if not STUDIES.exists():
+        above = next((folder for folder in here.parents if (folder / STUDIES).exists()), None)
         remedy = f"`cd {shlex.quote(str(above or 'the-project'))}` first"
-        raise RontgenError(f"expected the project's folder, which has {STUDIES}/, received {here}: {remedy}")
+        raise RontgenError(f"expected the project's folder, which has {STUDIES}, received {here}: {remedy}")
     running = Path(rontgen.__file__).parent
     if SOURCES.is_dir() and not SOURCES.samefile(running):
         raise RontgenError(
