@@ -77,7 +77,7 @@ def test_a_list_that_is_missing_names_the_command(tmp_path, monkeypatch):
 
 def test_a_copy_of_the_project_without_the_files_is_refused(folder, monkeypatch):
     copy = folder / ".dvc/tmp/exps/tmp1"
-    for path in (copy, folder / BY_HAND):
+    for path in (copy / BY_HAND, folder / BY_HAND):
         path.mkdir(parents=True)
     (folder / CHEST).rename(folder / BY_HAND / CHEST)
     monkeypatch.chdir(copy)

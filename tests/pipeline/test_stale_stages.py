@@ -344,9 +344,9 @@ LITTER += [".DS_Store", "Thumbs.db", "desktop.ini", ".directory", ".fuse_hidden1
 
 
 def test_what_editors_and_systems_leave_makes_no_stage_run_and_is_not_committed():
-    paths = [str(ROOT / "src/rontgen/models" / name) for name in LITTER]
+    paths = [f"src/rontgen/models/{name}" for name in LITTER]
     with chdir(ROOT), Repo() as repo:
-        assert [path for path in paths if not repo.dvcignore.is_ignored_file(path)] == []
+        assert [path for path in paths if not repo.dvcignore.is_ignored_file(str(ROOT / path))] == []
     command = ["git", "check-ignore", "--no-index", *paths]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert listed.splitlines() == paths
