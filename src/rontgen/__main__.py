@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 from typer.core import TyperGroup
 
+from rontgen import options
 from rontgen.core import errors, project, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.vocabulary import PROTOCOL
@@ -61,7 +62,7 @@ def reproduce(
     """
     from rontgen.records import reproduce as module
 
-    jobs = module.plan(names, _numbers(seeds), reading, _pairs(set_))
+    jobs = module.plan(names, options.numbers(seeds), reading, options.pairs(set_))
     for job, record in module.reproduce(jobs, again):
         test = record.metrics["test"]
         print(f"{job.name}: accuracy {test['accuracy']:.4f} on {test['test_images']} test images")
@@ -90,7 +91,7 @@ def audit(
     from rontgen.serving import ood_archives
 
     probed = {"originals": shortcuts.probe_originals(originals)} if originals else {}
-    found = archive_audit.record(_pairs(set_), ood_archives.measure, probed, again)
+    found = archive_audit.record(options.pairs(set_), ood_archives.measure, probed, again)
     for name, leaks in found["leakage"]["splits"].items():
         print(f"{name}: {leaks['test_any']} of {leaks['test_images']} test images leak")
 
@@ -240,27 +241,6 @@ def scale(
     from rontgen.parallel import stages
 
     stages.rebuild_stale(targets or ["dvc.yaml"], jobs, scheduler, remote)
-
-
-def _numbers(text: str) -> list[int]:
-    """1, 3 and 4 of "1,3-4"."""
-    numbers: list[int] = []
-    try:
-        for part in text.split(","):
-            first, dash, last = part.partition("-")
-            numbers += range(int(first), int(last if dash else first) + 1)
-    except ValueError:
-        numbers = []
-    if not numbers:
-        raise RontgenError(f"--seeds: expected numbers such as 1-5, 7 or 1,3-4, received {text!r}")
-    return list(dict.fromkeys(numbers))
-
-
-def _pairs(texts: list[str] | None) -> dict[str, str]:
-    for text in texts or []:
-        if "=" not in text:
-            raise RontgenError(f"--set: expected KEY=VALUE, received {text!r}")
-    return dict(text.split("=", 1) for text in texts or [])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from conftest import copy_settings, mark_project
 from finished_project import recorded
 from rontgen import __main__ as cli
+from rontgen import options
 from rontgen.core.errors import RontgenError
 from rontgen.records import records, splits
 from rontgen.training import history
@@ -28,13 +29,13 @@ EPOCHS = pd.DataFrame({"epoch": [1, 2], "learning_rate": 0.125}).assign(
     ("text", "numbers"), [("7", [7]), ("1-3", [1, 2, 3]), ("1,3-4", [1, 3, 4]), ("2,1-2", [2, 1]), ("5-5", [5])]
 )
 def test_seeds_are_numbers_and_ranges(text, numbers):
-    assert cli._numbers(text) == numbers
+    assert options.numbers(text) == numbers
 
 
 @pytest.mark.parametrize("text", ["", "a", "1-", "1;2", "1-2-3", "5-1"])
 def test_other_seeds_are_refused(text):
     with pytest.raises(RontgenError, match="--seeds: expected numbers such as 1-5, 7 or 1,3-4"):
-        cli._numbers(text)
+        options.numbers(text)
 
 
 @pytest.fixture
