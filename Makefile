@@ -5,6 +5,8 @@ JOBS ?=
 BIN := .venv/bin
 # dvc runs the stages with the `python` it finds first
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# dvc asks for the user's name, which in a container may be a number alone
+export USER ?= $(shell id -u)
 
 .PHONY: setup repro report serve test check chaos bench lint clean
 

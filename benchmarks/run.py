@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-from rontgen.core import environment, errors
+from rontgen.core import environment, errors, project
 from rontgen.core.imports import keep_freed_memory
 from rontgen.core.io import replacing
 
@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--originals", type=Path, help="a zip of large JPEGs to decode, instead of drawn ones")
     parser.add_argument("--rows", nargs="*", choices=ROWS, help="these alone, and write no page")
     arguments = parser.parse_args()
+    project.leave_hook()
     os.environ |= {"TQDM_DISABLE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     begun = time.perf_counter()
     lines = ["| what | peer | ours | peer's | ratio | target | met |", "|---|---|---:|---:|---:|---:|---|"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from ruamel.yaml import YAML
 
-from rontgen.core import nested, params
+from rontgen.core import nested, params, project
 from rontgen.core.imports import keep_freed_memory
 from rontgen.core.io import locked
 
@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[1]
 # Tests look file by file at what a stage opens and leaves behind: compiled Python files would be among those
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 sys.dont_write_bytecode = True
+
+project.leave_hook()  # tests make repositories of their own
 
 # git and `dvc exp run` need to know who commits; on a fresh machine that is not configured
 IDENTITY = {f"GIT_{who}_{what}": "tests@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
@@ -40,6 +42,12 @@ def pytest_collection_modifyitems(items):
 
 # Stage outputs that git tracks, and what is only read
 WRITTEN = ("dvc.lock", "results/", "metrics/", "plots/", "docs/", "data/predictions/")
+
+
+def mark_project(folder):
+    """Make a folder the project's in the eyes of the command line."""
+    (folder / project.STUDIES).parent.mkdir(parents=True)
+    (folder / project.STUDIES).touch()
 
 
 def copy_repository(folder):

@@ -26,6 +26,8 @@ import psutil
 from ruamel.yaml import YAML
 from tqdm import tqdm
 
+from rontgen.core import project
+
 ROOT = Path(__file__).parents[1]
 # Where stages write what git tracks
 RESULTS = ("metrics/", "plots/", "docs/", "dvc.lock", "data/predictions/")
@@ -98,7 +100,6 @@ class Pipeline:
         self.environment = os.environ | settings | {
             "DVC_SYSTEM_CONFIG_DIR": settings["DVC_GLOBAL_CONFIG_DIR"],
             "PATH": path,
-            "PYTHONPATH": str(folder / "src"),
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }  # fmt: skip
         self._copy()
@@ -302,6 +303,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
+    project.leave_hook()
     report, begin = Report(), time.monotonic()
 
     with tempfile.TemporaryDirectory(prefix="rontgen-chaos-") as folder:

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 from typer.core import TyperGroup
 
-from rontgen.core import errors, runs
+from rontgen import options
+from rontgen.core import errors, project, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.vocabulary import PROTOCOL
 
@@ -17,7 +18,12 @@ class Verbs(TyperGroup):
     """Commands whose errors are printed as those of the stages are: one line, exit code 2."""
 
     def invoke(self, context):
-        errors.run(lambda: super(Verbs, self).invoke(context))
+        def call():
+            if "--help" not in context.args:
+                project.enter()
+            super(Verbs, self).invoke(context)
+
+        errors.run(call)
 
 
 app = typer.Typer(
@@ -56,7 +62,7 @@ def reproduce(
     """
     from rontgen.records import reproduce as module
 
-    jobs = module.plan(names, _numbers(seeds), reading, _pairs(set_))
+    jobs = module.plan(names, options.numbers(seeds), reading, options.pairs(set_))
     for job, record in module.reproduce(jobs, again):
         test = record.metrics["test"]
         print(f"{job.name}: accuracy {test['accuracy']:.4f} on {test['test_images']} test images")
@@ -78,6 +84,7 @@ def index(
 def audit(
     originals: Annotated[Path | None, typer.Option(help="A zip of full-size images in NORMAL and PNEUMONIA.")] = None,
     set_: Settings = None,
+    again: Annotated[bool, typer.Option("--again", help="Replace the audit that is recorded.")] = False,
 ) -> None:
     """Audit the real archives for leaks and shortcuts, test the out-of-distribution check, and record it."""
     from rontgen.audits import shortcuts
@@ -85,7 +92,7 @@ def audit(
     from rontgen.serving import ood_archives
 
     probed = {"originals": shortcuts.probe_originals(originals)} if originals else {}
-    found = archive_audit.record(_pairs(set_), ood_archives.measure, probed)
+    found = archive_audit.record(options.pairs(set_), ood_archives.measure, probed, again)
     for name, leaks in found["leakage"]["splits"].items():
         print(f"{name}: {leaks['test_any']} of {leaks['test_images']} test images leak")
 
@@ -98,6 +105,8 @@ def record(
     from rontgen.records import records
 
     found = records.read_all()
+    if not found:
+        raise RontgenError(f"expected records in {records.FOLDER}/, found none: run `git checkout {records.FOLDER}`")
     if not check:
         for entry in found:
             print(f"{entry.name}: accuracy {entry.metrics['test']['accuracy']:.4f}, {entry.provenance['commit'][:7]}")
@@ -229,27 +238,6 @@ def scale(
     from rontgen.parallel import stages
 
     stages.rebuild_stale(targets or ["dvc.yaml"], jobs, scheduler, remote)
-
-
-def _numbers(text: str) -> list[int]:
-    """1, 3 and 4 of "1,3-4"."""
-    numbers: list[int] = []
-    try:
-        for part in text.split(","):
-            first, dash, last = part.partition("-")
-            numbers += range(int(first), int(last if dash else first) + 1)
-    except ValueError:
-        numbers = []
-    if not numbers:
-        raise RontgenError(f"--seeds: expected numbers such as 1-5, 7 or 1,3-4, received {text!r}")
-    return list(dict.fromkeys(numbers))
-
-
-def _pairs(texts: list[str] | None) -> dict[str, str]:
-    for text in texts or []:
-        if "=" not in text:
-            raise RontgenError(f"--set: expected KEY=VALUE, received {text!r}")
-    return dict(text.split("=", 1) for text in texts or [])
 
 
 if __name__ == "__main__":

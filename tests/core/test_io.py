@@ -18,6 +18,20 @@ def test_an_output_appears_whole_at_the_end(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_folder_replaces_a_folder_and_no_file_does(tmp_path):
+    path = tmp_path / "folder"
+    for name in ("old", "new"):
+        with replacing(path) as temporary:
+            temporary.mkdir()
+            (temporary / name).touch()
+    assert [file.name for file in path.iterdir()] == ["new"]
+    with pytest.raises(RontgenError, match="folder: a folder of that name is there"), replacing(path) as temporary:
+        temporary.write_text("a page")
+    with pytest.raises(RontgenError, match="a file is where a folder should be"), replacing(path / "new/page"):
+        pass
+    assert [file.name for file in path.iterdir()] == ["new"]
+
+
 def test_a_failure_leaves_the_old_output_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")

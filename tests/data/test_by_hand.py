@@ -10,6 +10,7 @@ from conftest import ROOT
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import write_json
+from rontgen.core.runs import BY_HAND
 from rontgen.data import archives, by_hand, unpacked
 from zips import packed
 
@@ -109,6 +110,18 @@ def test_a_file_older_than_the_lists_is_not_read_again(folder, monkeypatch):
     os.utime(folder / CHEST, ns=(0, listed))
     with pytest.raises(RontgenError, match="run `dvc repro inputs` again"):
         by_hand.check(folder / CHEST, "0" * 64)
+
+
+def test_a_copy_of_the_project_without_the_files_is_refused(folder, monkeypatch):
+    copy = folder / ".dvc/tmp/exps/tmp1"
+    for path in (copy / BY_HAND, folder / BY_HAND):
+        path.mkdir(parents=True)
+    (folder / CHEST).rename(folder / BY_HAND / CHEST)
+    monkeypatch.chdir(copy)
+    message = f"^data/archives/{CHEST}: expected it in this copy of {folder}, .* `dvc exp run` -C data/archives/{CHEST}"
+    with pytest.raises(RontgenError, match=message):
+        hashes(BY_HAND)
+    assert hashes(BY_HAND, "demo")["archives/pneumonia.json"] == {}
 
 
 def test_a_file_that_is_gone_or_another_is_refused(folder):

@@ -353,3 +353,17 @@ def test_an_unpacked_archive_is_used_where_it_lies(folder, tmp_path, monkeypatch
         RontgenError, match=f"member 'Normal/a.png' is damaged: .* `rontgen index {SLUG} {mounted}` and `"
     ):
         get(folder, listed)
+
+
+@pytest.mark.parametrize(
+    "there", [f"data/archives/{NAME}", f"data/archives/{unpacked.index_of(Path(NAME))}", f"data/kaggle/{NAME}"]
+)
+def test_a_copy_of_the_project_downloads_nothing_that_the_project_has(tmp_path, monkeypatch, there):
+    copy = tmp_path / ".dvc/tmp/exps/tmp1"
+    for path in (copy, (tmp_path / there).parent):
+        path.mkdir(parents=True)
+    (tmp_path / there).touch()
+    monkeypatch.chdir(copy)
+    monkeypatch.setattr(kaggle, "_download", None)
+    with pytest.raises(RontgenError, match=f"^{there}: expected it in this copy of "):
+        kaggle.get_archive(Source(slug=SLUG), {}, Path("data/kaggle"), command=COMMAND)

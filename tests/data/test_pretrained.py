@@ -57,6 +57,14 @@ def test_a_pinned_file_is_brought_and_read():
     assert arrays.read_weights(START).read_bytes() == b"weights"
 
 
+@pytest.mark.parametrize("name", ["vgg16.weights.h5", KERAS_FILES["vgg16"]])
+def test_a_copy_of_the_project_downloads_no_weights_that_the_project_has(tmp_path, monkeypatch, no_network, name):
+    put(name)
+    Path(".dvc/tmp/exps/tmp1").mkdir(parents=True)
+    monkeypatch.chdir(".dvc/tmp/exps/tmp1")
+    assert f"{BY_HAND / name}: expected it in this copy of {tmp_path}" in refused(START, {})
+
+
 @pytest.mark.parametrize("pinned", ["0" * 64, None])
 def test_a_file_of_another_hash_is_refused_with_how_to_pin_it(pinned):
     listed = put("vgg16.weights.h5")

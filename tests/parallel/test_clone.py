@@ -18,9 +18,11 @@ ARCHIVE = "paultimothymooney--chest-xray-pneumonia.zip"
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A committed project with one file of code and one archive put in place by hand."""
-    monkeypatch.chdir(tmp_path)
-    copy_settings(tmp_path)
+    """A committed project with one file of code and one archive, in a folder whose name is not ASCII."""
+    folder = tmp_path / "a prôject"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    copy_settings(folder)
     for path, text in {
         CODE: "a = 1\n",
         f"data/archives/{ARCHIVE}": "zip",
@@ -32,7 +34,7 @@ def project(tmp_path, monkeypatch):
     Repo.init().close()
     clone.git("add", "-A")
     clone.git("commit", "-qm", "start")
-    return tmp_path
+    return folder
 
 
 def test_a_change_that_is_not_committed_is_refused(project):
@@ -74,7 +76,7 @@ def test_a_clone_has_the_commit_and_nothing_that_a_killed_run_left(project, with
     Path("data/archives", ARCHIVE).rename("data/archives/another.zip")
     with clone.at_last_commit() as found, Repo() as mine, Repo(str(found.folder)) as its:
         assert found.commit == clone.git("rev-parse", "HEAD") == clone.git("rev-parse", "HEAD", cwd=found.folder)
-        assert its.cache.local_cache_dir == mine.cache.local_cache_dir
+        assert Path(its.cache.local_cache_dir).resolve() == Path(mine.cache.local_cache_dir)
         for path in (CODE, "params.yaml", "studies/jitet/protocol.yaml"):
             assert (found.folder / path).read_bytes() == Path(path).read_bytes()
         assert not (found.folder / "dvc.lock").exists()

@@ -16,7 +16,7 @@ import pytest
 from distributed import Client
 from ruamel.yaml import YAML
 
-from conftest import ROOT
+from conftest import ROOT, mark_project
 from rontgen.core import progress
 from rontgen.core.errors import RontgenError
 from rontgen.parallel import stages, workers
@@ -88,7 +88,7 @@ pytestmark = pytest.mark.slow
 def committed(tmp_path_factory):
     """A project of 12 stages, none of which has run; some of what they need is not committed."""
     folder = tmp_path_factory.mktemp("scale") / "project"
-    folder.mkdir()
+    mark_project(folder)
     outputs = [f"{place}{name}" for place in ("data/drawn_", "models/") for name in SEEDS]
     (folder / "dvc.yaml").write_text(PIPELINE.replace("DEPS", ", ".join(outputs)))
     (folder / "stage.py").write_text(STAGE)

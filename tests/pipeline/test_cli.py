@@ -1,5 +1,6 @@
 """The command line: what it accepts, and the one line that it prints when it fails."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,9 +9,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from conftest import copy_settings
+from conftest import copy_settings, mark_project
 from finished_project import recorded
 from rontgen import __main__ as cli
+from rontgen import options
 from rontgen.core.errors import RontgenError
 from rontgen.records import records, splits
 from rontgen.training import history
@@ -27,19 +29,20 @@ EPOCHS = pd.DataFrame({"epoch": [1, 2], "learning_rate": 0.125}).assign(
     ("text", "numbers"), [("7", [7]), ("1-3", [1, 2, 3]), ("1,3-4", [1, 3, 4]), ("2,1-2", [2, 1]), ("5-5", [5])]
 )
 def test_seeds_are_numbers_and_ranges(text, numbers):
-    assert cli._numbers(text) == numbers
+    assert options.numbers(text) == numbers
 
 
 @pytest.mark.parametrize("text", ["", "a", "1-", "1;2", "1-2-3", "5-1"])
 def test_other_seeds_are_refused(text):
     with pytest.raises(RontgenError, match="--seeds: expected numbers such as 1-5, 7 or 1,3-4"):
-        cli._numbers(text)
+        options.numbers(text)
 
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     """The folder of a record without contradictions."""
     monkeypatch.chdir(tmp_path)
+    mark_project(tmp_path)
     record = recorded("covid_hybrid_lstm", "protocol", 1, ("NORMAL", "COVID"), 80, 100)
     train = history.summary(EPOCHS, kept_epoch=2) | {"train_images": 800, "validation_images": 100}
     tested = record.predictions[["id", "patient"]].assign(subset="test")
@@ -52,6 +55,14 @@ def results(tmp_path, monkeypatch):
 def test_records_are_checked(results):
     done = CliRunner().invoke(cli.app, ["record", "--check"])
     assert (done.exit_code, done.output) == (0, "1 records: every test metric is that of the predictions\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--check"]])
+def test_no_records_are_no_success(results, arguments):
+    shutil.rmtree(records.FOLDER)
+    done = CliRunner().invoke(cli.app, ["record", *arguments])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "expected records in results/, found none" in done.stderr
 
 
 def test_a_record_that_does_not_check_is_named(results):

@@ -95,6 +95,9 @@ ROOMS = {
     if len(ast.parse(path.read_text()).body) == 1
 }
 
+# A stage imports the sources beside it
+PYTHON = "PYTHONPATH=src python "
+
 pytestmark = pytest.mark.slow
 
 
@@ -188,7 +191,7 @@ def prepare(stage, project, declared):
     if stage == "leakage":
         for other in declared:
             if re.match(r"download|near_duplicates|(reported_)?split", other) and other not in AUDITED:
-                run(project, declared[other]["cmd"].split()[1:])
+                run(project, declared[other]["cmd"].removeprefix(PYTHON).split())
     if stage == "patients":
         path = project / declared[stage]["cmd"].split()[-1]
         shutil.copy(project / "data/raw/pneumonia" / path.name, path)
@@ -197,7 +200,7 @@ def prepare(stage, project, declared):
 def audit(folder, declared, stages):
     """What each of the stages opened, imported and read."""
     path = folder.parent / "findings.json"
-    run(folder, [ROOT / "tools/audit.py", path, *(declared[stage]["cmd"].removeprefix("python ") for stage in stages)])
+    run(folder, [ROOT / "tools/audit.py", path, *(declared[stage]["cmd"].removeprefix(PYTHON) for stage in stages)])
     return dict(zip(stages, json.loads(path.read_text()), strict=True))
 
 

@@ -52,6 +52,14 @@ def test_the_report_needs_no_stage(make):
     assert (result.returncode, result.stdout.split("\n")) == (0, ["rontgen report", ""]), result.stderr
 
 
+@pytest.mark.parametrize(("name", "told"), [(None, str(os.getuid())), ("somebody", "somebody")])
+def test_dvc_is_told_the_number_of_a_user_without_a_name(make, monkeypatch, name, told):
+    monkeypatch.delenv("USER", raising=False)
+    if name:
+        monkeypatch.setenv("USER", name)
+    assert make("--eval", "show:; : $(USER)", "show").stdout == f": {told}\n"
+
+
 def pins(name):
     """Each package of a compiled file with its version and the condition it is for. Every one has a hash."""
     text = (ROOT / name).read_text()

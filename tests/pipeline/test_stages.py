@@ -10,11 +10,13 @@ import subprocess
 import sys
 import zipfile
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from conftest import ROOT, copy_settings, replace_in_params
+from conftest import ROOT, copy_pipeline, copy_settings, replace_in_params
+from rontgen.core import params
 from rontgen.records import records
 
 # script, arguments, and the command that its error names when the input is missing (None: it needs none)
@@ -198,3 +200,21 @@ def test_the_verdicts_are_shown_and_nothing_is_written(recorded):
     assert result.returncode == 0, result.stderr
     assert re.search(rf"^{RECORDED}\b.* 0\.72 ", result.stdout, re.MULTILINE)
     assert files(recorded) == before
+
+
+def test_a_stage_that_writes_a_folder_can_be_run_again_by_hand(project):
+    for script, arguments in (("inputs", []), ("weights", ["--backbone", "vgg16"])):
+        for _ in range(2):
+            result = run(project, script, *arguments)
+            assert result.returncode == 0, result.stderr
+
+
+def test_a_stage_imports_the_sources_beside_it(tmp_path, monkeypatch):
+    stages = params.read_yaml(ROOT / "dvc.yaml")["stages"]
+    commands = [entry.get("do", entry)["cmd"] for entry in stages.values()]
+    assert {command.partition("python ")[0] for command in commands} == {"PYTHONPATH=src "}
+    copy_pipeline(tmp_path)
+    (tmp_path / "src/rontgen/core/checks.py").write_text("raise SystemExit('of this copy')\n")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    done = subprocess.run(commands[0], shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "of this copy\n")

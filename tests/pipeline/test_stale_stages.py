@@ -336,3 +336,17 @@ def test_what_python_compiles_makes_no_stage_run():
     with chdir(ROOT), Repo() as repo:
         assert repo.dvcignore.is_ignored_dir(str(ROOT / "src/rontgen/models/__pycache__"))
         assert not repo.dvcignore.is_ignored_dir(str(ROOT / "src/rontgen/models"))
+
+
+# of vim, Emacs, patch, LibreOffice, macOS, Windows, KDE, network file systems and Jupyter
+LITTER = ["a.py~", ".a.py.swp", "a.py.bak", "a.py.orig", "a.py.rej", "#a.py#", ".#a.py", "._a.py", ".~lock.a.csv#"]
+LITTER += [".DS_Store", "Thumbs.db", "desktop.ini", ".directory", ".fuse_hidden1", ".nfs1", ".ipynb_checkpoints/a.py"]
+
+
+def test_what_editors_and_systems_leave_makes_no_stage_run_and_is_not_committed():
+    paths = [f"src/rontgen/models/{name}" for name in LITTER]
+    with chdir(ROOT), Repo() as repo:
+        assert [path for path in paths if not repo.dvcignore.is_ignored_file(str(ROOT / path))] == []
+    command = ["git", "check-ignore", "--no-index", *paths]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert listed.splitlines() == paths

@@ -80,16 +80,24 @@ def test_the_numbers_are_those_of_the_clone(calls):
 
 def test_an_earlier_audit_is_replaced_whole_or_stays_whole(calls):
     archive_audit.record({}, lambda names: {"try": 1}, {})
-    archive_audit.record({}, lambda names: {"try": 2}, {})
+    archive_audit.record({}, lambda names: {"try": 2}, {}, again=True)
     assert read("ood") == {"try": 2}
 
     def fail(names):
         raise RontgenError("no images")
 
     with pytest.raises(RontgenError, match="no images"):
-        archive_audit.record({}, fail, {})
+        archive_audit.record({}, fail, {}, again=True)
     assert read("ood") == {"try": 2}
     assert sorted(path.name for path in Path("results").iterdir()) == ["archives"]
+
+
+def test_an_earlier_audit_is_kept_unless_it_is_to_be_replaced(calls):
+    archive_audit.record({}, lambda names: {"try": 1}, {})
+    message = r"^results/archives: recorded at 0123456 with profile=paper: keep it, or give `--again` to replace it"
+    with pytest.raises(RontgenError, match=message):
+        archive_audit.record({}, lambda names: {"try": 2}, {"originals": {}})
+    assert read("ood") == {"try": 1} and len(calls) == 1
 
 
 def test_an_unknown_setting_is_refused_before_anything_runs(calls):

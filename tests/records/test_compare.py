@@ -13,6 +13,7 @@ from dvc.repo import Repo
 from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
+from conftest import mark_project
 from rontgen.__main__ import app
 from rontgen.evaluation import intervals
 from rontgen.evaluation.metrics import compute_metrics, prediction_table
@@ -56,6 +57,7 @@ def repository(tmp_path_factory):
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
     do("git", "init", "-q", "-b", "main")
+    mark_project(folder)
     (folder / "dvc.yaml").write_text(DVC_YAML)
     write(predictions_of(60), folder / "vgg.csv")
     with chdir(folder), Repo.init() as repo:
@@ -110,6 +112,7 @@ def workspace(tmp_path, run):
     """Compare two prediction tables as runs a and b in a folder that is not a repository."""
 
     def compare(first, second, *arguments):
+        mark_project(tmp_path)
         write(first, tmp_path / "data/predictions/a.csv")
         write(second, tmp_path / "data/predictions/b.csv")
         return run("a", "b", *arguments, folder=tmp_path)
@@ -173,7 +176,7 @@ def test_a_name_of_nothing_is_refused_with_what_was_tried(run, name):
 
 def test_outside_a_repository_only_runs_of_the_workspace_are_known(workspace, run, tmp_path):
     assert workspace(predictions_of(60), predictions_of(70))[0] == 0
-    assert "not inside of a DVC repository" in refused(run("a", "HEAD", folder=tmp_path))
+    assert "expected a git repository of the project's own" in refused(run("a", "HEAD", folder=tmp_path))
 
 
 def test_the_table_marks_intervals_that_leave_out_zero(run):

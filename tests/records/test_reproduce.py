@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -80,6 +81,7 @@ SCALE = {"profiles.paper.preprocess.scale": "0.4"}
     ("extra", "treatment"),
     [
         (PARTIAL | SCALE | {f"{STUDY}.train.epochs": "3"}, "protocol+scale=0.4+epochs=3"),
+        ({"datasets.pneumonia.classes": "[PNEUMONIA, NORMAL]"}, "protocol+classes=[PNEUMONIA, NORMAL]"),
         # these change nothing that is computed
         (PARTIAL | {f"{STUDY}.train.epochs": "50", "studies.jitet.train.epochs": "3"}, "protocol"),
     ],
@@ -87,7 +89,8 @@ SCALE = {"profiles.paper.preprocess.scale": "0.4"}
 def test_a_treatment_names_what_else_changes_the_run(project, extra, treatment):
     found = job(extra=extra)
     assert found.treatment == treatment
-    assert found.name == f"pirngadi-simple-rnn-{treatment}-3".replace("_", "-")
+    assert found.name.startswith("pirngadi-simple-rnn-protocol") and found.name.endswith("-3")
+    subprocess.run(["git", "check-ref-format", f"refs/exps/{found.name}"], check=True)
 
 
 def test_what_a_run_without_leaks_does_anyway_is_no_treatment(project):

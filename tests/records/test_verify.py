@@ -8,6 +8,7 @@ import pytest
 from dvc.repo import Repo
 from typer.testing import CliRunner
 
+from conftest import mark_project
 from finished_project import recorded
 from rontgen.__main__ import app
 from rontgen.core.errors import RontgenError
@@ -47,6 +48,7 @@ def committed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("verified") / "project"
     folder.mkdir()
     do(folder, "git", "init", "-q", "-b", "main")
+    mark_project(folder)
     Repo.init(str(folder)).close()
     (folder / "dvc.yaml").write_text(DVC_YAML)
     (folder / ".gitignore").write_text("/data\n/times\n")

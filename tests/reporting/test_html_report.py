@@ -181,7 +181,7 @@ def test_the_commit_is_named_and_what_differs_from_it(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert commit() == "unknown: no git repository"
+    assert commit() == "unknown: no repository that git reads"
     git("init", "--quiet")
     Path("file").write_text("one")
     git("add", "file")

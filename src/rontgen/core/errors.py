@@ -20,6 +20,8 @@ _STORAGE_REMEDIES = {
     errno.EDQUOT: "disk quota used up: free some of it, or ask for more, and run it again",
     errno.EFBIG: "file larger than allowed: raise the limit (`ulimit -f`), or move the project to another file system",
     errno.EROFS: "read-only file system: work in a folder that can be written",
+    errno.EISDIR: "a folder of that name is there: name another file, or move it",
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), "a file is where a folder should be: name another, or move it"),
     **dict.fromkeys((errno.EACCES, errno.EPERM), "permission denied: check who owns it (`ls -ld`) and its mode"),
 }
 

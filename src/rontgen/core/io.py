@@ -47,6 +47,8 @@ def replacing(path: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".partial") as folder:
             temporary = Path(folder, path.name)
             yield temporary
+            if path.is_dir() and temporary.is_dir():  # a folder is renamed over an empty one alone
+                path.replace(Path(folder, "earlier"))
             temporary.replace(path)
     except OSError as error:
         storage = storage_error(error, path)
@@ -95,4 +97,4 @@ def commit() -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return "unknown: no git repository"
+        return "unknown: no repository that git reads"

@@ -4,6 +4,7 @@ weights of backbones."""
 from functools import cache
 from pathlib import Path
 
+from rontgen.core import project
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json
 from rontgen.core.params import Params
@@ -24,6 +25,7 @@ def lists(values: Params, folder: Path = BY_HAND) -> dict[Path, dict[str, str]]:
     sha256, found = cache(_verified), {}
 
     def hashes(names):
+        project.require_copied(folder / name for name in names)
         return {name: sha256(folder / name) for name in names if (folder / name).exists()}
 
     for name, dataset in values.datasets.items():

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rontgen.core import project
 from rontgen.core.errors import RontgenError, storage_error
 from rontgen.core.io import locked
 from rontgen.core.runs import BY_HAND
@@ -59,6 +60,7 @@ def get_archive(source: Source, listed: dict[str, str], folder: Path, *, command
     else:
         kept = folder if source.version is None else folder / f"version-{source.version}"
         opened = path = kept / name
+        project.require_copied([BY_HAND / name, BY_HAND / index, path])
         with locked(kept / f"{name}.lock"):  # two datasets may share an archive, and be built at once
             if not path.exists():
                 sha256 = _download(source, path, f"run `{command}` again, or put the zip at {BY_HAND / name}")

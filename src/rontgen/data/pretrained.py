@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rontgen.core import project
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import link_or_copy, replacing
 from rontgen.core.runs import BY_HAND, Start
@@ -50,6 +51,7 @@ def write(start: Start, listed: dict[str, str]) -> Pretrained:
 def _put_weights(start: Start, listed: dict[str, str], folder: Path) -> Pretrained:
     if not listed:
         assert start.file  # a backbone has one
+        project.require_copied(BY_HAND / name for name in (f"{start.name}.weights.h5", start.file))
         _from_keras(start, None, folder / start.file)
         return Pretrained("keras", start.file, archives.sha256(folder / start.file))
     name, sha256 = next(iter(listed.items()))

@@ -20,7 +20,7 @@ from dvc.repo import Repo
 
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import locked
+from rontgen.core.io import locked, replacing
 from rontgen.core.runs import BY_HAND, LOCK
 
 # The clone for work on real data
@@ -40,13 +40,14 @@ IDENTITY = {
 class Origin:
     """The project at a commit, as clones are made from it.
 
-    objects: of the commit, as a git pack. config: of DVC, as .dvc/config has it: the cache that all clones share, or a
-    remote. data: the project's data folder, for clones that can reach it.
+    objects: of the commit, as a git pack. config: of DVC, as .dvc/config has it. cache: of DVC, which all clones share,
+    or None where they share a remote. data: the project's data folder, for clones that can reach it.
     """
 
     commit: str
     objects: bytes
     config: dict
+    cache: Path | None
     data: Path
 
     @property
@@ -56,15 +57,26 @@ class Origin:
     @classmethod
     def of(cls, repo: Repo, commit: str, remote: str | None = None) -> "Origin":
         """The project in the working directory. remote: the name of a DVC remote, instead of the project's cache."""
+        cache = None
         if remote:
             config = {"core": {"remote": remote}, "remote": {remote: dict(repo.config["remote"][remote])}}
         else:
             cache = Path(repo.cache.local_cache_dir)
             cache.mkdir(parents=True, exist_ok=True)  # DVC makes it with the first output
-            config = {"cache": {"dir": str(cache)}}
+            config = {}
         hashes = _git(("rev-list", "--objects", "--no-walk", "--no-object-names", commit))
         objects = _git(("pack-objects", "--quiet", "--stdout"), given=hashes)
-        return cls(commit, objects, config, Path("data").absolute())
+        return cls(commit, objects, config, cache, Path("data").absolute())
+
+
+def require_repository() -> None:
+    """Raise RontgenError where the working directory is not the root of a git repository, or git refuses to read it."""
+    if not Path(".git").exists():
+        raise RontgenError(
+            f"expected a git repository of the project's own, found no .git in {Path.cwd()}: run `git init`, `git add "
+            "--all` and `git commit -m start` there"
+        )
+    git("rev-parse", "--git-dir")  # of another user's repository git says what to do, and DVC does not
 
 
 def last_commit() -> str:
@@ -91,9 +103,10 @@ def prepare(origin: Origin, folder: Path) -> None:
 
     Raises RontgenError where the cache is out of reach.
     """
-    cache = origin.config.get("cache", {}).get("dir")
-    if cache and not Path(cache).is_dir():
-        raise RontgenError(f"expected the DVC cache at {cache}, found none there: share it by path, or give --remote")
+    if origin.cache and not origin.cache.is_dir():
+        raise RontgenError(
+            f"expected the DVC cache at {origin.cache}, found none there: share it by path, or give --remote"
+        )
     git("init", "--quiet", str(folder))
     with (folder / ".git/shallow").open("a") as file:  # git looks for no parents of these commits
         file.write(f"{origin.commit}\n")
@@ -102,6 +115,9 @@ def prepare(origin: Origin, folder: Path) -> None:
     (folder / ".dvc/tmp/rwlock").unlink(missing_ok=True)
     with Config(str(folder / ".dvc")).edit("local") as local:
         local.update(origin.config)
+    if origin.cache:  # by a link, since DVC writes its configuration in ASCII, which a path need not be
+        with replacing(folder / ".dvc/cache") as link:
+            link.symlink_to(origin.cache)
     _link_data(origin.data, folder)
 
 
@@ -129,13 +145,10 @@ def reset(folder: Path, commit: str) -> None:
     (folder / LOCK).unlink(missing_ok=True)
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Environment of the stages: the clone's sources, this Python, and a git author if the user has none."""
-    paths = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "PYTHONPATH": str(folder / "src"),
-    }
-    return IDENTITY | os.environ | paths
+def environment() -> dict[str, str]:
+    """Environment of the stages: this Python, and a git author if the user has none."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return IDENTITY | os.environ | {"PATH": path}
 
 
 @dataclass(frozen=True)
@@ -160,7 +173,7 @@ class Clone:
         for options in [list(targets), *forced]:
             # of an earlier try, which DVC would not replace
             git("update-ref", "-d", f"refs/exps/{self.commit[:2]}/{self.commit[2:]}/{name}", cwd=self.folder)
-            code = subprocess.run([*command, *options], cwd=self.folder, env=environment(self.folder)).returncode
+            code = subprocess.run([*command, *options], cwd=self.folder, env=environment()).returncode
             if code != 0:
                 raise RontgenError(f"{name}: a stage failed, see above: mend it and run the same command again")
         git("fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")
@@ -172,6 +185,7 @@ def at_last_commit() -> Iterator[Clone]:
 
     Raises RontgenError where another process has it, or CODE differs from the commit.
     """
+    require_repository()
     busy = f"expected {FOLDER} free, another `rontgen reproduce` or `rontgen audit` is at work there: wait for it"
     with locked(FOLDER.with_suffix(".lock"), busy):
         commit, folder = last_commit(), FOLDER.absolute()
@@ -189,8 +203,11 @@ def _git(
     arguments: tuple[str, ...], cwd: Path | None = None, given: bytes = b"", variables: Mapping[str, str] = {}
 ) -> bytes:
     environment = {**IDENTITY, **os.environ, **variables}
-    done = subprocess.run(["git", *arguments], cwd=cwd, env=environment, input=given, capture_output=True)
+    try:
+        done = subprocess.run(["git", *arguments], cwd=cwd, env=environment, input=given, capture_output=True)
+    except FileNotFoundError:
+        raise RontgenError("expected the command git, found none: install it") from None
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise RontgenError(f"`git {arguments[0]}` failed: {lines[-1] if lines else 'no message'}")
+        raise RontgenError(f"`git {arguments[0]}` failed: {' '.join(lines) or 'no message'}")
     return done.stdout

@@ -62,8 +62,8 @@ def rebuild_stale(targets: list[str], jobs: int | None, scheduler: str | None, r
     scheduler, to use its workers instead. remote: a DVC remote to share, if these cannot reach this project's cache.
     Raises RontgenError.
     """
+    clone.require_repository()
     try:
-        os.chdir(Repo.find_root())
         repo = Repo(config={"core": {"remote": remote}} if remote else None)
         if remote and remote not in repo.config["remote"]:
             known = ", ".join(repo.config["remote"]) or "none, for there is none"

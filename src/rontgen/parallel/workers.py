@@ -105,7 +105,7 @@ def _open(origin: Origin) -> tuple[Repo, dict[str, Stage]]:
     # stages run as `dvc repro` runs them, with all threads, which dask denies its workers
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_"):
         os.environ.pop(name, None)
-    os.environ |= clone.environment(folder)
+    os.environ |= clone.environment()
     with chdir(folder):
         repo = Repo(str(folder))
         _locks.enter_context(lock_repo(repo))

@@ -9,6 +9,7 @@ from contextlib import chdir
 from pathlib import Path
 
 from rontgen.core import environment, params, runs
+from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, replacing, write_json
 from rontgen.core.params import Params
 from rontgen.data import archive_facts
@@ -17,16 +18,24 @@ from rontgen.records.records import ARCHIVES
 from rontgen.records.reproduce import refuse_fixed
 
 
-def record(extra: dict[str, str], measure: Callable[[list[str]], dict], probed: dict[str, dict]) -> dict[str, dict]:
+def record(
+    extra: dict[str, str], measure: Callable[[list[str]], dict], probed: dict[str, dict], again: bool = False
+) -> dict[str, dict]:
     """Audit the archives in data/archives in the profile `paper` and write ARCHIVES; returns what it holds, by file.
 
     extra: other keys of params.yaml and their values. measure: gives ood.json, from the names of image sets. probed:
-    shortcuts of images that are in no archive, see shortcuts.probe, by a name for them. Raises RontgenError if the
-    code is not committed or a stage fails.
+    shortcuts of images that are in no archive, see shortcuts.probe, by a name for them. again: whether to
+    replace what is recorded. Raises RontgenError if the code is not committed, a stage fails, or an audit is recorded.
     """
     refuse_fixed(extra, {"profile": "paper"})
     changes = {"profile": "paper"} | extra
     values = params.validate(params.changed(params.read(), changes))
+    if ARCHIVES.exists() and not again:
+        made = read_json(ARCHIVES / "provenance.json", f"git checkout {ARCHIVES}")
+        settings = ", ".join(f"{key}={value}" for key, value in made["set"].items())
+        raise RontgenError(
+            f"{ARCHIVES}: recorded at {made['commit'][:7]} with {settings}: keep it, or give `--again` to replace it"
+        )
     image_sets = one_of_each_study(values)
     targets = ["leakage", *(f"shortcuts@{name}" for name in values.datasets)]
     targets += [runs.load_image_set(name).preprocess_command.removeprefix("dvc repro ") for name in image_sets]
@@ -56,8 +65,6 @@ def record(extra: dict[str, str], measure: Callable[[list[str]], dict], probed: 
     with replacing(ARCHIVES) as temporary:
         for name, content in found.items():
             write_json(content, temporary / f"{name}.json")
-        if ARCHIVES.exists():
-            ARCHIVES.replace(temporary.with_name("earlier"))
     return found
 
 

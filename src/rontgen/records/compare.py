@@ -25,6 +25,9 @@ def load(name: str, run: str) -> tuple[str, pd.DataFrame]:
     if path.is_file():
         return f"{name}, in the workspace", read_predictions(path, str(path), command)
 
+    from rontgen.parallel import clone
+
+    clone.require_repository()
     revision, _, named = name.rpartition(":")
     if not revision:
         revision, named = name, run

@@ -153,8 +153,6 @@ def write(record: Record, folder: Path = FOLDER) -> Path:
             (temporary / name).write_text(text + "\n", encoding="utf-8")
         write_csv(record.predictions, temporary / FILES[1])
         write_csv(_in_single_precision(record.history), temporary / FILES[2])
-        if path.exists():  # a folder is renamed over an empty one alone
-            path.replace(temporary.with_name("earlier"))
     return path
 
 

@@ -1,5 +1,6 @@
 """Reported runs in the profile `paper`, seed by seed, each as a DVC experiment in the clone, recorded in results/."""
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -35,8 +36,8 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Of its DVC experiment."""
-        return f"{self.run}-{self.treatment}-{self.seed}".replace("_", "-")
+        """Of its DVC experiment, whose name is part of a git ref."""
+        return re.sub(r"[^a-zA-Z0-9.+=]+", "-", f"{self.run}-{self.treatment}-{self.seed}")
 
     @property
     def changes(self) -> dict[str, str]:
@@ -45,10 +46,14 @@ class Job:
     @cached_property
     def treatment(self) -> str:
         """The reading, and those further settings that change what is computed."""
-        changing = {
-            key: value for key, value in self.extra.items() if self.load().settings != self.load(without=key).settings
-        }
+        changing = {key: value for key, value in self.extra.items() if self._computed() != self._computed(without=key)}
         return records.treatment_of(self.reading, changing)
+
+    def _computed(self, without: str = "") -> tuple:
+        """What decides the result, but for the archives."""
+        run = self.load(without)
+        dataset = run.image_set.study.dataset
+        return run.settings, dataset.classes, dataset.labels
 
     def load(self, without: str = "") -> Run:
         """The run with these settings, but for one."""

@@ -68,6 +68,7 @@ def verify(revision: str) -> Verification:
 
     from rontgen.parallel import clone
 
+    clone.require_repository()
     try:
         commit, read = compare.reader_at(revision)
     except RontgenError:
