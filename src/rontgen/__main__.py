@@ -48,6 +48,8 @@ def reproduce(
     ] = PROTOCOL,
     set_: Settings = None,
     again: Annotated[bool, typer.Option("--again", help="Train what is recorded, and replace its record.")] = False,
+    at_once: Annotated[int, typer.Option("--jobs", min=1, help="Seeds at once on this machine, one on each GPU.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="A dask scheduler whose workers to use instead.")] = None,
 ) -> None:
     """Run a paper's protocol on the real archives, seed by seed, and record it in results/.
 
@@ -57,7 +59,7 @@ def reproduce(
     from rontgen.records import reproduce as module
 
     jobs = module.plan(names, _numbers(seeds), reading, _pairs(set_))
-    for job, record in module.reproduce(jobs, again):
+    for job, record in module.reproduce(jobs, again, at_once, scheduler):
         test = record.metrics["test"]
         print(f"{job.name}: accuracy {test['accuracy']:.4f} on {test['test_images']} test images")
 

@@ -10,9 +10,10 @@ from conftest import ROOT, copy_repository, copy_settings
 from finished_project import recorded
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import load_papers
-from rontgen.parallel import clone
-from rontgen.parallel.clone import Clone
+from rontgen.parallel import clone, recording
+from rontgen.parallel.clone import Clone, Experiment
 from rontgen.records import records, reproduce
+from rontgen.records.reproduce import Trained
 
 RUN, STUDY = "pirngadi_simple_rnn", "studies.pirngadi"
 PAPERS = load_papers(ROOT / "studies")
@@ -111,14 +112,17 @@ def trained(project, monkeypatch):
     """The names of the jobs that the clone was asked to train, and whether again; each leaves a record."""
     asked = []
 
-    class Untrained(Clone):
-        def run(self, name, changes, targets, force):
-            asked.append((name, force))
+    def train(prepared, name, job, again, *_):
+        asked.append((name, again))
+        made = recorded(job.run, job.treatment, job.seed, ("NORMAL", "PNEUMONIA"), 90, 100)
+        manifest = made.predictions[["id", "patient"]].assign(subset="test")
+        facts = {"commit": prepared.commit, "time": made.metrics["time"]}
+        return Trained(Experiment("", "", b""), made.metrics, made.predictions, made.history, manifest, facts)
 
-    monkeypatch.setattr(clone, "at_last_commit", lambda: nullcontext(Untrained(project, "fedcba9876543210")))
-    monkeypatch.setattr(reproduce, "_collect", lambda job, *_: recorded(
-        job.run, job.treatment, job.seed, ("NORMAL", "PNEUMONIA"), 90, 100
-    ))  # fmt: skip
+    monkeypatch.setattr(recording, "origin", nullcontext)
+    monkeypatch.setattr(recording, "free", lambda *_: nullcontext(Clone(project, "fedcba9876543210")))
+    monkeypatch.setattr(reproduce, "_train", train)
+    monkeypatch.setattr(Experiment, "fetch", lambda self: None)
     return asked
 
 
@@ -172,8 +176,19 @@ TINY = {
 }
 
 
+def without_times():
+    """The bytes of all files in results/; of provenances what is no time and depends on none."""
+    found = {path: path.read_bytes() for path in records.FOLDER.rglob("*") if path.is_file()}
+    for path in records.FOLDER.rglob("provenance.json"):
+        found[path] = json.loads(found[path])
+        assert found[path].pop("time") and found[path]["stages"].pop(f"reported_train@{RUN}")
+    return found
+
+
 @pytest.mark.slow
-def test_a_run_is_recorded_as_an_experiment_and_not_trained_again(tmp_path, monkeypatch, without_identity, capfd):
+def test_a_run_is_recorded_as_an_experiment_and_not_trained_again_and_two_at_once_give_the_same(
+    tmp_path, monkeypatch, without_identity, capfd
+):
     project = copy_repository(tmp_path / "project")
     text = (project / "params.yaml").read_text()
     head, mark, paper = text.partition("  paper:\n")
@@ -185,7 +200,7 @@ def test_a_run_is_recorded_as_an_experiment_and_not_trained_again(tmp_path, monk
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
         clone.git(*command)
 
-    planned, other = job(seed=1), job("smote_train_test", seed=1)
+    planned, other = job(seed=1), job("smote_train_test", seed=2)
     (_, another), (_, record) = reproduce.reproduce([other, planned])
     # nothing that one reading sets carries over to the next
     assert [each.provenance["settings"]["balance"] for each in (another, record)] == ["smote_train_test", "smote"]
@@ -200,3 +215,11 @@ def test_a_run_is_recorded_as_an_experiment_and_not_trained_again(tmp_path, monk
     ((_, again),) = reproduce.reproduce([planned])
     assert json.dumps(again.metrics) == json.dumps(record.metrics)
     assert "`--again` trains it again and replaces the record" in capfd.readouterr().err
+
+    one_after_another = without_times()
+    Path("results").rename("earlier")
+    begun = {other.name: another.metrics["time"], planned.name: record.metrics["time"]}
+    for done, side_by_side in reproduce.reproduce([other, planned], again=True, at_once=2):
+        assert side_by_side.metrics["time"] != begun[done.name]  # trained anew
+    assert without_times() == one_after_another
+    assert f"{planned.name}: epoch 1 of 3 done" in capfd.readouterr().out

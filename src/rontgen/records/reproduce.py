@@ -1,23 +1,21 @@
 """Reported runs in the profile `paper`, seed by seed, each as a DVC experiment in the clone, recorded in results/."""
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import chdir
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from rontgen.core import params, readings, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json
-from rontgen.core.papers import Papers, load_papers
+from rontgen.core.papers import load_papers
 from rontgen.core.runs import Run
 from rontgen.data import arrays
 from rontgen.evaluation.metrics import read_predictions
-from rontgen.parallel import clone
-from rontgen.parallel.clone import Clone
+from rontgen.parallel import recording, side_by_side
+from rontgen.parallel.clone import Clone, Experiment
 from rontgen.records import provenance, records, splits
 from rontgen.records.records import Record
 
@@ -49,10 +47,26 @@ class Job:
         }
         return records.treatment_of(self.reading, changing)
 
+    @property
+    def without_extra(self) -> "Job":
+        return replace(self, extra={})
+
     def load(self, without: str = "") -> Run:
         """The run with these settings, but for one."""
         changes = {key: value for key, value in self.changes.items() if key != without}
         return runs.load_run(self.run, params.validate(params.changed(params.read(), changes)))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a job leaves in a clone for its record. manifest: of its split. facts: its provenance."""
+
+    experiment: Experiment
+    metrics: dict
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    manifest: pd.DataFrame
+    facts: dict
 
 
 def plan(names: list[str], seeds: list[int], reading: str, extra: dict[str, str]) -> list[Job]:
@@ -61,7 +75,7 @@ def plan(names: list[str], seeds: list[int], reading: str, extra: dict[str, str]
     papers, raw = load_papers(), params.read()
     values = params.validate(raw)
     jobs = []
-    for name in names:
+    for name in dict.fromkeys(names):
         row = values.runs.get(name)
         if row is None:
             raise RontgenError(f"expected runs of {', '.join(values.runs)}, received {name!r}")
@@ -85,35 +99,26 @@ def refuse_fixed(extra: dict[str, str], stated: dict[str, str]) -> None:
             )
 
 
-def reproduce(jobs: list[Job], again: bool = False) -> Iterator[tuple[Job, Record]]:
+def reproduce(
+    jobs: list[Job], again: bool = False, at_once: int = 1, scheduler: str | None = None
+) -> Iterator[tuple[Job, Record]]:
     """Run and record each job, and yield it with its record. Prints the time left.
 
-    again: whether to train what is recorded, and to replace its record. Raises RontgenError where the code is not
-    committed, a stage fails, or a record of the same name has other settings.
+    again: whether to train what is recorded, and to replace its record. at_once, scheduler: workers, as those of
+    `side_by_side.results`; the records are the same, and written in the same order. Raises RontgenError where the code
+    is not committed, a stage fails, or a record of the same name has other settings.
     """
     recorded = {} if again else {job.name: record for job in jobs if (record := _recorded(job))}
-    papers = load_papers()
-    seconds: list[float] = []
-    with clone.at_last_commit() as prepared:
-        for number, job in enumerate(jobs):
+    pieces = {job.name: (job, again, job.load(), job.without_extra.load()) for job in jobs if job.name not in recorded}
+    with recording.origin() as origin, side_by_side.results(origin, _train, pieces, at_once, scheduler) as trained:
+        for job in jobs:
             if job.name in recorded:
                 made = recorded[job.name].provenance["commit"][:7]
                 said = f"{job.name}: recorded at {made}; `--again` trains it again and replaces the record"
                 print(said, file=sys.stderr)
                 yield job, recorded[job.name]
-                continue
-            left = ""
-            if seconds:
-                mean = sum(seconds) / len(seconds)
-                left = f", about {timedelta(seconds=round(mean * (len(jobs) - number)))} left"
-            print(f"{job.name}: run {number + 1} of {len(jobs)}{left}", file=sys.stderr)
-            begin = time.monotonic()
-            target = runs.stage_name("evaluate", job.run)
-            prepared.run(job.name, job.changes, [target], again)
-            record = _collect(job, prepared, papers)
-            records.write(record)
-            seconds.append(time.monotonic() - begin)
-            yield job, record
+            else:
+                yield job, _record(job, next(trained))
 
 
 def _recorded(job: Job) -> Record | None:
@@ -130,14 +135,14 @@ def _recorded(job: Job) -> Record | None:
     return record
 
 
-def _collect(job: Job, prepared: Clone, papers: Papers) -> Record:
-    """The record of a job that has run in the clone; its split is added to results/splits."""
-    planned, with_reading = job.load(), Job(job.run, job.reading, job.seed, job.stated, {}).load()
+def _train(prepared: Clone, name: str, job: Job, again: bool, planned: Run, without_extra: Run) -> Trained:
+    """Run a job in a clone. planned: the run with its settings. without_extra: with those of Job.without_extra."""
+    experiment = prepared.run(name, job.changes, [runs.stage_name("evaluate", job.run)], again)
     with chdir(prepared.folder):
         run = runs.load_run(job.run)
         if run.settings != planned.settings:
             raise RontgenError(
-                f"{job.name}: expected the job's settings, received others: run `rm -r {clone.FOLDER}` first"
+                f"{name}: expected the job's settings, received others: run `rm -r {prepared.folder}` first"
             )
         command = runs.stage_command("evaluate", job.run)
         metrics = {
@@ -147,9 +152,19 @@ def _collect(job: Job, prepared: Clone, papers: Papers) -> Record:
         predictions = read_predictions(run.predictions, str(run.predictions), command)
         history = pd.read_csv(run.history)
         manifest = arrays.read_manifest(run.image_set)
-        facts = provenance.gather(run, with_reading, papers)
-    dataset = run.image_set.study.dataset_name
-    split = {"dataset": dataset, "column": splits.write(dataset, manifest, records.FOLDER)}
-    head = {"run": job.run, "reading": job.reading, "seed": job.seed, "commit": prepared.commit, "set": job.stated}
+        facts = {"commit": prepared.commit} | provenance.gather(run, without_extra, load_papers())
+    return Trained(experiment, metrics, predictions, history, manifest, facts)
+
+
+def _record(job: Job, trained: Trained) -> Record:
+    """Write the record of a job, and add its split to results/splits and its experiment to the project."""
+    trained.experiment.fetch()
+    dataset = job.load().image_set.study.dataset_name
+    split = {"dataset": dataset, "column": splits.write(dataset, trained.manifest, records.FOLDER)}
+    facts = dict(trained.facts)
+    head = {"run": job.run, "reading": job.reading, "seed": job.seed, "commit": facts.pop("commit"), "set": job.stated}
     facts = head | {"extra": job.extra, "split": split} | facts
-    return Record(job.run, job.treatment, job.seed, metrics | {"time": facts["time"]}, predictions, history, facts)
+    metrics = trained.metrics | {"time": facts["time"]}
+    record = Record(job.run, job.treatment, job.seed, metrics, trained.predictions, trained.history, facts)
+    records.write(record)
+    return record
