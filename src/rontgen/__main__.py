@@ -43,9 +43,7 @@ Settings = Annotated[
 def reproduce(
     names: Annotated[list[str], typer.Argument(metavar="RUN…", help="Keys of `runs` in a study's protocol.yaml.")],
     seeds: Annotated[str, typer.Option(help="Such as 1-5, 7 or 1,3-4.")] = "1-5",
-    reading: Annotated[
-        str, typer.Option(help="A key of `readings` in the study's paper.yaml, or random_completion.")
-    ] = PROTOCOL,
+    reading: Annotated[str, typer.Option(help="A key of `readings` in paper.yaml, or random_completion.")] = PROTOCOL,
     set_: Settings = None,
     again: Annotated[bool, typer.Option("--again", help="Train what is recorded, and replace its record.")] = False,
     at_once: Annotated[int, typer.Option("--jobs", min=1, help="Seeds at once on this machine, one on each GPU.")] = 1,

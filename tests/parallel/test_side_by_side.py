@@ -52,8 +52,9 @@ def test_killed_work_finds_its_progress_in_another_clone(origin, tmp_path):
         assert not (found.folder / "models/resume/run.npz").exists()
 
 
-def test_what_a_killed_worker_left_running_in_a_clone_ends(origin, tmp_path):
-    environment = os.environ | {clone.MARK: str(tmp_path / "reproduce")}
+@pytest.mark.parametrize("mark", ["{root}/reproduce:elsewhere", "elsewhere:{root}/project/.dvc/tmp/resume/one"])
+def test_what_a_killed_worker_left_running_ends(origin, tmp_path, mark):
+    environment = os.environ | {clone.MARK: mark.format(root=tmp_path)}
     with subprocess.Popen(["sleep", "100"], env=environment) as left, recording.free(origin, tmp_path, "one"):
         left.wait(timeout=10)
 

@@ -21,7 +21,10 @@ from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.core.runs import BY_HAND, LOCK
 
-# In the environment of what runs in a clone: its folder
+# Where a training saves its progress
+PROGRESS = Path("models/resume")
+
+# In the environment of what runs in a clone: the clone, and where PROGRESS leads
 MARK = "RONTGEN_CLONE"
 
 # What decides what a run computes: records name a commit, so these may not differ from it
@@ -180,7 +183,8 @@ class Clone:
         return Experiment(ref, git("rev-parse", ref, cwd=self.folder), _pack(ref, f"^{self.commit}", cwd=self.folder))
 
     def _run(self, command: list[str]) -> int:
-        marked = environment(self.folder) | {MARK: str(self.folder)}
+        mark = os.pathsep.join([str(self.folder), str((self.folder / PROGRESS).resolve())])
+        marked = environment(self.folder) | {MARK: mark}
         if self.say is None:
             return subprocess.run(command, cwd=self.folder, env=marked).returncode
         pipe, both = subprocess.PIPE, subprocess.STDOUT

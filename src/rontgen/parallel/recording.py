@@ -1,6 +1,7 @@
 """Clones for work on real data that is to be recorded: several pieces of work at once, each in a clone of its own."""
 
 import itertools
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,9 +18,6 @@ from rontgen.parallel.clone import Clone, Origin
 # Of the project's own clones; others lie in the folders of dask workers
 FOLDER = Path(".dvc/tmp")
 
-# Where a training saves its progress
-PROGRESS = Path("models/resume")
-
 
 @contextmanager
 def origin() -> Iterator[Origin]:
@@ -28,8 +26,11 @@ def origin() -> Iterator[Origin]:
     Raises RontgenError where another process records, or the code differs from the commit.
     """
     busy = "expected one `rontgen reproduce` or `rontgen audit` at a time, another is at work: wait for it"
-    with locked(FOLDER / "recording.lock", busy), Repo() as repo:
-        yield Origin.of(repo, clone.last_commit())
+    with locked(FOLDER / "recording.lock", busy):
+        commit = clone.last_commit()
+        with Repo() as repo:
+            found = Origin.of(repo, commit)
+        yield found
 
 
 @contextmanager
@@ -53,11 +54,11 @@ def free(origin: Origin, root: Path, name: str) -> Iterator[Clone]:
                 break
             except RontgenError:
                 continue
-        _end_leftovers(folder)
-        clone.prepare(origin, folder)
         progress = (origin.data.parent / FOLDER if origin.data.is_dir() else root) / "resume" / name
         progress.mkdir(parents=True, exist_ok=True)
-        link = folder / PROGRESS
+        _end_leftovers({str(folder), str(progress.resolve())})
+        clone.prepare(origin, folder)
+        link = folder / clone.PROGRESS
         if link.is_dir() and not link.is_symlink():
             shutil.rmtree(link)  # of a clone made before clones shared their progress
         with replacing(link) as temporary:
@@ -66,10 +67,13 @@ def free(origin: Origin, root: Path, name: str) -> Iterator[Clone]:
         shutil.rmtree(progress)
 
 
-def _end_leftovers(folder: Path) -> None:
-    """End what still runs in a clone whose process was killed."""
-    processes = psutil.process_iter(["environ"])
-    left = [process for process in processes if (process.info["environ"] or {}).get(clone.MARK) == str(folder)]
+def _end_leftovers(places: set[str]) -> None:
+    """End what still runs, though its worker was killed, in a clone or with a progress that this process takes over."""
+    left = []
+    for process in psutil.process_iter(["environ"]):
+        mark = (process.info["environ"] or {}).get(clone.MARK, "")
+        if not places.isdisjoint(mark.split(os.pathsep)):
+            left.append(process)
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.kill()
