@@ -11,7 +11,7 @@ from finished_project import recorded
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import load_papers
 from rontgen.parallel import clone, recording
-from rontgen.parallel.clone import Clone, Experiment
+from rontgen.parallel.clone import Clone, Experiment, Origin
 from rontgen.records import records, reproduce
 from rontgen.records.reproduce import Trained
 
@@ -116,11 +116,12 @@ def trained(project, monkeypatch):
         asked.append((name, again))
         made = recorded(job.run, job.treatment, job.seed, ("NORMAL", "PNEUMONIA"), 90, 100)
         manifest = made.predictions[["id", "patient"]].assign(subset="test")
-        facts = {"commit": prepared.commit, "time": made.metrics["time"]}
-        return Trained(Experiment("", "", b""), made.metrics, made.predictions, made.history, manifest, facts)
+        experiment, time = Experiment("", "", b""), {"time": made.metrics["time"]}
+        return Trained(experiment, made.metrics, made.predictions, made.history, manifest, time)
 
-    monkeypatch.setattr(recording, "origin", nullcontext)
-    monkeypatch.setattr(recording, "free", lambda *_: nullcontext(Clone(project, "fedcba9876543210")))
+    origin = Origin("fedcba9876543210", b"", {}, project / "data")
+    monkeypatch.setattr(recording, "origin", lambda: nullcontext(origin))
+    monkeypatch.setattr(recording, "free", lambda *_: nullcontext(Clone(project, origin.commit)))
     monkeypatch.setattr(reproduce, "_train", train)
     monkeypatch.setattr(Experiment, "fetch", lambda self: None)
     return asked

@@ -79,11 +79,14 @@ def _timed(found: Iterator[Result], total: int, at_once: int) -> Iterator[Result
 def _on_worker(origin: Origin, root: Path | None, work: Work[Result], name: str, *arguments: object) -> Result:
     """As _in_clone; what is printed appears at the client, with the name. root: None is this worker's own folder."""
     worker = get_worker()
+
+    def say(line: str) -> None:
+        worker.log_event("print", f"{name}: {line}")
+
     with workers.one_at_a_time:
         workers.take_all_threads()
         # the worker that replaces a killed one has the same parent
         place = root or Path(worker.local_directory).parent
-        say = lambda line: worker.log_event("print", f"{name}: {line}")  # noqa: E731
         return _in_clone(origin, place, work, name, *arguments, say=say)
 
 

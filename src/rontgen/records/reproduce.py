@@ -118,7 +118,7 @@ def reproduce(
                 print(said, file=sys.stderr)
                 yield job, recorded[job.name]
             else:
-                yield job, _record(job, next(trained))
+                yield job, _record(job, origin.commit, next(trained))
 
 
 def _recorded(job: Job) -> Record | None:
@@ -152,18 +152,17 @@ def _train(prepared: Clone, name: str, job: Job, again: bool, planned: Run, with
         predictions = read_predictions(run.predictions, str(run.predictions), command)
         history = pd.read_csv(run.history)
         manifest = arrays.read_manifest(run.image_set)
-        facts = {"commit": prepared.commit} | provenance.gather(run, without_extra, load_papers())
+        facts = provenance.gather(run, without_extra, load_papers())
     return Trained(experiment, metrics, predictions, history, manifest, facts)
 
 
-def _record(job: Job, trained: Trained) -> Record:
+def _record(job: Job, commit: str, trained: Trained) -> Record:
     """Write the record of a job, and add its split to results/splits and its experiment to the project."""
     trained.experiment.fetch()
     dataset = job.load().image_set.study.dataset_name
     split = {"dataset": dataset, "column": splits.write(dataset, trained.manifest, records.FOLDER)}
-    facts = dict(trained.facts)
-    head = {"run": job.run, "reading": job.reading, "seed": job.seed, "commit": facts.pop("commit"), "set": job.stated}
-    facts = head | {"extra": job.extra, "split": split} | facts
+    head = {"run": job.run, "reading": job.reading, "seed": job.seed, "commit": commit, "set": job.stated}
+    facts = head | {"extra": job.extra, "split": split} | trained.facts
     metrics = trained.metrics | {"time": facts["time"]}
     record = Record(job.run, job.treatment, job.seed, metrics, trained.predictions, trained.history, facts)
     records.write(record)
