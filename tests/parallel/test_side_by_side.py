@@ -78,24 +78,26 @@ def two_workers(request, tmp_path):
 
 
 @pytest.mark.slow
-def test_results_come_in_order_and_a_killed_worker_costs_what_it_had_not_saved(origin, two_workers, capfd):
-    def work(prepared, name, seconds):  # not at module level, from where the workers could not import it
+def test_results_come_in_order_and_a_killed_worker_costs_what_it_had_not_saved(origin, two_workers, tmp_path, capfd):
+    def work(prepared, name, other):  # not at module level, from where the workers could not import it
         saved = prepared.folder / "models/resume/run.npz"
         if name == "first" and not saved.exists():
             saved.write_text(prepared.folder.name)
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(seconds)
+        (tmp_path / name).touch()
+        while not (tmp_path / other).exists():  # which is at work at the same time, though one of them was killed
+            time.sleep(0.1)
         prepared.say("done")
         return name, saved.exists(), prepared.folder.is_relative_to(origin.data.parent)
 
-    pieces = {"first": (1,), "second": (0,), "third": (0,)}
+    pieces = {"first": ("second",), "second": ("first",), "third": ("third",)}
     with side_by_side.results(origin, work, pieces, **two_workers) as found:
         results = list(found)
     assert [(name, resumed) for name, resumed, _ in results] == [("first", True), ("second", False), ("third", False)]
     assert {here for _, _, here in results} == {"jobs" in two_workers}
     printed = capfd.readouterr()
     assert {f"{name}: done" for name in pieces} <= set(printed.out.splitlines())
-    assert "1 of 3 done, about 0:00:0" in printed.err
+    assert "1 of 3 done, about 0:0" in printed.err
 
 
 @pytest.mark.slow

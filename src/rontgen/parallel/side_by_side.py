@@ -4,6 +4,7 @@ import math
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,11 +12,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Concatenate, TypeVar
 
-from distributed import KilledWorker, get_worker
+from distributed import Client, Future, get_worker
 
 from rontgen.core.errors import RontgenError
 from rontgen.parallel import recording, stages, workers
 from rontgen.parallel.clone import Clone, Origin
+
+# Seconds between two looks at the workers
+POLL = 0.5
+
+# Workers that one piece of work may lose
+MOST_LOST = 3
 
 Result = TypeVar("Result")
 Work = Callable[Concatenate[Clone, str, ...], Result]
@@ -37,32 +44,60 @@ def results(
         return
     here = stages.workers(min(jobs, len(pieces)), recording.FOLDER / "workers")
     with stages.scheduler_at(scheduler) if scheduler else here as client:
-        offers = [worker["resources"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
-        gpus = sum("GPU" in offer for offer in offers)
         given = client.submit(lambda: origin, key=f"clone-{origin.commit}")
-        futures = {
-            name: client.submit(
-                _on_worker, given, None if scheduler else root, work, name, *arguments,
-                key=f"{name}-{uuid.uuid4()}", resources={"GPU": 1} if gpus else {},
-            )
-            for name, arguments in pieces.items()
-        }  # fmt: skip
+
+        def submit(name: str, worker: str, resources: dict[str, float]) -> Future:
+            called = (_on_worker, given, None if scheduler else root, work, name, *pieces[name])
+            return client.submit(*called, key=f"{name}-{uuid.uuid4()}", workers=[worker], resources=resources)
+
         try:
-            yield _timed(_gathered(futures), len(pieces), gpus or len(offers))
+            yield _timed(_gathered(client, list(pieces), submit), len(pieces), len(_usable(client)[0]))
         finally:
-            client.cancel(list(futures.values()))
             client.run(workers.forget, origin.commit, on_error="ignore")
 
 
-def _gathered(futures: Mapping) -> Iterator:
-    for name, future in futures.items():
-        try:
-            yield future.result()
-        except KilledWorker as error:
-            raise RontgenError(
-                f"{name}: expected a worker that finishes it, lost {error.allowed_failures + 1} in a row: give the "
-                "workers more memory, or fewer `--jobs`, and run the same command again"
-            ) from None
+def _usable(client: Client) -> tuple[list[str], dict[str, float]]:
+    """The addresses of those workers that have a GPU, or of all if none has; and what a piece of work takes of one."""
+    found = client.scheduler_info(n_workers=-1)["workers"]
+    with_gpu = [address for address, worker in found.items() if "GPU" in worker["resources"]]
+    return (with_gpu, {"GPU": 1}) if with_gpu else (list(found), {})
+
+
+def _gathered(client: Client, names: list[str], submit: Callable[..., Future]) -> Iterator:
+    """Results in the order of the names. A worker has one piece at a time. A killed one's goes to the next that is
+    free: dask would queue it behind another's."""
+    waiting, done, lost = list(names), dict[str, Future](), Counter[str]()
+    at_work = dict[str, tuple[str, Future]]()
+    try:
+        for name in names:
+            while name not in done:
+                usable, resources = _usable(client)
+                for worker, (piece, future) in list(at_work.items()):
+                    if future.done():
+                        done[piece] = future
+                    elif worker not in usable:
+                        future.cancel()
+                        waiting.insert(0, piece)
+                        lost[piece] += 1
+                    else:
+                        continue
+                    del at_work[worker]
+                for worker in usable:
+                    if waiting and worker not in at_work:
+                        _refuse_fatal(lost, waiting[0])
+                        at_work[worker] = waiting[0], submit(waiting.pop(0), worker, resources)
+                time.sleep(POLL)
+            yield done[name].result()
+    finally:
+        client.cancel([future for _, future in at_work.values()])
+
+
+def _refuse_fatal(lost: Mapping[str, int], name: str) -> None:
+    if lost[name] > MOST_LOST:
+        raise RontgenError(
+            f"{name}: expected a worker that finishes it, lost {lost[name]} in a row: give the workers more memory, or "
+            "fewer `--jobs`, and run the same command again"
+        )
 
 
 def _timed(found: Iterator[Result], total: int, at_once: int) -> Iterator[Result]:
