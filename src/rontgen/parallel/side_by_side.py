@@ -106,9 +106,9 @@ def _timed(found: Iterator[Result], total: int, at_once: int) -> Iterator[Result
     for done, result in enumerate(found, 1):
         yield result
         if done < total:
-            rounds, left = math.ceil(done / at_once), math.ceil((total - done) / at_once)
-            seconds = round((time.monotonic() - begin) / rounds * left)
-            print(f"{done} of {total} done, about {timedelta(seconds=seconds)} left", file=sys.stderr)
+            begun, rounds = math.ceil(done / at_once), math.ceil(total / at_once)
+            left = timedelta(seconds=round((time.monotonic() - begin) / begun * (rounds - begun)))
+            print(f"{done} of {total} done" + (f", about {left} left" if left else ""), file=sys.stderr)
 
 
 def _on_worker(origin: Origin, root: Path | None, work: Work[Result], name: str, *arguments: object) -> Result:
