@@ -49,11 +49,11 @@ Settings = Annotated[
 def reproduce(
     names: Annotated[list[str], typer.Argument(metavar="RUN…", help="Keys of `runs` in a study's protocol.yaml.")],
     seeds: Annotated[str, typer.Option(help="Such as 1-5, 7 or 1,3-4.")] = "1-5",
-    reading: Annotated[
-        str, typer.Option(help="A key of `readings` in the study's paper.yaml, or random_completion.")
-    ] = PROTOCOL,
+    reading: Annotated[str, typer.Option(help="A key of `readings` in paper.yaml, or random_completion.")] = PROTOCOL,
     set_: Settings = None,
     again: Annotated[bool, typer.Option("--again", help="Train what is recorded, and replace its record.")] = False,
+    at_once: Annotated[int, typer.Option("--jobs", min=1, help="Seeds at once on this machine, one on each GPU.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="A dask scheduler whose workers to use instead.")] = None,
 ) -> None:
     """Run a paper's protocol on the real archives, seed by seed, and record it in results/.
 
@@ -63,7 +63,7 @@ def reproduce(
     from rontgen.records import reproduce as module
 
     jobs = module.plan(names, options.numbers(seeds), reading, options.pairs(set_))
-    for job, record in module.reproduce(jobs, again):
+    for job, record in module.reproduce(jobs, again, at_once, scheduler):
         test = record.metrics["test"]
         print(f"{job.name}: accuracy {test['accuracy']:.4f} on {test['test_images']} test images")
 

@@ -9,7 +9,7 @@ from dvc.repo import Repo
 
 from conftest import copy_settings
 from rontgen.core.errors import RontgenError
-from rontgen.parallel import clone
+from rontgen.parallel import clone, recording
 from rontgen.parallel.clone import Clone
 
 CODE = "src/rontgen/training/protocol.py"
@@ -54,15 +54,15 @@ def test_a_change_that_is_not_committed_is_refused(project):
 
 def test_two_at_once_are_refused(project):
     with (
-        clone.at_last_commit(),
-        pytest.raises(RontgenError, match="another `rontgen reproduce` or `rontgen audit` is at work"),
-        clone.at_last_commit(),
+        recording.at_last_commit("one"),
+        pytest.raises(RontgenError, match="`rontgen reproduce` or `rontgen audit` at a time, another is at work"),
+        recording.at_last_commit("one"),
     ):
         pass
 
 
 def test_a_clone_has_the_commit_and_nothing_that_a_killed_run_left(project, without_identity):
-    with clone.at_last_commit() as first:
+    with recording.at_last_commit("work") as first:
         pass
     left = {
         "params.yaml": "profile: demo",
@@ -74,7 +74,7 @@ def test_a_clone_has_the_commit_and_nothing_that_a_killed_run_left(project, with
     Path(CODE).write_text("a = 2\n")
     clone.git("commit", "-qam", "another")
     Path("data/archives", ARCHIVE).rename("data/archives/another.zip")
-    with clone.at_last_commit() as found, Repo() as mine, Repo(str(found.folder)) as its:
+    with recording.at_last_commit("work") as found, Repo() as mine, Repo(str(found.folder)) as its:
         assert found.commit == clone.git("rev-parse", "HEAD") == clone.git("rev-parse", "HEAD", cwd=found.folder)
         assert Path(its.cache.local_cache_dir).resolve() == Path(mine.cache.local_cache_dir)
         for path in (CODE, "params.yaml", "studies/jitet/protocol.yaml"):

@@ -229,7 +229,7 @@ import subprocess, threading, time
 from rontgen.parallel import workers
 
 def build_late():
-    with workers._one_at_a_time:
+    with workers.one_at_a_time:
         begun.set()
         time.sleep(0.5)
         ended.append(subprocess.run(["sleep", "100"], check=False).returncode)

@@ -11,8 +11,8 @@ from rontgen.core import params
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import write_json
 from rontgen.data import archive_facts
-from rontgen.parallel import clone
-from rontgen.parallel.clone import Clone
+from rontgen.parallel import recording
+from rontgen.parallel.clone import Clone, Experiment
 from rontgen.records import archive_audit, records
 
 ARCHIVE = {"images": {"NORMAL": 1575}, "expected_images": {"NORMAL": 1583}, "median_width": 1224}
@@ -25,6 +25,8 @@ def calls(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     copy_settings(tmp_path)
     folder, asked = tmp_path / "clone", []
+    found = Experiment("refs/exps/01/23/audit", "0" * 40, b"")
+    monkeypatch.setattr(Experiment, "fetch", lambda self: None)
 
     class Audited(Clone):
         def run(self, name, changes, targets, force=False):
@@ -32,8 +34,9 @@ def calls(tmp_path, monkeypatch):
             for path in ("metrics/leakage.json", *(f"metrics/shortcuts/{key}.json" for key in params.load().datasets)):
                 write_json({"from": path}, self.folder / path)
             copy_settings(self.folder)
+            return found
 
-    monkeypatch.setattr(clone, "at_last_commit", lambda: nullcontext(Audited(folder, "0123456789abcdef")))
+    monkeypatch.setattr(recording, "at_last_commit", lambda name: nullcontext(Audited(folder, "0123456789abcdef")))
     monkeypatch.setattr(archive_facts, "describe", lambda study: {"chest_xray": ARCHIVE})
     return asked
 

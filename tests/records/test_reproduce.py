@@ -12,9 +12,10 @@ from conftest import ROOT, copy_repository, copy_settings
 from finished_project import recorded
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import load_papers
-from rontgen.parallel import clone
-from rontgen.parallel.clone import Clone
+from rontgen.parallel import clone, recording
+from rontgen.parallel.clone import Clone, Experiment, Origin
 from rontgen.records import records, reproduce
+from rontgen.records.reproduce import Trained
 
 STAGES = ("reported_train@pirngadi_simple_rnn", "reported_evaluate@pirngadi_simple_rnn")
 RUN, STUDY = "pirngadi_simple_rnn", "studies.pirngadi"
@@ -113,17 +114,21 @@ def record_of(job, **train):
 
 @pytest.fixture
 def trained(project, monkeypatch):
-    """The names of the jobs that the clone was asked to train, and their stages; each leaves a record."""
+    """The names of the jobs that the clone was asked to train, and whether again; each leaves a record."""
     asked = []
 
-    class Untrained(Clone):
-        def run(self, name, changes, targets, again=()):
-            asked.append((name, *(again or targets)))
+    def train(prepared, name, job, again, *_):
+        asked.append((name, again))
+        made = recorded(job.run, job.treatment, job.seed, ("NORMAL", "PNEUMONIA"), 90, 100)
+        manifest = made.predictions[["id", "patient"]].assign(subset="test")
+        experiment, time = Experiment("", "", b""), {"time": made.metrics["time"]}
+        return Trained(experiment, made.metrics, made.predictions, made.history, manifest, time)
 
-    monkeypatch.setattr(clone, "at_last_commit", lambda: nullcontext(Untrained(project, "fedcba9876543210")))
-    monkeypatch.setattr(reproduce, "_collect", lambda job, *_: recorded(
-        job.run, job.treatment, job.seed, ("NORMAL", "PNEUMONIA"), 90, 100
-    ))  # fmt: skip
+    origin = Origin("fedcba9876543210", b"", {}, None, project / "data")
+    monkeypatch.setattr(recording, "origin", lambda: nullcontext(origin))
+    monkeypatch.setattr(recording, "free", lambda *_: nullcontext(Clone(project, origin.commit)))
+    monkeypatch.setattr(reproduce, "_train", train)
+    monkeypatch.setattr(Experiment, "fetch", lambda self: None)
     return asked
 
 
@@ -135,7 +140,7 @@ def test_what_is_recorded_is_not_trained_again(trained, capsys):
     record_of(job())
     found = list(reproduce.reproduce([job(), job(seed=4)]))
     assert [record.metrics["test"]["accuracy"] for _, record in found] == [0.8, 0.9]
-    assert trained == [(job(seed=4).name, *STAGES)]
+    assert trained == [(job(seed=4).name, False)]
     assert (accuracy_of(job()), accuracy_of(job(seed=4))) == (0.8, 0.9)
     said = capsys.readouterr().err
     assert f"{job().name}: recorded at 0123456; `--again` trains it again and replaces the record" in said
@@ -145,7 +150,7 @@ def test_what_is_recorded_is_trained_again_and_replaced_if_told_so(trained):
     record_of(job(), epochs=3)
     ((_, record),) = reproduce.reproduce([job()], again=True)
     assert record.metrics["test"]["accuracy"] == 0.9
-    assert trained == [(job().name, *STAGES)]
+    assert trained == [(job().name, True)]
     assert accuracy_of(job()) == 0.9
 
 
@@ -153,7 +158,7 @@ def test_another_reading_or_seed_or_treatment_is_another_record(trained):
     record_of(job())
     others = [job(seed=4), job("smote_train_test"), job(extra=PARTIAL | SCALE), job("random_completion")]
     list(reproduce.reproduce([job(), *others]))
-    assert trained == [(other.name, *STAGES) for other in others]
+    assert trained == [(other.name, False) for other in others]
 
 
 def test_a_record_of_other_settings_is_kept_and_stops_the_job(trained):
@@ -177,8 +182,19 @@ TINY = {
 }
 
 
+def without_times():
+    """The bytes of all files in results/; of provenances what is no time and depends on none."""
+    found = {path: path.read_bytes() for path in records.FOLDER.rglob("*") if path.is_file()}
+    for path in records.FOLDER.rglob("provenance.json"):
+        found[path] = json.loads(found[path])
+        assert found[path].pop("time") and found[path]["stages"].pop(f"reported_train@{RUN}")
+    return found
+
+
 @pytest.mark.slow
-def test_a_run_is_recorded_as_an_experiment_and_not_trained_again(tmp_path, monkeypatch, without_identity, capfd):
+def test_a_run_is_recorded_as_an_experiment_and_not_trained_again_and_two_at_once_give_the_same(
+    tmp_path, monkeypatch, without_identity, capfd
+):
     project = copy_repository(tmp_path / "project")
     text = (project / "params.yaml").read_text()
     head, mark, paper = text.partition("  paper:\n")
@@ -190,7 +206,7 @@ def test_a_run_is_recorded_as_an_experiment_and_not_trained_again(tmp_path, monk
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
         clone.git(*command)
 
-    planned, other = job(seed=1), job("smote_train_test", seed=1)
+    planned, other = job(seed=1), job("smote_train_test", seed=2)
     (_, another), (_, record) = reproduce.reproduce([other, planned])
     # nothing that one reading sets carries over to the next
     assert [each.provenance["settings"]["balance"] for each in (another, record)] == ["smote_train_test", "smote"]
@@ -210,3 +226,11 @@ def test_a_run_is_recorded_as_an_experiment_and_not_trained_again(tmp_path, monk
     ((_, again),) = reproduce.reproduce([planned])
     assert json.dumps(again.metrics) == json.dumps(trained_again.metrics)
     assert "`--again` trains it again and replaces the record" in capfd.readouterr().err
+
+    one_after_another = without_times()
+    Path("results").rename("earlier")
+    begun = {other.name: another.metrics["time"], planned.name: record.metrics["time"]}
+    for done, side_by_side in reproduce.reproduce([other, planned], again=True, at_once=2):
+        assert side_by_side.metrics["time"] != begun[done.name]  # trained anew
+    assert without_times() == one_after_another
+    assert f"{planned.name}: epoch 1 of 3 done" in capfd.readouterr().out

@@ -10,8 +10,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +19,14 @@ from dvc.repo import Repo
 
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import locked, replacing
+from rontgen.core.io import replacing
 from rontgen.core.runs import BY_HAND, LOCK
 
-# The clone for work on real data
-FOLDER = Path(".dvc/tmp/reproduce")
+# Where a training saves its progress
+PROGRESS = Path("models/resume")
+
+# In the environment of what runs in a clone: the clone, and where PROGRESS leads
+MARK = "RONTGEN_CLONE"
 
 # What decides what a run computes: records name a commit, so these may not differ from it
 CODE = ("src", "stages", "studies", "dvc.yaml", "params.yaml", "requirements.txt")
@@ -64,9 +66,7 @@ class Origin:
             cache = Path(repo.cache.local_cache_dir)
             cache.mkdir(parents=True, exist_ok=True)  # DVC makes it with the first output
             config = {}
-        hashes = _git(("rev-list", "--objects", "--no-walk", "--no-object-names", commit))
-        objects = _git(("pack-objects", "--quiet", "--stdout"), given=hashes)
-        return cls(commit, objects, config, cache, Path("data").absolute())
+        return cls(commit, _pack("--no-walk", commit), config, cache, Path("data").absolute())
 
 
 def require_repository() -> None:
@@ -105,7 +105,8 @@ def prepare(origin: Origin, folder: Path) -> None:
     """
     if origin.cache and not origin.cache.is_dir():
         raise RontgenError(
-            f"expected the DVC cache at {origin.cache}, found none there: share it by path, or give --remote"
+            f"expected the DVC cache at {origin.cache}, found none there: share it by path, or give `rontgen scale` "
+            "--remote"
         )
     git("init", "--quiet", str(folder))
     with (folder / ".git/shallow").open("a") as file:  # git looks for no parents of these commits
@@ -122,16 +123,18 @@ def prepare(origin: Origin, folder: Path) -> None:
 
 
 def _link_data(data: Path, folder: Path) -> None:
-    """Link what was put by hand into the project's data/archives, and its downloads."""
+    """Link what was put by hand into the project's data/archives, and where all clones there keep downloads."""
     by_hand, downloads = folder / BY_HAND, folder / "data/kaggle"
     by_hand.mkdir(parents=True, exist_ok=True)
     for path in by_hand.glob("[!.]*"):
         path.unlink()
     for path in data.glob("archives/[!.]*"):
         (by_hand / path.name).symlink_to(path)
-    if (data / "kaggle").is_dir() and not downloads.exists():
+    kept = (data if data.is_dir() else folder.parent) / "kaggle"
+    kept.mkdir(exist_ok=True)
+    if not downloads.exists():
         downloads.unlink(missing_ok=True)  # a link to nowhere
-        downloads.symlink_to(data / "kaggle")
+        downloads.symlink_to(kept)
 
 
 def reset(folder: Path, commit: str) -> None:
@@ -152,14 +155,32 @@ def environment() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
+class Experiment:
+    """A DVC experiment: its git ref, its commit, and what this adds to the commit it started from, as a git pack."""
+
+    ref: str
+    commit: str
+    objects: bytes
+
+    def fetch(self) -> None:
+        """Add it to the project in the working directory."""
+        _git(("unpack-objects", "-q"), given=self.objects)
+        git("update-ref", self.ref, self.commit)
+
+
+@dataclass(frozen=True)
 class Clone:
-    """A clone that runs DVC experiments. commit: that they start from."""
+    """A clone that runs DVC experiments. commit: that they start from. say: is given each line that these print, which
+    otherwise go where this process prints."""
 
     folder: Path
     commit: str
+    say: Callable[[str], None] | None = None
 
-    def run(self, name: str, changes: Mapping[str, str], targets: Iterable[str], again: Sequence[str] = ()) -> None:
-        """Run stages as a DVC experiment of that name, and fetch the experiment into the project.
+    def run(
+        self, name: str, changes: Mapping[str, str], targets: Iterable[str], again: Sequence[str] = ()
+    ) -> Experiment:
+        """Run stages as a DVC experiment of that name.
 
         changes: settings by their keys, and their values. again: stages that run after the targets, even if DVC has
         their results. Raises RontgenError if a stage fails.
@@ -169,29 +190,30 @@ class Clone:
         for key, value in changes.items():
             key = key.rpartition(":")[2]
             command += ["-S", f"{params.file_of(key)}:++{key}={value}"]  # `++` adds what the file leaves out
+        ref = f"refs/exps/{self.commit[:2]}/{self.commit[2:]}/{name}"
         forced = [["--force", "--single-item", *again]] if again else []
         for options in [list(targets), *forced]:
-            # of an earlier try, which DVC would not replace
-            git("update-ref", "-d", f"refs/exps/{self.commit[:2]}/{self.commit[2:]}/{name}", cwd=self.folder)
-            code = subprocess.run([*command, *options], cwd=self.folder, env=environment()).returncode
-            if code != 0:
+            git("update-ref", "-d", ref, cwd=self.folder)  # of an earlier try, which DVC would not replace
+            if self._run([*command, *options]) != 0:
                 raise RontgenError(f"{name}: a stage failed, see above: mend it and run the same command again")
-        git("fetch", "--quiet", "--force", str(self.folder), "refs/exps/*:refs/exps/*")
+        return Experiment(ref, git("rev-parse", ref, cwd=self.folder), _pack(ref, f"^{self.commit}", cwd=self.folder))
+
+    def _run(self, command: list[str]) -> int:
+        mark = os.pathsep.join([str(self.folder), str((self.folder / PROGRESS).resolve())])
+        marked = environment() | {MARK: mark}
+        if self.say is None:
+            return subprocess.run(command, cwd=self.folder, env=marked).returncode
+        pipe, both = subprocess.PIPE, subprocess.STDOUT
+        with subprocess.Popen(command, cwd=self.folder, env=marked, stdout=pipe, stderr=both) as process:
+            for line in process.stdout or ():
+                self.say(line.decode(errors="replace").rstrip().rpartition("\r")[2])
+        return process.returncode
 
 
-@contextmanager
-def at_last_commit() -> Iterator[Clone]:
-    """The clone for work on real data, at the project's last commit, locked for this process.
-
-    Raises RontgenError where another process has it, or CODE differs from the commit.
-    """
-    require_repository()
-    busy = f"expected {FOLDER} free, another `rontgen reproduce` or `rontgen audit` is at work there: wait for it"
-    with locked(FOLDER.with_suffix(".lock"), busy):
-        commit, folder = last_commit(), FOLDER.absolute()
-        with Repo() as repo:
-            prepare(Origin.of(repo, commit), folder)
-        yield Clone(folder, commit)
+def _pack(*revisions: str, cwd: Path | None = None) -> bytes:
+    """The objects of revisions, as `git rev-list` has them, as a git pack."""
+    hashes = _git(("rev-list", "--objects", "--no-object-names", *revisions), cwd)
+    return _git(("pack-objects", "--quiet", "--stdout"), cwd, given=hashes)
 
 
 def git(*arguments: str, cwd: Path | None = None, **variables: str) -> str:

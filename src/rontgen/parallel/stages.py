@@ -72,7 +72,7 @@ def rebuild_stale(targets: list[str], jobs: int | None, scheduler: str | None, r
         built = {}
         if tasks:
             origin = Origin.of(repo, clone.snapshot(), remote)
-            local = workers(jobs or most_jobs(), Path(repo.tmp_dir, "scale"))
+            local = workers(max(jobs or most_jobs(), _gpus()), Path(repo.tmp_dir, "scale"))
             with scheduler_at(scheduler) if scheduler else local as client:
                 print(f"{len(tasks)} stale stages; dashboard: {client.dashboard_link}")
                 built = rebuild(client, origin, tasks)
@@ -199,7 +199,7 @@ def workers(jobs: int, scratch: Path) -> Iterator[Client]:
     gpus = _gpus()
     scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}}
     specification = {}
-    for number in range(max(jobs, gpus)):
+    for number in range(jobs):
         options = {"nthreads": 1, "memory_limit": 0, "local_directory": str(scratch), "name": f"worker {number + 1}"}
         if gpus:
             options["env"] = {"CUDA_VISIBLE_DEVICES": str(number) if number < gpus else ""}

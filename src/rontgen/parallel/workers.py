@@ -39,7 +39,7 @@ _locks = ExitStack()
 # The stage at work, by its name and the file with its output
 _at_work: dict[str, Path] = {}
 # The working folder and the output are the whole process's
-_one_at_a_time = threading.Lock()
+one_at_a_time = threading.Lock()
 
 
 def build(origin: Origin, name: str, unchanged: dict[str, dict], *built: Built) -> Built:
@@ -48,7 +48,7 @@ def build(origin: Origin, name: str, unchanged: dict[str, dict], *built: Built) 
     unchanged, built: the stages it reads from, by their entries in dvc.lock, and as other workers built them. Raises
     RontgenError with the last line of the stage's output if it fails.
     """
-    with _one_at_a_time:
+    with one_at_a_time:
         begin = time.perf_counter()
         if origin.commit not in _clones:
             _clones[origin.commit] = _open(origin)
@@ -82,13 +82,19 @@ def _last_line(log: Path) -> str:
     return next((line for line in reversed(lines) if line.strip()), "")
 
 
+def take_all_threads() -> None:
+    """Let stages run as `dvc repro` runs them, with all threads, which dask denies its workers."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_"):
+        os.environ.pop(name, None)
+
+
 def forget(commit: str) -> None:
     """Stop what this worker still runs, then close and remove its clone of a commit, if it has one."""
     while True:  # a build that has only begun may start its stage later
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 child.kill()
-        if _one_at_a_time.acquire(timeout=0.2):
+        if one_at_a_time.acquire(timeout=0.2):
             break
     try:
         repo, _ = _clones.pop(commit, (None, None))
@@ -96,15 +102,13 @@ def forget(commit: str) -> None:
             repo.close()
             shutil.rmtree(repo.root_dir, ignore_errors=True)
     finally:
-        _one_at_a_time.release()
+        one_at_a_time.release()
 
 
 def _open(origin: Origin) -> tuple[Repo, dict[str, Stage]]:
     folder = Path(get_worker().local_directory, origin.commit)
     clone.prepare(origin, folder)
-    # stages run as `dvc repro` runs them, with all threads, which dask denies its workers
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_"):
-        os.environ.pop(name, None)
+    take_all_threads()
     os.environ |= clone.environment()
     with chdir(folder):
         repo = Repo(str(folder))

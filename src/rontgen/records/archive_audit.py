@@ -13,7 +13,7 @@ from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, replacing, write_json
 from rontgen.core.params import Params
 from rontgen.data import archive_facts
-from rontgen.parallel import clone
+from rontgen.parallel import recording
 from rontgen.records.records import ARCHIVES
 from rontgen.records.reproduce import refuse_fixed
 
@@ -39,8 +39,8 @@ def record(
     image_sets = one_of_each_study(values)
     targets = ["leakage", *(f"shortcuts@{name}" for name in values.datasets)]
     targets += [runs.load_image_set(name).preprocess_command.removeprefix("dvc repro ") for name in image_sets]
-    with clone.at_last_commit() as prepared:
-        prepared.run("audit", changes, targets)
+    with recording.at_last_commit("audit") as prepared:
+        prepared.run("audit", changes, targets).fetch()
         with chdir(prepared.folder):
             measured = {
                 name: read_json(Path("metrics/shortcuts", f"{name}.json"), f"dvc repro shortcuts@{name}")

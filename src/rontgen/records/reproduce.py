@@ -2,11 +2,9 @@
 
 import re
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import chdir
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
@@ -18,8 +16,8 @@ from rontgen.core.papers import load_papers
 from rontgen.core.runs import Run
 from rontgen.data import arrays
 from rontgen.evaluation.metrics import read_predictions
-from rontgen.parallel import clone
-from rontgen.parallel.clone import Clone
+from rontgen.parallel import recording, side_by_side
+from rontgen.parallel.clone import Clone, Experiment
 from rontgen.records import provenance, records, splits
 from rontgen.records.records import Record
 
@@ -55,10 +53,26 @@ class Job:
         dataset = run.image_set.study.dataset
         return run.settings, dataset.classes, dataset.labels
 
+    @property
+    def without_extra(self) -> "Job":
+        return replace(self, extra={})
+
     def load(self, without: str = "") -> Run:
         """The run with these settings, but for one."""
         changes = {key: value for key, value in self.changes.items() if key != without}
         return runs.load_run(self.run, params.validate(params.changed(params.read(), changes)))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a job leaves in a clone for its record. manifest: of its split. facts: its provenance."""
+
+    experiment: Experiment
+    metrics: dict
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    manifest: pd.DataFrame
+    facts: dict
 
 
 def plan(names: list[str], seeds: list[int], reading: str, extra: dict[str, str]) -> list[Job]:
@@ -67,7 +81,7 @@ def plan(names: list[str], seeds: list[int], reading: str, extra: dict[str, str]
     papers, raw = load_papers(), params.read()
     values = params.validate(raw)
     jobs = []
-    for name in names:
+    for name in dict.fromkeys(names):
         row = values.runs.get(name)
         if row is None:
             raise RontgenError(f"expected runs of {', '.join(values.runs)}, received {name!r}")
@@ -91,38 +105,26 @@ def refuse_fixed(extra: dict[str, str], stated: dict[str, str]) -> None:
             )
 
 
-def reproduce(jobs: list[Job], again: bool = False) -> Iterator[tuple[Job, Record]]:
+def reproduce(
+    jobs: list[Job], again: bool = False, at_once: int = 1, scheduler: str | None = None
+) -> Iterator[tuple[Job, Record]]:
     """Run and record each job, and yield it with its record. Prints the time left.
 
-    again: whether to train what is recorded, and to replace its record. Raises RontgenError where the code is not
-    committed, a stage fails, or a record of the same name has other settings.
+    again: whether to train what is recorded, and to replace its record. at_once, scheduler: workers, as those of
+    `side_by_side.results`; the records are the same, and written in the same order. Raises RontgenError where the code
+    is not committed, a stage fails, or a record of the same name has other settings.
     """
     recorded = {} if again else {job.name: record for job in jobs if (record := _recorded(job))}
-    seconds: list[float] = []
-    with clone.at_last_commit() as prepared:
-        for number, job in enumerate(jobs):
+    pieces = {job.name: (job, again, job.load(), job.without_extra.load()) for job in jobs if job.name not in recorded}
+    with recording.origin() as origin, side_by_side.results(origin, _train, pieces, at_once, scheduler) as trained:
+        for job in jobs:
             if job.name in recorded:
                 made = recorded[job.name].provenance["commit"][:7]
                 said = f"{job.name}: recorded at {made}; `--again` trains it again and replaces the record"
                 print(said, file=sys.stderr)
                 yield job, recorded[job.name]
-                continue
-            left = ""
-            if seconds:
-                mean = sum(seconds) / len(seconds)
-                left = f", about {timedelta(seconds=round(mean * (len(jobs) - number)))} left"
-            print(f"{job.name}: run {number + 1} of {len(jobs)}{left}", file=sys.stderr)
-            begin = time.monotonic()
-            run, stages = job.load(), [runs.stage_name(stage, job.run) for stage in ("train", "evaluate")]
-            if again:
-                needed = [run.image_set.balance_command, run.start.weights_command]
-                prepared.run(job.name, job.changes, [name.removeprefix("dvc repro ") for name in needed], stages)
             else:
-                prepared.run(job.name, job.changes, stages)
-            record = _collect(job, prepared)
-            records.write(record)
-            seconds.append(time.monotonic() - begin)
-            yield job, record
+                yield job, _record(job, origin.commit, next(trained))
 
 
 def _recorded(job: Job) -> Record | None:
@@ -139,15 +141,20 @@ def _recorded(job: Job) -> Record | None:
     return record
 
 
-def _collect(job: Job, prepared: Clone) -> Record:
-    """The record of a job that has run in the clone; its split is added to results/splits."""
-    papers = load_papers()  # which takes a second, for which no training has to wait
-    planned, with_reading = job.load(), Job(job.run, job.reading, job.seed, job.stated, {}).load()
+def _train(prepared: Clone, name: str, job: Job, again: bool, planned: Run, without_extra: Run) -> Trained:
+    """Run a job in a clone. planned: the run with its settings. without_extra: with those of Job.without_extra."""
+    stages = [runs.stage_name(stage, job.run) for stage in ("train", "evaluate")]
+    if again:
+        needed = [planned.image_set.balance_command, planned.start.weights_command]
+        before = [command.removeprefix("dvc repro ") for command in needed]
+        experiment = prepared.run(name, job.changes, before, stages)
+    else:
+        experiment = prepared.run(name, job.changes, stages)
     with chdir(prepared.folder):
         run = runs.load_run(job.run)
         if run.settings != planned.settings:
             raise RontgenError(
-                f"{job.name}: expected the job's settings, received others: run `rm -r {clone.FOLDER}` first"
+                f"{name}: expected the job's settings, received others: run `rm -r {prepared.folder}` first"
             )
         command = runs.stage_command("evaluate", job.run)
         metrics = {
@@ -157,9 +164,18 @@ def _collect(job: Job, prepared: Clone) -> Record:
         predictions = read_predictions(run.predictions, str(run.predictions), command)
         history = pd.read_csv(run.history)
         manifest = arrays.read_manifest(run.image_set)
-        facts = provenance.gather(run, with_reading, papers)
-    dataset = run.image_set.study.dataset_name
-    split = {"dataset": dataset, "column": splits.write(dataset, manifest, records.FOLDER)}
-    head = {"run": job.run, "reading": job.reading, "seed": job.seed, "commit": prepared.commit, "set": job.stated}
-    facts = head | {"extra": job.extra, "split": split} | facts
-    return Record(job.run, job.treatment, job.seed, metrics | {"time": facts["time"]}, predictions, history, facts)
+        facts = provenance.gather(run, without_extra, load_papers())
+    return Trained(experiment, metrics, predictions, history, manifest, facts)
+
+
+def _record(job: Job, commit: str, trained: Trained) -> Record:
+    """Write the record of a job, and add its split to results/splits and its experiment to the project."""
+    trained.experiment.fetch()
+    dataset = job.load().image_set.study.dataset_name
+    split = {"dataset": dataset, "column": splits.write(dataset, trained.manifest, records.FOLDER)}
+    head = {"run": job.run, "reading": job.reading, "seed": job.seed, "commit": commit, "set": job.stated}
+    facts = head | {"extra": job.extra, "split": split} | trained.facts
+    metrics = trained.metrics | {"time": facts["time"]}
+    record = Record(job.run, job.treatment, job.seed, metrics, trained.predictions, trained.history, facts)
+    records.write(record)
+    return record
