@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from rontgen.core.errors import RontgenError
-from rontgen.parallel import clone, stages
+from rontgen.parallel import recording, stages
 from rontgen.records import compare, verify
 
 VERBS = {
     "scale": lambda: stages.rebuild_stale(["dvc.yaml"], 1, None, None),
-    "reproduce and audit": lambda: ExitStack().enter_context(clone.at_last_commit()),
+    "reproduce and audit": lambda: ExitStack().enter_context(recording.origin()),
     "diff": lambda: compare.load("HEAD", "active"),
     "verify": lambda: verify.verify("HEAD"),
 }
