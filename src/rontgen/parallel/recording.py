@@ -26,8 +26,8 @@ def origin() -> Iterator[Origin]:
     Raises RontgenError where another process records, or the code differs from the commit.
     """
     busy = "expected one `rontgen reproduce` or `rontgen audit` at a time, another is at work: wait for it"
+    clone.require_repository()
     with locked(FOLDER / "recording.lock", busy):
-        clone.require_repository()
         commit = clone.last_commit()
         with Repo() as repo:
             found = Origin.of(repo, commit)
