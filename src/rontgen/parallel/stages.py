@@ -120,12 +120,17 @@ def rebuild(client: Client, origin: Origin, tasks: list[Task]) -> dict[str, dict
     }
     given = client.submit(lambda: origin, key=f"clone-{origin.commit}")
     futures: dict = {}
+    first = set[str]()  # the active run's, of which the demo's longest training is one, and those that they need
+    for task in reversed(tasks):
+        if "@" not in task.name or task.name in first:
+            first |= {task.name, *task.parents}
     for task in tasks:
         kind = task.name.rpartition(":")[2].partition("@")[0]
         futures[task.name] = client.submit(
             build, given, task.name, task.unchanged, *(futures[parent] for parent in task.parents),
             key=f"{kind}-{uuid.uuid4()}",
             resources={name: amount for name, amount in task.resources.items() if name in offered},
+            priority=int(task.name in first),
         )  # fmt: skip
     entries = {}
     try:
