@@ -42,7 +42,7 @@ SMALLER = {
     "balance: none ": "balance: smote ",
     "model: resnet50v2 ": "model: simple_rnn ",
     "      image_size: 128 ": "      image_size: 64 ",
-    "      max_epochs: 3\n": "      max_epochs: 12\n",
+    "      max_epochs: 3 ": "      max_epochs: 12 ",
     "        train: 128\n        validation: 32\n": "        train: 40\n        validation: 12\n",
 }
 
