@@ -72,6 +72,8 @@ UNDECLARED = [
 TWICE = {"inputs", "weights", "download"}
 # Not read, but it must exist first, as proof that the settings are valid
 UNUSED = {stage: {"data/checked"} for stage in ("inputs", "split")}
+# The miniature, which one dataset alone has
+UNUSED |= {f"download@{dataset}": {"data/demo"} for dataset in ("covid", "lungs")}
 # Declared for the profile paper: it alone checks counts, and freezes layers of a model with ImageNet weights. And for
 # studies that make images from test images, which no split without leaks allows
 SELDOM_READ = {
@@ -267,7 +269,7 @@ def test_a_folder_that_a_stage_depends_on_is_one_output(project, declared, findi
     folders = {item for stage in AUDITED for item in declared[stage]["deps"] if (project / item).is_dir()}
     folders -= {out for stage in declared.values() for out in stage["outs"]}
     packages = {folder for folder in folders if folder.startswith("src/rontgen/")}
-    assert folders - packages == {"data/archives", "results", "studies"} | GATHERED
+    assert folders - packages == {"data/archives", "data/demo", "results", "studies"} | GATHERED
     trained = {dep for stage in declared if kind(stage) == "train" for dep in declared[stage]["deps"]}
     assert trained & packages == {"src/rontgen/core", "src/rontgen/models", "src/rontgen/training"}
     assert [stage for stage in declared if "src/rontgen/models" in declared[stage]["deps"]] == ["train"]
