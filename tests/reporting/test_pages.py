@@ -51,7 +51,7 @@ def test_one_prediction_of_one_record_changes_every_page_that_quotes_it(project)
     predictions = seed / "predictions.csv.gz"
     lines = gzip.decompress(predictions.read_bytes()).decode().splitlines()
     right = next(place for place, line in enumerate(lines) if ",COVID,COVID," in line)
-    lines[right] = lines[right].replace(",COVID,COVID,", ",COVID,NORMAL,")
+    lines[right] = lines[right].replace(",COVID,COVID,", ",NORMAL,COVID,")
     predictions.write_bytes(gzip.compress("\n".join([*lines, ""]).encode()))
     record = records.read(seed)
     metrics = json.loads((seed / "metrics.json").read_text())
