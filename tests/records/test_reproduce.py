@@ -233,4 +233,4 @@ def test_a_run_is_recorded_as_an_experiment_and_not_trained_again_and_two_at_onc
     for done, side_by_side in reproduce.reproduce([other, planned], again=True, at_once=2):
         assert side_by_side.metrics["time"] != begun[done.name]  # trained anew
     assert without_times() == one_after_another
-    assert f"{planned.name}: Running stage 'reported_train@{RUN}'" in capfd.readouterr().out
+    assert f"{planned.name}: {RUN}: 100% of epoch 1 of 3, " in capfd.readouterr().out

@@ -5,8 +5,8 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -51,7 +51,8 @@ def results(
             return client.submit(*called, key=f"{name}-{uuid.uuid4()}", workers=[worker], resources=resources)
 
         try:
-            yield _timed(_gathered(client, list(pieces), submit), len(pieces), len(_usable(client)[0]))
+            with closing(_gathered(client, list(pieces), submit)) as gathered:  # before the client is
+                yield _timed(gathered, len(pieces), len(_usable(client)[0]))
         finally:
             client.run(workers.forget, origin.commit, on_error="ignore")
 
@@ -63,7 +64,7 @@ def _usable(client: Client) -> tuple[list[str], dict[str, float]]:
     return (with_gpu, {"GPU": 1}) if with_gpu else (list(found), {})
 
 
-def _gathered(client: Client, names: list[str], submit: Callable[..., Future]) -> Iterator:
+def _gathered(client: Client, names: list[str], submit: Callable[..., Future]) -> Generator:
     """Results in the order of the names. A worker has one piece at a time. A killed one's goes to the next that is
     free: dask would queue it behind another's."""
     waiting, done, lost = list(names), dict[str, Future](), Counter[str]()
