@@ -43,7 +43,6 @@ repro: setup
 	@# dvc writes these in place, and a killed one may leave them empty (docs/reliability.md)
 	@find dvc.lock .dvc/tmp/rwlock -maxdepth 0 -empty -delete 2>/dev/null || true
 	rontgen scale $(if $(JOBS),--jobs $(JOBS))
-	dvc repro
 	@python stages/compare.py --show demo
 	@rontgen verify --brief || true
 

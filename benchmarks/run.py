@@ -10,13 +10,12 @@ import time
 from pathlib import Path
 
 from rontgen.core import environment, errors, project
-from rontgen.core.imports import keep_freed_memory
 from rontgen.core.io import replacing
 
-from . import fitting, preparing, reading
+from . import fitting, preparing, reading, starting
 from .common import Measured, Row, in_process
 
-ROWS = reading.ROWS | fitting.ROWS | preparing.ROWS
+ROWS = reading.ROWS | fitting.ROWS | starting.ROWS | preparing.ROWS
 PAGE = Path("docs/performance.md")
 BEGIN, END = "<!-- what `make bench` measured -->", "<!-- until here -->"
 
@@ -43,7 +42,6 @@ def main() -> None:
 
 
 def measure(name: str, originals: Path | None) -> Measured:
-    keep_freed_memory()  # as the stages do; but for the row that measures it, the peers gain by it too
     return ROWS[name].measure(originals)
 
 
