@@ -1,16 +1,16 @@
-"""Stage compare: a verdict on every published row, as a metric and a figure."""
+"""Stage compare: a verdict on every published row, as a metric and a figure; and the figure of the architectures."""
 
 import argparse
 import math
 from pathlib import Path
 
-from rontgen.claims import studies
+from rontgen.claims import architectures, studies
 from rontgen.claims.studies import Study
 from rontgen.core import errors, params
 from rontgen.core.io import write_json
 from rontgen.core.papers import load_papers
 from rontgen.records import records
-from rontgen.reporting import terminal, verdicts_plot
+from rontgen.reporting import architectures_plot, terminal, verdicts_plot
 
 
 def main() -> None:
@@ -23,13 +23,15 @@ def main() -> None:
     if show == "demo":
         print(terminal.demo(values) if values.profile == "demo" else "The profile is paper: there is no demo to show.")
         return
-    found = studies.gather(load_papers(), values, records.read_all())
+    recorded = records.read_all()
+    found = studies.gather(load_papers(), values, recorded)
 
     if show == "verdicts":
         print(terminal.show(found))
         return
     write_json(reported(found), Path("metrics/reported.json"))
     verdicts_plot.draw(found, Path("plots/claims.png"))
+    architectures_plot.draw(architectures.gather(recorded), Path("plots/architectures.png"))
 
 
 def reported(found: list[Study]) -> dict[str, dict[str, dict[str, float]]]:

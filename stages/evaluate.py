@@ -1,4 +1,4 @@
-"""Stage evaluate: probabilities of every test image, the metrics with their intervals, and their figures."""
+"""Stage evaluate: probabilities of test images and of X-rays from elsewhere, metrics with intervals, and figures."""
 
 import argparse
 from pathlib import Path
@@ -13,6 +13,7 @@ from rontgen.core.io import read_json, require, write_csv, write_json
 from rontgen.core.runs import Run
 from rontgen.data import arrays
 from rontgen.evaluation import intervals, metrics
+from rontgen.evaluation.external import answers, robustness
 
 if TYPE_CHECKING:
     import keras
@@ -26,6 +27,7 @@ def main() -> None:
     manifest = arrays.read_manifest(run.image_set)
     classes, test = arrays.classes(manifest), manifest[manifest["subset"] == "test"]
     pixels = arrays.read_images(run.image_set)[test.index]
+    elsewhere, others = arrays.read_external(run.image_set)
 
     with importing_keras():
         from rontgen.core import determinism
@@ -38,7 +40,14 @@ def main() -> None:
     measured = metrics.compute_metrics(predictions, classes) | metrics.model_size(model)
     bounds = intervals.bootstrap_intervals(predictions, classes)
 
+    is_film = (elsewhere["perturbation"] == "").to_numpy()
+    asked = metrics.predict(model, others, str(run.model_file)) if len(others) else np.zeros((0, len(classes)))
+    films = answers(elsewhere[is_film], classes, asked[is_film])
+    perturbed = robustness(elsewhere[~is_film], classes, asked[~is_film], predictions)
+
     write_csv(predictions, run.predictions)
+    write_csv(films, run.external / "films.csv")
+    write_json(perturbed, run.external / "perturbed.json")
     write_json(measured, run.metrics)
     write_json(bounds, run.intervals)
     if run.name == runs.ACTIVE:

@@ -47,22 +47,25 @@ Settings = Annotated[
 
 @app.command()
 def reproduce(
-    names: Annotated[list[str], typer.Argument(metavar="RUN…", help="Keys of `runs` in a study's protocol.yaml.")],
+    names: Annotated[list[str], typer.Argument(metavar="RUN…", help="active, or keys of `runs` in protocol.yaml.")],
     seeds: Annotated[str, typer.Option(help="Such as 1-5, 7 or 1,3-4.")] = "1-5",
     reading: Annotated[str, typer.Option(help="A key of `readings` in paper.yaml, or random_completion.")] = PROTOCOL,
+    models: Annotated[str, typer.Option("--model", help="Of active: keys of `models`, as cnn4,vgg16.")] = "",
     set_: Settings = None,
     again: Annotated[bool, typer.Option("--again", help="Train what is recorded, and replace its record.")] = False,
     at_once: Annotated[int, typer.Option("--jobs", min=1, help="Seeds at once on this machine, one on each GPU.")] = 1,
     scheduler: Annotated[str | None, typer.Option(help="A dask scheduler whose workers to use instead.")] = None,
 ) -> None:
-    """Run a paper's protocol on the real archives, seed by seed, and record it in results/.
+    """Run a paper's protocol, or an architecture, on the real archives, seed by seed, and record it in results/.
 
     Each seed is a DVC experiment of the profile `paper`. A killed one goes on where it was; one that is recorded is not
-    trained again. A random completion draws each setting that the paper leaves open, by study and seed.
+    trained again. A random completion draws each setting that the paper leaves open, by study and seed. The active run
+    compares architectures, by the protocol in studies/architectures.yaml.
     """
     from rontgen.records import reproduce as module
 
-    jobs = module.plan(names, options.numbers(seeds), reading, options.pairs(set_))
+    chosen = [name for name in models.split(",") if name]
+    jobs = module.plan(names, options.numbers(seeds), reading, options.pairs(set_), chosen)
     for job, record in module.reproduce(jobs, again, at_once, scheduler):
         test = record.metrics["test"]
         print(f"{job.name}: accuracy {test['accuracy']:.4f} on {test['test_images']} test images")

@@ -1,7 +1,8 @@
 """Trainings in pairs on the same test images: what the records say beside the verdicts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,13 +28,13 @@ class Difference:
 class Comparison:
     """Two trainings tested on the same images, seed by seed.
 
-    first, second: rows of the two, of one run by two readings or of two runs by one.
+    first, second: rows of the two, of one run by two readings or of two runs by one; or two architectures.
     accuracy, sensitivity, specificity: their differences; an interval is of this pair alone.
-    p: of the accuracy, by Student's t, with Holm's (1979) correction over all comparisons of the study.
+    p: of the accuracy, by Student's t, with Holm's (1979) correction over all comparisons of the study or table.
     """
 
-    first: Row
-    second: Row
+    first: Any
+    second: Any
     seeds: int
     accuracy: Difference
     sensitivity: Difference
@@ -70,6 +71,11 @@ def compare(rows: Sequence[Row]) -> list[Comparison]:
                 by_run.setdefault(row.trained, row)
         best, *others = by_run.values()
         pairs += [(best, other) for other in others]
+    return in_pairs(pairs)
+
+
+def in_pairs(pairs: Iterable[tuple[Any, Any]]) -> list[Comparison]:
+    """Compare what has `records`, each pair on its own, and correct their p; without pairs that cannot be compared."""
     found = [one for first, second in pairs if (one := _paired(first, second))]
     if not found:
         return []
@@ -77,7 +83,7 @@ def compare(rows: Sequence[Row]) -> list[Comparison]:
     return [replace(one, p=float(p)) for one, p in zip(found, corrected, strict=True)]
 
 
-def _paired(first: Row, second: Row) -> Comparison | None:
+def _paired(first: Any, second: Any) -> Comparison | None:
     """None where fewer than FEWEST seeds of both were tested on the same images. p is not corrected yet."""
     others = {record.seed: record for record in second.records}
     pairs = [

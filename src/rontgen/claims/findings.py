@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rontgen.claims import verdicts
 from rontgen.claims.comparisons import SIGNIFICANT, Comparison
+from rontgen.claims.external import External
 from rontgen.claims.published import Headline
 from rontgen.claims.replication import MARGIN, Replication
 from rontgen.claims.studies import Study
@@ -86,7 +87,19 @@ def findings(study: Study) -> list[str]:
         *_of_leaks(study),
         *(_of_gap(run, study) for run in study.gaps),
         *_of_shortcuts(study),
+        *map(of_external, study.external),
     ]
+
+
+def of_external(found: External) -> str:
+    """How many people without a finding a model calls sick."""
+    all_sick, images = found.all_sick, sum(found.films.values())
+    return (
+        f"{found.training.run} ({found.training.label}), right on {100 * found.accuracy:.1f}% of its own test images, "
+        f"calls {100 * all_sick.mean:.0f}% ({100 * all_sick.low:.0f} to {100 * all_sick.high:.0f}) of {images} normal "
+        f"films of {found.people} from other archives sick. The out-of-distribution check refuses "
+        f"{100 * found.refused:.0f}% of these films, and {100 * found.refused_sick:.0f}% of those that are called sick."
+    )
 
 
 def _of_readings(study: Study) -> Iterator[str]:

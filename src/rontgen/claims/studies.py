@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rontgen.claims import arithmetic, trainings, verdicts
+from rontgen.claims import arithmetic, external, trainings, verdicts
 from rontgen.claims.archive_counts import of_archives
 from rontgen.claims.comparisons import Comparison, compare
+from rontgen.claims.external import External
 from rontgen.claims.leaks import LeakEffect, leak_effects, measure_gap, pair
 from rontgen.claims.published import Headline, Published, headline
 from rontgen.claims.trainings import Completions, Training
@@ -31,6 +32,7 @@ class Study:
     trainings: those that are recorded, runs without leaks among them. completions: random ones.
     comparisons: in pairs on the same test images. leak_effects: errors by whether the patient is trained on.
     gaps: of each run that was recorded on both splits, of leakage_gap.measure.
+    external: what each training says of films of other archives, where its records asked.
     leaks: of the study's own split, shortcuts: of its dataset, both from ARCHIVES, empty where these were not audited.
     """
 
@@ -47,6 +49,7 @@ class Study:
     comparisons: list[Comparison]
     leak_effects: list[LeakEffect]
     gaps: dict[str, dict]
+    external: list[External]
     leaks: dict[str, Any]
     shortcuts: dict[str, Any]
 
@@ -155,6 +158,7 @@ def gather(papers: Papers, values: Params, records: list[Record]) -> list[Study]
                 comparisons=compare(rows),
                 leak_effects=leak_effects(rows, by_readings, dataset.classes),
                 gaps={run: measure_gap(pairs) for run in runs if (pairs := pair(by_readings, run))},
+                external=[found for training in by_readings if (found := external.of(training))],
                 leaks=audits["leakage"].get("splits", {}).get(name, {}),
                 shortcuts=audits["shortcuts"].get(settings.dataset, {}),
             )

@@ -10,6 +10,7 @@ from rontgen.claims.published import Published
 from rontgen.claims.replication import MARGIN
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import Paper, Papers
+from rontgen.core.runs import ACTIVE
 from rontgen.core.settings import LEAKFREE
 from rontgen.core.vocabulary import RANDOM_COMPLETION
 from rontgen.evaluation.metrics import calibrated_error
@@ -124,6 +125,8 @@ def by_study(papers: Papers, records: Iterable[Record]) -> dict[str, list[Traini
     }
     grouped: dict[tuple[str, str], list[Record]] = {}
     for record in records:
+        if record.run == ACTIVE:  # which is no paper's: claims.architectures
+            continue
         grouped.setdefault((record.run, record.treatment), []).append(record)
     found: dict[str, list[Training]] = {name: [] for name in papers.studies}
     for (run, treatment), some in grouped.items():

@@ -69,6 +69,10 @@ class Params(settings.StudySettings):
         check_choice("profile", self.profile, self.profiles)
         check_choice("dataset", self.dataset, self.datasets)
         check_choice("model", self.model, self.models)
+        layouts = {layout for dataset in self.datasets.values() for layout in dataset.archives}
+        for key, dataset in self.datasets.items():
+            for layout in dataset.external:
+                check_choice(f"datasets.{key}.external", layout, sorted(layouts))
         for key, model in self.models.items():
             if model.backbone is not None:
                 check_choice(f"models.{key}.backbone", model.backbone, self.backbones)

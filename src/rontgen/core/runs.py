@@ -82,6 +82,8 @@ class ImageSet:
     balanced = PathOf("data/balanced/{self.name}")
     balance_plots = PathOf("plots/balance/{self.name}")
     balance_command = CommandOf("balance")
+    external = PathOf("data/external/{self.name}")
+    external_command = CommandOf("external")
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ class Run:
     time_metrics = PathOf("metrics/runs/{self.name}/time.json")
     metrics = PathOf("metrics/runs/{self.name}/test/metrics.json")
     intervals = PathOf("metrics/runs/{self.name}/test/intervals.json")
+    external = PathOf("metrics/runs/{self.name}/external")
     train_command = CommandOf("train")
 
     @property

@@ -161,6 +161,7 @@ class Dataset(Section):
     check_counts: bool
     counts: dict[str, dict[str, Count]]
     median_widths: dict[str, Count]
+    external: dict[str, dict[str, str]] = {}
 
     @model_validator(mode="after")
     def _archives_classes_and_labels_agree(self):
@@ -169,6 +170,9 @@ class Dataset(Section):
         named = {name for archive in self.labels.values() for name in archive.values()}
         if named != set(self.classes):
             raise ValueError(f"labels name the classes {sorted(named)}, classes lists {sorted(self.classes)}")
+        for layout, labels in self.external.items():
+            for label, name in labels.items():
+                check_choice(f"external.{layout}.{label}", name, self.classes)
         return self
 
 

@@ -1,4 +1,4 @@
-"""Read what the data stages wrote: manifests, images, synthetic images, weights."""
+"""Read what the data stages wrote: manifests, images, synthetic images, X-rays from elsewhere, weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,16 @@ def read_synthetic(image_set: ImageSet) -> tuple[np.ndarray, pd.DataFrame]:
         require(folder / "rows.csv", image_set.balance_command), dtype={"class": str, "first": str, "second": str}
     )
     return np.load(folder / "images.npy", mmap_mode="r" if len(rows) else None), rows
+
+
+def read_external(image_set: ImageSet) -> tuple[pd.DataFrame, np.ndarray]:
+    """The X-rays from elsewhere, uint8 (N, H, W, 1), and their rows (data.external.COLUMNS).
+
+    Raises RontgenError where they are missing.
+    """
+    path = require(image_set.external / "manifest.csv", image_set.external_command)
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False).astype({"unfamiliar": int})
+    return rows, np.load(image_set.external / "images.npy")
 
 
 def read_weights(start: Start) -> Path | None:

@@ -65,7 +65,7 @@ def _check_finite(probabilities: np.ndarray, name: str) -> None:
 
 
 def prediction_table(
-    ids: np.ndarray, patients: np.ndarray, names: np.ndarray, classes: list[str], probabilities: np.ndarray
+    ids: np.ndarray, patients: np.ndarray | str, names: np.ndarray, classes: list[str], probabilities: np.ndarray
 ) -> pd.DataFrame:
     """One row per test image: id, patient ("" where unknown), class, predicted, and a probability per class.
 

@@ -1,9 +1,11 @@
 """Records of runs on real X-rays, in results/<run>/<treatment>/seed-<n>: what was measured, and from what.
 
-A treatment is a reading of the paper, and whatever else was set: plain_validation+mixed_precision=true.
+A treatment is a reading of the paper, and whatever else was set: plain_validation+mixed_precision=true. The active
+run's is the architecture in the place of a reading.
 
-metrics.json, predictions.csv.gz and history.csv are the same bytes if a run is repeated on one machine; provenance.json
-(rontgen.records.provenance) also has what may differ, such as times. A record contains no image.
+metrics.json, predictions.csv.gz, external.csv.gz and history.csv are the same bytes if a run is repeated on one
+machine; provenance.json (rontgen.records.provenance) also has what may differ, such as times. A record contains no
+image.
 """
 
 import json
@@ -17,7 +19,9 @@ import pandas as pd
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json, replacing, write_csv
 from rontgen.core.nested import flatten
+from rontgen.core.runs import ACTIVE
 from rontgen.core.vocabulary import PROTOCOL
+from rontgen.evaluation.external import answers
 from rontgen.evaluation.metrics import COLUMNS, compute_metrics, read_predictions
 from rontgen.records import splits
 from rontgen.training import history
@@ -31,15 +35,18 @@ ARCHIVES = FOLDER / "archives"
 SOURCES = Path("sources.json")
 
 FILES = ("metrics.json", "predictions.csv.gz", "history.csv", "provenance.json")
+# Earlier records have none
+EXTERNAL = "external.csv.gz"
 
 
 @dataclass(frozen=True)
 class Record:
-    """One training of a reported run by one treatment, with one seed.
+    """One training of a run by one treatment, with one seed.
 
-    metrics: test, train and time, as the run's files of metrics have them, so that the names of paper.yaml's metrics
-    are paths in it. predictions: a table of evaluation.metrics.prediction_table. history: a row for each epoch.
-    provenance: of rontgen.records.provenance.gather. sources: what the archives are, where SOURCES knows them.
+    metrics: test, train, time and perturbed, as the run's files of metrics have them, so that the names of paper.yaml's
+    metrics are paths in it. predictions: a table of evaluation.metrics.prediction_table. history: a row for each epoch.
+    provenance: of rontgen.records.provenance.gather. external: a table of evaluation.external.answers; None of an
+    earlier record. sources: what the archives are, where SOURCES knows them.
     """
 
     run: str
@@ -49,6 +56,7 @@ class Record:
     predictions: pd.DataFrame
     history: pd.DataFrame
     provenance: dict
+    external: pd.DataFrame | None = None
     sources: tuple[str, ...] = ()
 
     @property
@@ -71,7 +79,8 @@ class Record:
 
     def options(self, seeds: str) -> str:
         """The options of `rontgen reproduce` that make this record. seeds: as 1-3."""
-        words = ["--seeds", seeds, *([] if self.reading == PROTOCOL else ["--reading", self.reading])]
+        option = "--model" if self.run == ACTIVE else "--reading"
+        words = ["--seeds", seeds, *([] if self.reading == PROTOCOL else [option, self.reading])]
         return " ".join([*words, *(f"-S {key}={value}" for key, value in self.provenance["extra"].items())])
 
     @property
@@ -125,14 +134,15 @@ def read(path: Path) -> Record:
     try:
         metrics, provenance = (json.loads((path / name).read_text("utf-8")) for name in (FILES[0], FILES[3]))
         epochs = _in_single_precision(pd.read_csv(path / FILES[2])).astype(float).astype({"epoch": int})
-        metrics = {"test": metrics["test"], "train": metrics["train"], "time": provenance["time"]}
+        metrics |= {"perturbed": metrics.get("perturbed", {}), "time": provenance["time"]}
+        external = pd.read_csv(path / EXTERNAL, dtype={"id": str}) if (path / EXTERNAL).exists() else None
     except (KeyError, ValueError) as error:
         problem = f"no key {error}" if isinstance(error, KeyError) else error
         raise RontgenError(f"{path}: expected the files of a record, received {problem}: run `{command}`") from None
     predictions = read_predictions(path / FILES[1], str(path / FILES[1]), command)
     run, treatment = path.parts[-3:-1]
     known = sources_of(provenance.get("archives", {}), path.parents[2])
-    return Record(run, treatment, _seed(path), metrics, predictions, epochs, provenance, known)
+    return Record(run, treatment, _seed(path), metrics, predictions, epochs, provenance, external, known)
 
 
 def sources_of(archives: dict[str, dict], folder: Path = FOLDER) -> tuple[str, ...]:
@@ -145,7 +155,7 @@ def sources_of(archives: dict[str, dict], folder: Path = FOLDER) -> tuple[str, .
 def write(record: Record, folder: Path = FOLDER) -> Path:
     """Write a record completely or not at all, replacing an earlier one; returns its folder."""
     path = path_of(record.run, record.treatment, record.seed, folder)
-    metrics = {part: record.metrics[part] for part in ("test", "train")}
+    metrics = {part: record.metrics[part] for part in ("test", "train", "perturbed") if record.metrics.get(part)}
     with replacing(path) as temporary:
         temporary.mkdir()
         for name, values in (("metrics.json", metrics), ("provenance.json", record.provenance)):
@@ -153,13 +163,16 @@ def write(record: Record, folder: Path = FOLDER) -> Path:
             (temporary / name).write_text(text + "\n", encoding="utf-8")
         write_csv(record.predictions, temporary / FILES[1])
         write_csv(_in_single_precision(record.history), temporary / FILES[2])
+        if record.external is not None:
+            write_csv(record.external, temporary / EXTERNAL)
     return path
 
 
 def check(record: Record, folder: Path = FOLDER) -> list[str]:
     """What in a record contradicts itself, a line each: test metrics that its predictions do not give, training metrics
     that its history does not give, a history of another length than its settings and early stopping give, test images
-    that are not those of its split, another reading or seed."""
+    that are not those of its split, answers to external films that their probabilities do not give, another reading or
+    seed."""
     expected = flatten(compute_metrics(record.predictions, record.classes))
     received = flatten(record.metrics["test"])
     wrong = [
@@ -185,6 +198,11 @@ def check(record: Record, folder: Path = FOLDER) -> list[str]:
     subsets = splits.read(**split, results=folder)
     if set(subsets.index[subsets == "test"]) != set(record.predictions["id"]):
         wrong.append(f"{record.name}: the test images are not those of {split['dataset']}, column {split['column']}")
+    if record.external is not None:
+        films = record.external
+        given = answers(films, record.classes, films[record.classes].to_numpy())
+        if not given["predicted"].equals(films["predicted"]):
+            wrong.append(f"{record.name}: external.csv.gz has other answers than its probabilities give")
     if record.reading != record.provenance["reading"] or record.seed != record.provenance["seed"]:
         wrong.append(f"{record.name}: provenance.json has another reading or seed")
     return wrong

@@ -1,19 +1,19 @@
-"""Reported runs in the profile `paper`, seed by seed, each as a DVC experiment in the clone, recorded in results/."""
+"""Runs in the profile `paper`, seed by seed, each as a DVC experiment in the clone, recorded in results/."""
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import chdir
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
 
-from rontgen.core import params, readings, runs
+from rontgen.core import architectures, params, readings, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import read_json
 from rontgen.core.papers import load_papers
-from rontgen.core.runs import Run
+from rontgen.core.runs import ACTIVE, Run
 from rontgen.data import arrays
 from rontgen.evaluation.metrics import read_predictions
 from rontgen.parallel import recording, side_by_side
@@ -24,7 +24,8 @@ from rontgen.records.records import Record
 
 @dataclass(frozen=True)
 class Job:
-    """One training to be recorded. stated: what the reading and the seed set; extra: what the caller sets besides."""
+    """One training to be recorded. reading: of the active run, an architecture. stated: what the reading and the seed
+    set; extra: what the caller sets besides."""
 
     run: str
     reading: str
@@ -65,33 +66,46 @@ class Job:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a job leaves in a clone for its record. manifest: of its split. facts: its provenance."""
+    """What a job leaves in a clone for its record. external: answers to films of other archives. manifest: of its
+    split. facts: its provenance."""
 
     experiment: Experiment
     metrics: dict
     predictions: pd.DataFrame
+    external: pd.DataFrame
     history: pd.DataFrame
     manifest: pd.DataFrame
     facts: dict
 
 
-def plan(names: list[str], seeds: list[int], reading: str, extra: dict[str, str]) -> list[Job]:
-    """A job for each run and seed. Raises RontgenError for a run, a reading or a key that is not there,
-    or that a record has fixed."""
+def plan(
+    names: list[str], seeds: list[int], reading: str, extra: dict[str, str], models: Sequence[str] = ()
+) -> list[Job]:
+    """A job for each run and seed, and of the active run for each of `models`.
+
+    Raises RontgenError for a run, a reading, a model or a key that is not there or that a record has fixed, and for
+    `models` of another run.
+    """
     papers, raw = load_papers(), params.read()
     values = params.validate(raw)
     jobs = []
     for name in dict.fromkeys(names):
         row = values.runs.get(name)
-        if row is None:
-            raise RontgenError(f"expected runs of {', '.join(values.runs)}, received {name!r}")
-        study = f"studies.{row.study}"
-        for seed in seeds:
-            stated = {"profile": "paper", f"{study}.split.seed": str(seed), f"{study}.train.seed": str(seed)}
-            stated |= readings.changes(papers.studies[row.study], values, name, reading, seed)
-            refuse_fixed(extra, stated)
-            jobs.append(Job(name, reading, seed, stated, extra))
-            params.validate(params.changed(raw, jobs[-1].changes))
+        if row is None and name != ACTIVE:
+            raise RontgenError(f"expected runs of {', '.join([ACTIVE, *values.runs])}, received {name!r}")
+        if bool(models) != (name == ACTIVE):
+            raise RontgenError("expected --model with the run active, and with no other: `rontgen reproduce --help`")
+        for way in dict.fromkeys(models) if row is None else [reading]:
+            for seed in seeds:
+                if row is None:
+                    stated = architectures.changes(values, way, seed)
+                else:
+                    study = f"studies.{row.study}"
+                    stated = {"profile": "paper", f"{study}.split.seed": str(seed), f"{study}.train.seed": str(seed)}
+                    stated |= readings.changes(papers.studies[row.study], values, name, way, seed)
+                refuse_fixed(extra, stated)
+                jobs.append(Job(name, way, seed, stated, extra))
+                params.validate(params.changed(raw, jobs[-1].changes))
     return jobs
 
 
@@ -145,7 +159,8 @@ def _train(prepared: Clone, name: str, job: Job, again: bool, planned: Run, with
     """Run a job in a clone. planned: the run with its settings. without_extra: with those of Job.without_extra."""
     stages = [runs.stage_name(stage, job.run) for stage in ("train", "evaluate")]
     if again:
-        needed = [planned.image_set.balance_command, planned.start.weights_command]
+        images = planned.image_set
+        needed = [images.balance_command, images.external_command, planned.start.weights_command]
         before = [command.removeprefix("dvc repro ") for command in needed]
         experiment = prepared.run(name, job.changes, before, stages)
     else:
@@ -160,12 +175,14 @@ def _train(prepared: Clone, name: str, job: Job, again: bool, planned: Run, with
         metrics = {
             "test": read_json(run.metrics, command),
             "train": read_json(run.train_metrics, run.train_command),
+            "perturbed": read_json(run.external / "perturbed.json", command),
         }
+        external = pd.read_csv(run.external / "films.csv", dtype={"id": str})
         predictions = read_predictions(run.predictions, str(run.predictions), command)
         history = pd.read_csv(run.history)
         manifest = arrays.read_manifest(run.image_set)
         facts = provenance.gather(run, without_extra, load_papers())
-    return Trained(experiment, metrics, predictions, history, manifest, facts)
+    return Trained(experiment, metrics, predictions, external, history, manifest, facts)
 
 
 def _record(job: Job, commit: str, trained: Trained) -> Record:
@@ -176,6 +193,8 @@ def _record(job: Job, commit: str, trained: Trained) -> Record:
     head = {"run": job.run, "reading": job.reading, "seed": job.seed, "commit": commit, "set": job.stated}
     facts = head | {"extra": job.extra, "split": split} | trained.facts
     metrics = trained.metrics | {"time": facts["time"]}
-    record = Record(job.run, job.treatment, job.seed, metrics, trained.predictions, trained.history, facts)
+    record = Record(
+        job.run, job.treatment, job.seed, metrics, trained.predictions, trained.history, facts, trained.external
+    )
     records.write(record)
     return record

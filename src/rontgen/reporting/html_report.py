@@ -1,7 +1,8 @@
 """All of the evidence on one page: `rontgen report` writes report.html, which needs no other file.
 
-It is the card of each study, the figure of the verdicts, the pages of the studies and that of the archives. Figures are
-inlined, so that the page can be mailed or kept. The same files at the same commit make the same bytes.
+It is the card of each study, the figure of the verdicts, the pages of the studies, of the architectures and of the
+archives. Figures are inlined, so that the page can be mailed or kept. The same files at the same commit make the same
+bytes.
 """
 
 import base64
@@ -14,12 +15,12 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from PIL import Image
 
-from rontgen.claims import studies
+from rontgen.claims import architectures, studies
 from rontgen.core import params
 from rontgen.core.io import commit, replacing
 from rontgen.core.papers import load_papers
 from rontgen.records import records
-from rontgen.reporting import audit_plots, pages, verdicts_plot
+from rontgen.reporting import architectures_plot, audit_plots, pages, verdicts_plot
 from rontgen.reporting.cards import Card
 from rontgen.reporting.rendering import environment
 
@@ -29,7 +30,8 @@ COLORS = 64  # of an inlined figure
 def write(output: Path) -> None:
     """Write the page. Raises RontgenError where a record, a study's file or an audit is missing or damaged."""
     papers, values = load_papers(), params.load()
-    found = studies.gather(papers, values, records.read_all())
+    recorded = records.read_all()
+    found, table = studies.gather(papers, values, recorded), architectures.gather(recorded)
     audits = studies.read_audits()
     page = (
         environment(jinja2.PackageLoader("rontgen.reporting"), autoescape=True)
@@ -44,6 +46,8 @@ def write(output: Path) -> None:
             ),
             studies=[(study.name, html(pages.study_page(study, papers, values))) for study in found],
             archives=html(pages.archives_page(papers)),
+            architectures=html(pages.architectures_page(table, values)),
+            costs=_figure(lambda path: architectures_plot.draw(table, path), "accuracy against cost") if table else "",
             leaks=_figure(
                 lambda path: audit_plots.leaks(audits["leakage"]["splits"], path), "share of test images that leak"
             )

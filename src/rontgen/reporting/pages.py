@@ -1,4 +1,4 @@
-"""Pages that quote the papers and the records: studies/<study>/README.md, docs/real-data.md and README's results.
+"""Pages that quote the papers and the records: studies/<study>/README.md, two in docs, and README's results.
 
 `rontgen docs` writes them. They follow from results/, the studies' files and params.yaml alone. So every clone of a
 commit writes the same bytes.
@@ -6,21 +6,25 @@ commit writes the same bytes.
 
 from pathlib import Path
 
-from rontgen.claims import descriptions, findings, studies
-from rontgen.claims.findings import in_brief, points
+from rontgen.claims import architectures, descriptions, external, findings, studies
+from rontgen.claims.architectures import COSTS, SPECIFICITY, Table
+from rontgen.claims.findings import in_brief, of_external, points
 from rontgen.claims.studies import Study
-from rontgen.claims.trainings import SCORES
+from rontgen.claims.trainings import SCORES, Training
 from rontgen.claims.verdicts import Row
+from rontgen.core import architectures as protocol
 from rontgen.core import origins, params
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import replacing
+from rontgen.core.io import read_json, replacing
 from rontgen.core.papers import FOLDER, Papers, load_papers
 from rontgen.core.params import Params
+from rontgen.core.runs import ACTIVE
 from rontgen.core.vocabulary import PROTOCOL, VERDICTS
 from rontgen.records import records
 from rontgen.reporting import rendering
 
 README, REAL_DATA = Path("README.md"), Path("docs/real-data.md")
+ARCHITECTURES = Path("docs/architectures.md")
 BEGIN, END = "<!-- results: written by `rontgen docs` -->", "<!-- end of results -->"
 
 
@@ -35,8 +39,8 @@ def write() -> list[Path]:
 
 def render() -> dict[Path, str]:
     """The text of every page, by its path."""
-    papers, values = load_papers(), params.load()
-    found = studies.gather(papers, values, records.read_all())
+    papers, values, recorded = load_papers(), params.load(), records.read_all()
+    found, table = studies.gather(papers, values, recorded), architectures.gather(recorded)
     results = rendering.markdown(
         "readme_results.md.j2",
         studies={study.name: shown(study) for study in found},
@@ -44,10 +48,14 @@ def render() -> dict[Path, str]:
         lines=remembered(found),
         departures=_departures(found),
         sources=papers.sources,
+        elsewhere=elsewhere(found),
+        table=table,
+        conclusion=architectures.conclusion(table) if table else "",
     )
     pages = {
         README: _with_results(README.read_text(encoding="utf-8"), results),
         REAL_DATA: archives_page(papers),
+        ARCHITECTURES: architectures_page(table, values),
     }
     return pages | {FOLDER / study.name / "README.md": study_page(study, papers, values) for study in found}
 
@@ -72,6 +80,31 @@ def study_page(study: Study, papers: Papers, values: Params) -> str:
 def archives_page(papers: Papers) -> str:
     """docs/real-data.md."""
     return rendering.markdown("real_data.md.j2", studies=list(papers.studies), **studies.read_audits())
+
+
+def architectures_page(table: Table | None, values: Params) -> str:
+    """docs/architectures.md."""
+    settings = params.read_yaml(protocol.FILE)
+    found = table.architectures if table else []
+    trainings = [Training(ACTIVE, one.name, one.name, one.records) for one in found]
+    return rendering.markdown(
+        "architectures.md.j2",
+        table=table,
+        conclusion=architectures.conclusion(table) if table else "",
+        size=settings["image"]["size"],
+        epochs=settings["train"]["epochs"],
+        specificity=SPECIFICITY,
+        scores=[name for name in architectures.SCORES if name != "accuracy"],
+        missing=[name for name in values.models if name not in {one.name for one in found}],
+        external=[asked for training in trainings if (asked := external.of(training))],
+        machine=read_json(COSTS, f"git checkout {COSTS}")["machine"] if COSTS.exists() else "",
+    )
+
+
+def elsewhere(found: list[Study]) -> list[str]:
+    """Of the most accurate training of each study that was asked, how many people without a finding it calls sick."""
+    best = [max(study.external, key=lambda one: one.accuracy) for study in found if study.external]
+    return [of_external(one) for one in best]
 
 
 def shown(study: Study) -> list[Row]:

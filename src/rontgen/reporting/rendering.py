@@ -38,6 +38,7 @@ def _markdown_environment() -> jinja2.Environment:
     loader = jinja2.PackageLoader("rontgen.reporting")
     made = environment(loader, autoescape=False, finalize=_escaped, keep_trailing_newline=True)
     made.filters |= {"markdown": Markup, "ranges": ranges, "share": share, "ours": ours, "completions": of_completions}
+    made.filters |= {"interval": interval}
     return made
 
 
@@ -57,6 +58,11 @@ def bound(row: Row) -> str:
 def difference(found: Difference) -> str:
     """A paired difference in points, with its interval."""
     return f"{points(found.mean, True)} ({points(found.low, True)} to {points(found.high, True)})"
+
+
+def interval(found: Difference) -> str:
+    """A mean of scores with its 95% interval: `0.951 (0.942–0.960)`."""
+    return f"{found.mean:.3f} ({found.low:z.3f}–{found.high:z.3f})"
 
 
 def ours(published: Number) -> str:

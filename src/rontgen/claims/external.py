@@ -1,0 +1,67 @@
+"""What models say of films of other archives than their own: how many people without a finding they call sick."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from rontgen.claims.comparisons import Difference
+from rontgen.claims.trainings import Training
+from rontgen.evaluation.proportions import exact_interval
+
+# Whose films an archive has: Kermany's are of children of one to five years, the others of adults
+CHILDREN = "chest_xray"
+
+
+@dataclass(frozen=True)
+class External:
+    """The answers of one training's records to films of other archives, which params.yaml has as normal.
+
+    accuracy: on their own test images. films: by archive. sick: by archive, the share that is given another class, the
+    mean over the seeds. all_sick: of all films, with its 95% interval. refused: the share that the out-of-distribution
+    check refuses, and refused_sick, of those that are called sick.
+    """
+
+    training: Training
+    seeds: list[int]
+    accuracy: float
+    films: dict[str, int]
+    sick: dict[str, float]
+    all_sick: Difference
+    refused: float
+    refused_sick: float
+
+    @property
+    def people(self) -> str:
+        return "children" if list(self.films) == [CHILDREN] else "adults"
+
+
+def of(training: Training) -> External | None:
+    """None where no record has answers to such films."""
+    asked = [(record, films) for record in training.records if (films := record.external) is not None and len(films)]
+    if not asked:
+        return None
+    films = pd.concat(table.assign(seed=record.seed) for record, table in asked)
+    films["sick"] = films["predicted"] != films["class"]
+    sick = films[films["sick"]]
+    return External(
+        training=training,
+        seeds=[record.seed for record, _ in asked],
+        accuracy=float(np.mean([record.metrics["test"]["accuracy"] for record, _ in asked])),
+        films=asked[0][1].groupby("source", sort=False).size().to_dict(),
+        sick=films.groupby("source", sort=False)["sick"].mean().to_dict(),
+        all_sick=_share(films.groupby("seed")["sick"].mean().to_numpy(), len(asked[0][1])),
+        refused=float(films["unfamiliar"].mean()),
+        refused_sick=float(sick["unfamiliar"].mean()) if len(sick) else 0.0,
+    )
+
+
+def _share(shares: np.ndarray, images: int) -> Difference:
+    """Their mean and its 95% interval: by Student's t over the seeds, and no narrower than the films alone make it."""
+    mean = float(shares.mean())
+    low, high = exact_interval(mean * images, images)
+    if len(shares) > 1:
+        reach = float(stats.t.ppf(0.975, len(shares) - 1) * stats.sem(shares))
+        low, high = max(0.0, min(low, mean - reach)), min(1.0, max(high, mean + reach))
+    return Difference(mean, low, high)
