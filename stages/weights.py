@@ -8,7 +8,7 @@ from rontgen.data import by_hand, pretrained
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backbone", required=True, help="a key of `backbones` in params.yaml")
+    parser.add_argument("--backbone", required=True, help="active, or a key of `backbones` in params.yaml")
     start = runs.load_start(parser.parse_args().backbone)
     facts = pretrained.write(start, by_hand.read("weights", start.name))
     print(f"{start.name}: {facts.file}, SHA-256 {facts.sha256}" if facts.file else f"{start.name}: random weights")

@@ -90,19 +90,21 @@ class ImageSet:
 class Start:
     """Initial weights, a key of `backbones`: ImageNet weights of a backbone, or random ones.
 
-    file: the name of Keras's own weights file. sha256: of another file that is accepted too, or None.
+    file: the name of Keras's own weights file. sha256: of another file that is accepted too, or None. place: the folder
+    in data/weights, the same name or `active`.
     """
 
     name: str
     pretrained: bool
     file: str | None
     sha256: str | None
+    place: str
 
-    folder = PathOf("data/weights/{self.name}")
+    folder = PathOf("data/weights/{self.place}")
 
     @property
     def weights_command(self) -> str:
-        return f"dvc repro weights@{self.name}"
+        return "dvc repro initial_weights" if self.place == ACTIVE else f"dvc repro weights@{self.place}"
 
 
 @dataclass(frozen=True)
@@ -174,11 +176,16 @@ def load_dataset(name: str) -> tuple[settings.Dataset, params.DownloadProfile]:
 
 
 def load_start(name: str, values: Params | None = None) -> Start:
-    """Initial weights. Raises RontgenError for a name that params.yaml lacks. values: of params.yaml, if loaded."""
-    values = values or params.load()
-    backbone = _entry(values.backbones, name, "backbone")
+    """Initial weights of a backbone, or of the active run's. values: of params.yaml, if loaded.
+
+    Raises RontgenError for a name that params.yaml lacks.
+    """
+    values, place = values or params.load(), name
+    if name == ACTIVE:
+        name = values.models[values.model].backbone or RANDOM
+    backbone = _entry(values.backbones, name, "backbone", ACTIVE)
     pretrained = values.profiles[values.profile].train.pretrained and backbone.file is not None
-    return Start(name, pretrained, backbone.file, backbone.sha256)
+    return Start(name, pretrained, backbone.file, backbone.sha256, place)
 
 
 def load_study(name: str, values: Params | None = None) -> Study:
@@ -219,7 +226,7 @@ def load_run(name: str, values: Params | None = None) -> Run:
     profile = values.profiles[values.profile]
     image: settings.StudyImage
     if name == ACTIVE:
-        image_set, model_name, weights = ACTIVE, values.model, values.models[values.model].backbone or RANDOM
+        image_set, model_name, weights = ACTIVE, values.model, ACTIVE
         image, augment, train = values.image, values.augment, values.train  # it has what it is given, in the demo too
     else:
         row = _entry(values.runs, name, "run", ACTIVE)
