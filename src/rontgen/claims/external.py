@@ -12,6 +12,21 @@ from rontgen.evaluation.proportions import exact_interval
 
 # Whose films an archive has: Kermany's are of children of one to five years, the others of adults
 CHILDREN = "chest_xray"
+# Sources that are no other archives: full-size files, and the smaller copies of them that the records are of
+SIZES = ("originals", "copies")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Answers to full-size files, and to their small copies, most of which the model was trained on.
+
+    files: of each. originals, copies: the share that is right of either. same: of equal decisions.
+    """
+
+    files: int
+    originals: float
+    copies: float
+    same: float
 
 
 @dataclass(frozen=True)
@@ -20,7 +35,7 @@ class External:
 
     accuracy: on their own test images. films: by archive. sick: by archive, the share that is given another class, the
     mean over the seeds. all_sick: of all films, with its 95% interval. refused: the share that the out-of-distribution
-    check refuses, and refused_sick, of those that are called sick.
+    check refuses, and refused_sick, of those that are called sick. sizes: None where the records did not ask.
     """
 
     training: Training
@@ -31,6 +46,7 @@ class External:
     all_sick: Difference
     refused: float
     refused_sick: float
+    sizes: Sizes | None
 
     @property
     def people(self) -> str:
@@ -39,7 +55,8 @@ class External:
 
 def of(training: Training) -> External | None:
     """None where no record has answers to such films."""
-    asked = [(record, films) for record in training.records if (films := record.external) is not None and len(films)]
+    answered = [(record, table) for record in training.records if (table := record.external) is not None]
+    asked = [(record, films) for record, table in answered if len(films := table[~table["source"].isin(SIZES)])]
     if not asked:
         return None
     films = pd.concat(table.assign(seed=record.seed) for record, table in asked)
@@ -54,7 +71,19 @@ def of(training: Training) -> External | None:
         all_sick=_share(films.groupby("seed")["sick"].mean().to_numpy(), len(asked[0][1])),
         refused=float(films["unfamiliar"].mean()),
         refused_sick=float(sick["unfamiliar"].mean()) if len(sick) else 0.0,
+        sizes=_sizes([table[table["source"].isin(SIZES)] for _, table in answered]),
     )
+
+
+def _sizes(tables: list[pd.DataFrame]) -> Sizes | None:
+    rows = []
+    for table in tables:
+        if len(table):
+            originals, copies = (table[table["source"] == source].set_index("id") for source in SIZES)
+            pairs = originals.join(copies, rsuffix="_copy", how="inner")
+            right, right_too = pairs["predicted"] == pairs["class"], pairs["predicted_copy"] == pairs["class"]
+            rows.append((right.mean(), right_too.mean(), (pairs["predicted"] == pairs["predicted_copy"]).mean()))
+    return Sizes(len(pairs), *map(float, np.mean(rows, axis=0))) if rows else None
 
 
 def _share(shares: np.ndarray, images: int) -> Difference:

@@ -93,12 +93,18 @@ def findings(study: Study) -> list[str]:
 
 def of_external(found: External) -> str:
     """How many people without a finding a model calls sick."""
-    all_sick, images = found.all_sick, sum(found.films.values())
-    return (
+    all_sick, images, sizes = found.all_sick, sum(found.films.values()), found.sizes
+    said = (
         f"{found.training.run} ({found.training.label}), right on {100 * found.accuracy:.1f}% of its own test images, "
         f"calls {100 * all_sick.mean:.0f}% ({100 * all_sick.low:.0f} to {100 * all_sick.high:.0f}) of {images} normal "
         f"films of {found.people} from other archives sick. The out-of-distribution check refuses "
         f"{100 * found.refused:.0f}% of these films, and {100 * found.refused_sick:.0f}% of those that are called sick."
+    )
+    if sizes is None:
+        return said
+    return (
+        f"{said} Of {sizes.files} files of chest_xray, full-size ones get the answer of their small copies in "
+        f"{100 * sizes.same:.1f}%, and {100 * sizes.originals:.1f}% instead of {100 * sizes.copies:.1f}% are right."
     )
 
 

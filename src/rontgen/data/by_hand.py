@@ -11,7 +11,9 @@ from rontgen.core.params import Params
 from rontgen.core.runs import BY_HAND
 from rontgen.data import archives, unpacked
 
-# What the stage `inputs` wrote: archives/<dataset>.json and weights/<backbone>.json
+# Full-size files of the archive chest_xray, in the folders NORMAL and PNEUMONIA
+ORIGINALS = "originals.zip"
+# What the stage `inputs` wrote: archives/<dataset>.json, archives/originals.json and weights/<backbone>.json
 LISTS = Path("data/inputs")
 COMMAND = "dvc repro inputs"
 
@@ -32,6 +34,7 @@ def lists(values: Params, folder: Path = BY_HAND) -> dict[Path, dict[str, str]]:
         zips = [Path(archives.archive_name(source.slug)) for source in dataset.archives.values()]
         wanted = [path.name for archive in zips for path in (archive, unpacked.index_of(archive))]
         found[Path("archives", f"{name}.json")] = hashes(wanted if profile.download.source == "kaggle" else [])
+    found[Path("archives", "originals.json")] = hashes([ORIGINALS] if profile.download.source == "kaggle" else [])
     for name, backbone in values.backbones.items():
         # the names that the file may have; the first one found is used
         names = [f"{name}.weights.h5", backbone.file] if profile.train.pretrained and backbone.file else []

@@ -30,21 +30,31 @@ COLUMNS = ["source", "id", "class", "perturbation", "unfamiliar"]
 
 def films(dataset: str, values: Params) -> pd.DataFrame:
     """The films at hand that are external to a dataset: source (a layout), id, class, perturbation (""), place (of the
-    archive) and member.
+    archive) and member. With them the full-size files of ORIGINALS, source "originals", and source "copies", the files
+    of the same names in the dataset's own archive.
 
     Raises RontgenError where the stage `inputs` has not run, or an archive is damaged.
     """
     rows = []
     for layout, labels in values.datasets[dataset].external.items():
-        place = _at_hand(layout, values)
-        if place is None:
-            continue
-        with open_archive(place, command=by_hand.COMMAND) as archive:
-            images = [image for image in layouts.read(layout, archive).images if image.label in labels]
-        for number in np.linspace(0, len(images) - 1, min(MOST, len(images))).astype(int):
-            image = images[number]
-            rows.append((layout, Path(image.member).stem, labels[image.label], "", place, image.member))
-    return pd.DataFrame(rows, columns=["source", "id", "class", "perturbation", "place", "member"])
+        if place := _at_hand(layout, values):
+            images = [image for image in _images(place, layout) if image.label in labels]
+            chosen = np.linspace(0, len(images) - 1, min(MOST, len(images))).astype(int)
+            rows += [(layout, labels[image.label], place, image.member) for image in (images[one] for one in chosen)]
+    own = _at_hand("chest_xray", values) if "chest_xray" in values.datasets[dataset].archives else None
+    if own and by_hand.read("archives", "originals"):
+        with open_archive(place := BY_HAND / by_hand.ORIGINALS, command=by_hand.COMMAND) as archive:
+            members = {Path(member.name).stem: member.name for member in archive.members()}
+        rows += [("originals", Path(member).parts[-2], place, member) for member in members.values()]
+        copies = {Path(image.member).stem: image for image in _images(own, "chest_xray")}
+        rows += [("copies", copies[stem].label, own, copies[stem].member) for stem in members if stem in copies]
+    table = pd.DataFrame(rows, columns=["source", "class", "place", "member"])
+    return table.assign(id=[Path(member).stem for member in table["member"]], perturbation="")
+
+
+def _images(place: Path, layout: str) -> list[layouts.ArchiveImage]:
+    with open_archive(place, command=by_hand.COMMAND) as archive:
+        return layouts.read(layout, archive).images
 
 
 def perturbed(manifest: pd.DataFrame, raw: Path) -> pd.DataFrame:
