@@ -28,6 +28,8 @@ def main() -> None:
 
 def unfamiliar(images: np.ndarray, subsets: dict[str, np.ndarray]) -> np.ndarray:
     """Which images the out-of-distribution check refuses, 0 or 1; none where it has too few to learn from."""
+    if len(images) == 0:
+        return np.zeros(0, int)
     try:
         return ood.fit(subsets["train"], subsets["validation"]).flags(images).astype(int)
     except RontgenError:

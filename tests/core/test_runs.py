@@ -31,7 +31,7 @@ def test_the_active_run_alone_follows_the_top_level_keys(change_params):
     change_params(changes)
     run = runs.load_run("active")
     assert (run.name, run.image_set.name, run.image_set.study.name) == ("active", "active", "active")
-    assert run.start.folder == Path("data/weights/random")  # cnn4 has no backbone
+    assert (run.start.name, run.start.folder) == ("random", Path("data/weights/active"))  # cnn4 has no backbone
     found = run.settings | {"model": run.model_name}
     assert {key: nested.find(found, key) for key in changes} == changes
     assert runs.load_run("jitet_mobilenetv2") == reported
@@ -150,7 +150,7 @@ def test_a_run_that_cannot_be_built_is_named_before_anything_runs(change_params,
         (runs.load_study, "lungs", "--split: expected one of active, covid_hybrid, jitet, jitet_leakfree, .*,"),
         (runs.load_image_set, "lungcare", "--image-set: expected one of active, covid_hybrid_224, jitet_224, .*,"),
         (runs.load_run, "cnn4", "--run: expected one of active, covid_hybrid_resnet50, covid_hybrid_lstm, .*,"),
-        (runs.load_start, "resnet51", "--backbone: expected one of mobilenetv2, .*,"),
+        (runs.load_start, "resnet51", "--backbone: expected one of active, mobilenetv2, .*,"),
     ],
 )
 def test_an_unknown_name_lists_the_known_ones(profile, load, name, message):
@@ -172,6 +172,9 @@ def test_initial_weights_follow_the_profile_and_the_file(change_params):
     start = runs.load_start("resnet50")
     assert (start.pretrained, start.sha256, start.folder) == (True, "0" * 64, Path("data/weights/resnet50"))
     assert start.weights_command == "dvc repro weights@resnet50"
+    active = runs.load_start("active")
+    assert (active.name, active.file, active.place) == ("resnet50v2", runs.load_start("resnet50v2").file, "active")
+    assert active.weights_command == "dvc repro initial_weights"
     assert not runs.load_start("vgg16").pretrained
     assert not runs.load_start("random").pretrained
     change_params({"profile": "demo"})

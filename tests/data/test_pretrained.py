@@ -16,7 +16,7 @@ from rontgen.core.runs import BY_HAND, Start
 from rontgen.data import archives, arrays, pretrained
 
 KERAS_FILES = {name: entry.file for name, entry in params.load(ROOT / "params.yaml").backbones.items()}
-START = Start("vgg16", True, KERAS_FILES["vgg16"], None)
+START = Start("vgg16", True, KERAS_FILES["vgg16"], None, "vgg16")
 RANDOM = replace(START, pretrained=False)
 
 
@@ -86,7 +86,7 @@ def test_a_file_that_keras_replaces_by_a_download_is_refused(monkeypatch):
 
 
 def test_a_file_of_a_backbone_without_a_published_hash_must_be_pinned():
-    start = Start("mobilenetv2", True, KERAS_FILES["mobilenetv2"], None)
+    start = Start("mobilenetv2", True, KERAS_FILES["mobilenetv2"], None, "mobilenetv2")
     assert "set backbones.mobilenetv2.sha256=" in refused(start, put(start.file))
 
 

@@ -76,7 +76,10 @@ def test_a_record_that_does_not_check_is_named(results):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no_such_run"], "expected runs of covid_hybrid_resnet50, "),
+        (["no_such_run"], "expected runs of active, covid_hybrid_resnet50, "),
+        (["active"], "expected --model with the run active, and with no other"),
+        (["pirngadi_simple_rnn", "--model", "cnn1"], "expected --model with the run active, and with no other"),
+        (["active", "--model", "cnn9"], "--model: expected one of cnn1, "),
         (["pirngadi_simple_rnn", "--seeds", "x"], "--seeds: expected numbers"),
         (["pirngadi_simple_rnn", "--reading", "x"], "--reading: expected one of protocol, smote_"),
         (["pirngadi_simple_rnn", "-S", "x"], "--set: expected KEY=VALUE, received 'x'"),

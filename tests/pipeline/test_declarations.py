@@ -35,7 +35,9 @@ AUDITED = [
     "download@lungs",
     "split",
     "preprocess",
+    "external",
     "balance",
+    "initial_weights",
     "train",
     "evaluate",
     "reported_split@smatika",
@@ -48,6 +50,7 @@ AUDITED = [
     "reported_train@lungcare_b8_s240",
     "reported_split@pirngadi",
     "reported_preprocess@pirngadi_150",
+    "reported_external@pirngadi_150",
     "reported_balance@pirngadi_150",
     "reported_train@pirngadi_simple_rnn",
     "reported_evaluate@pirngadi_simple_rnn",
@@ -64,16 +67,20 @@ UNDECLARED = [
     (".*", r"params\.yaml|studies/[^/]+/protocol\.yaml"),  # their keys are declared instead
     ("check", r"dvc\.yaml"),  # it looks there for the studies of that folder, on which it depends
     (".*", r".*\.(py|pyc)"),  # imported modules are declared; sys.modules lists them
-    ("(download|weights)@.*", r"data/archives/.*"),  # what a person put there: `inputs` lists it with its SHA-256
+    (
+        "(download|weights)@.*|.*external.*|initial_weights",
+        r"data/archives/.*",
+    ),  # what a person put there: `inputs` lists it with its SHA-256
     ("patients", r"data/archives/.*"),  # the page that it writes has the SHA-256
     (".*train.*", r"\.git/.*|\.gitignore|\.dvc/.*|\.dvcignore|dvc\.yaml"),  # DVCLive looks where it runs
     (".*train.*", r"models/resume/.*"),  # of a killed training; gone when the stage ends
 ]
-TWICE = {"inputs", "weights", "download"}
+TWICE = {"inputs", "weights", "initial_weights", "download", "external"}
 # Not read, but it must exist first, as proof that the settings are valid
 UNUSED = {stage: {"data/checked"} for stage in ("inputs", "split")}
 # The miniature, which one dataset alone has
 UNUSED |= {f"download@{dataset}": {"data/demo"} for dataset in ("covid", "lungs")}
+UNUSED |= {stage: {"data/demo"} for stage in ("external", "reported_external@pirngadi_150")}
 # Declared for the profile paper: it alone checks counts, and freezes layers of a model with ImageNet weights. And for
 # studies that make images from test images, which no split without leaks allows
 SELDOM_READ = {
@@ -82,13 +89,21 @@ SELDOM_READ = {
     "train": {"models.*.unfrozen_layers"},
 }
 # Read and not declared: the settings hold it to the dataset of the image set, which is declared
-SAME = {"preprocess": {"splits.*.dataset"}}
+SAME = {"preprocess": {"splits.*.dataset"}, "external": {"splits.*.dataset", "image_sets.*.split"}}
 # Folders that hold the outputs of all stages of a kind; and of the active training, whose files DVC plots one by one
-GATHERED = {"data/near_duplicates", "data/split", "data/weights", "metrics/runs/active/train"}
-WHOLE_SECTIONS = {"check", "inputs", "leakage", "compare"}
+GATHERED = {
+    "data/near_duplicates",
+    "data/split",
+    "data/inputs/archives",
+    "data/inputs/weights",
+    "metrics/runs/active/train",
+}
+WHOLE_SECTIONS = {"check", "inputs", "leakage", "compare", "initial_weights"}
+WHOLE_SECTIONS |= {"external", "reported_external@pirngadi_150"}
 WITHOUT_SETTINGS = {"error_rates"}
 # Read by the names of its entries alone, which the audit does not see
-BY_NAME = {"leakage": {"datasets"}}
+# or that make no difference to a model without a backbone
+BY_NAME = {"leakage": {"datasets"}, "initial_weights": {"profiles.demo.train.pretrained"}}
 
 # No stage declares a package's module that holds only a docstring
 ROOMS = {

@@ -28,6 +28,7 @@ STAGES = [
     ("split", ["--split", "active"], "dvc repro download@pneumonia"),
     ("split", ["--split", "jitet_leakfree"], "dvc repro near_duplicates@pneumonia"),
     ("preprocess", ["--image-set", "smatika_224"], "dvc repro reported_split@smatika"),
+    ("external", ["--image-set", "active"], "dvc repro inputs"),
     ("balance", ["--image-set", "active"], "dvc repro preprocess"),
     ("train", ["--run", "lungcare_b8_s240"], "dvc repro reported_preprocess@lungcare_240"),
     ("evaluate", ["--run", "smatika_vgg16"], "dvc repro reported_train@smatika_vgg16"),
@@ -112,7 +113,7 @@ def test_a_missing_input_is_named_with_its_command(project, script, arguments, c
 
 @pytest.mark.parametrize("script", [("check",), ("compare",), ("train", "--run", "active")])
 def test_a_misspelt_key_is_named(project, script):
-    replace_in_params(project, {"  epochs: 12\n": "  epocs: 12\n"})
+    replace_in_params(project, {"  epochs: 10\n": "  epocs: 10\n"})
     assert_one_line(project, "train: unknown key: expected one of epochs,", *script)
 
 
@@ -151,7 +152,7 @@ def test_the_check_names_what_is_wrong_with_a_study(project, file, old, new, mes
 def test_the_check_writes_the_same_for_other_settings(project):
     """All stages come after it: what it writes must not make them run again."""
     written = []
-    for changes in ({}, {"  epochs: 12\n": "  epochs: 13\n"}):
+    for changes in ({}, {"  epochs: 10\n": "  epochs: 13\n"}):
         replace_in_params(project, changes)
         assert run(project, "check").returncode == 0
         written.append((project / "data/checked").read_bytes())

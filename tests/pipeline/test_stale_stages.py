@@ -26,7 +26,7 @@ MODELS, BACKBONES, STUDIES, RUNS = (PARAMS[name] for name in ("models", "backbon
 GATHER = {"check", "inputs", "leakage", "compare"}
 # They depend on the folder of the studies
 OF_ALL_STUDIES = {"check", "compare"}
-ACTIVE = {"split", "preprocess", "balance", "train", "evaluate"}
+ACTIVE = {"split", "preprocess", "external", "balance", "initial_weights", "train", "evaluate"}
 TRAINS = {"train", *(f"reported_train@{run}" for run in RUNS)}
 
 
@@ -41,7 +41,7 @@ def trains(runs):
 
 def of_study(study):
     """The stages that belong to one study only."""
-    kinds = {"splits": ["split"], "image_sets": ["preprocess", "balance"], "runs": ["train", "evaluate"]}
+    kinds = {"splits": ["split"], "image_sets": ["preprocess", "external", "balance"], "runs": ["train", "evaluate"]}
     return {
         f"reported_{kind}@{name}"
         for section in kinds
@@ -155,15 +155,15 @@ def test_a_key_of_training_trains_the_runs_of_its_study_and_makes_no_data(index,
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_model_s_entry_trains_the_runs_that_use_it(index, model):
-    users = trains(runs_of("model", model)) | ({"train"} if PARAMS["model"] == model else set())
+    users = trains(runs_of("model", model)) | ({"train", "initial_weights"} if PARAMS["model"] == model else set())
     assert index.stale_by_key(f"models.{model}") - GATHER == users
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_backbone_s_entry_trains_the_runs_that_begin_with_its_weights(index, backbone):
     stale = index.stale_by_key(f"backbones.{backbone}") - GATHER
-    assert stale == {f"weights@{backbone}"}
     # and the active run, because `-S model=` may name any model
+    assert stale == {f"weights@{backbone}", "initial_weights"}
     assert index.with_all_below(stale) & TRAINS == trains(runs_of("weights", backbone)) | {"train"}
 
 

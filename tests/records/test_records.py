@@ -15,6 +15,7 @@ from finished_project import EPOCHS, recorded
 from rontgen.core import params, readings, runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.papers import leaves, load_papers
+from rontgen.evaluation.external import answers as given
 from rontgen.records import records, splits
 from rontgen.training.history import summary
 
@@ -73,6 +74,25 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
     pd.testing.assert_frame_equal(read.history, record.history)
     assert read.provenance == record.provenance
     assert records.check(read, tmp_path) == []
+
+
+def films(*answers):
+    """Answers to films of other archives, each the probability of COVID."""
+    probabilities = np.array([[1 - covid, covid] for covid in answers])
+    rows = pd.DataFrame({"source": "chest_xray", "id": [str(n) for n in range(len(answers))], "class": "NORMAL"})
+    return given(rows.assign(unfamiliar=0), list(CLASSES), probabilities)
+
+
+def test_answers_to_films_of_other_archives_are_kept_and_held_to_their_probabilities(tmp_path):
+    record, _ = written(tmp_path)
+    table, perturbed = films(0.2, 0.7), {"marker": {"accuracy": 0.5, "same_decisions": 0.6}}
+    path = records.write(replace(record, external=table, metrics=record.metrics | {"perturbed": perturbed}), tmp_path)
+    read = records.read(path)
+    pd.testing.assert_frame_equal(read.external, table)
+    assert read.metrics["perturbed"] == perturbed
+    assert records.check(read, tmp_path) == []
+    (wrong,) = records.check(replace(read, external=table.assign(predicted="NORMAL")), tmp_path)
+    assert "external.csv.gz has other answers than its probabilities give" in wrong
 
 
 @pytest.mark.parametrize("treatment", ["protocol", "own_preprocessing", "own_preprocessing+scale=0.4+max_epochs=10"])

@@ -6,6 +6,7 @@ import subprocess
 from contextlib import nullcontext
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from conftest import ROOT, copy_repository, copy_settings
@@ -57,6 +58,24 @@ def test_a_random_completion_is_the_same_every_time_and_another_for_each_seed(pr
     assert first.stated | {f"{STUDY}.split.seed": "2", f"{STUDY}.train.seed": "2"} != second.stated
     assert first.treatment == "random_completion"
     assert first.load().settings != job(seed=1).load().settings
+
+
+def test_the_active_run_is_planned_for_each_architecture(project):
+    jobs = reproduce.plan(["active"], [1, 2], "protocol", PARTIAL, ["cnn4", "vgg16"])
+    assert [job.name for job in jobs] == ["active-cnn4-1", "active-cnn4-2", "active-vgg16-1", "active-vgg16-2"]
+    small, large = jobs[0].load().settings, jobs[2].load().settings
+    assert (small["model"]["name"], small["image"]["normalize"]) == ("cnn4", "unit")
+    assert (large["model"]["name"], large["image"]["normalize"]) == ("vgg16", "backbone")
+    alike = ("dataset", "split", "train", "augment", "balance")
+    assert {key: small[key] for key in alike} == {key: large[key] for key in alike}
+    assert small["train"]["seed"] == small["split"]["seed"] == 1
+
+
+def test_what_the_active_run_is_set_to_does_not_matter_to_the_comparison(change_params):
+    before = reproduce.plan(["active"], [1], "protocol", {}, ["cnn4"])[0].load().settings
+    change_params({"dataset": "covid", "model": "vgg16", "split.policy": "balanced", "split.seed": 9, "image.size": 50})
+    change_params({"balance": "smote", "train.epochs": 99, "train.mixed_precision": True, "image.channels": 1})
+    assert reproduce.plan(["active"], [1], "protocol", {}, ["cnn4"])[0].load().settings == before
 
 
 def test_every_reading_of_every_run_can_be_set(project):
@@ -122,7 +141,8 @@ def trained(project, monkeypatch):
         made = recorded(job.run, job.treatment, job.seed, ("NORMAL", "PNEUMONIA"), 90, 100)
         manifest = made.predictions[["id", "patient"]].assign(subset="test")
         experiment, time = Experiment("", "", b""), {"time": made.metrics["time"]}
-        return Trained(experiment, made.metrics, made.predictions, made.history, manifest, time)
+        films = pd.DataFrame(columns=["source", "id"])
+        return Trained(experiment, made.metrics, made.predictions, films, made.history, manifest, time)
 
     origin = Origin("fedcba9876543210", b"", {}, None, project / "data")
     monkeypatch.setattr(recording, "origin", lambda: nullcontext(origin))

@@ -36,12 +36,13 @@ def results_of(text):
 
 def committed():
     """The text of every page, by its path, which the first test holds to what would be written."""
-    paths = [ROOT / pages.README, ROOT / pages.REAL_DATA, *ROOT.glob("studies/*/README.md")]
+    written = (pages.README, pages.REAL_DATA, pages.ARCHITECTURES)
+    paths = [*(ROOT / path for path in written), *ROOT.glob("studies/*/README.md")]
     return {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in paths}
 
 
 def test_the_pages_are_those_of_the_papers_and_records(project):
-    assert len(committed()) == 2 + len(list(Path("studies").glob("*/paper.yaml")))
+    assert len(committed()) == 3 + len(list(Path("studies").glob("*/paper.yaml")))
     assert pages.render() == committed(), "run `rontgen docs`"
 
 

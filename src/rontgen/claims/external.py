@@ -79,8 +79,8 @@ def _sizes(tables: list[pd.DataFrame]) -> Sizes | None:
     rows = []
     for table in tables:
         if len(table):
-            originals, copies = (table[table["source"] == source].set_index("id") for source in SIZES)
-            pairs = originals.join(copies, rsuffix="_copy", how="inner")
+            originals, copies = (table[table["source"] == source] for source in SIZES)
+            pairs = originals.merge(copies, on="id", suffixes=("", "_copy"))
             right, right_too = pairs["predicted"] == pairs["class"], pairs["predicted_copy"] == pairs["class"]
             rows.append((right.mean(), right_too.mean(), (pairs["predicted"] == pairs["predicted_copy"]).mean()))
     return Sizes(len(pairs), *map(float, np.mean(rows, axis=0))) if rows else None

@@ -134,7 +134,7 @@ def read(path: Path) -> Record:
     try:
         metrics, provenance = (json.loads((path / name).read_text("utf-8")) for name in (FILES[0], FILES[3]))
         epochs = _in_single_precision(pd.read_csv(path / FILES[2])).astype(float).astype({"epoch": int})
-        metrics |= {"perturbed": metrics.get("perturbed", {}), "time": provenance["time"]}
+        metrics = {"test": metrics["test"], "train": metrics["train"]} | metrics | {"time": provenance["time"]}
         external = pd.read_csv(path / EXTERNAL, dtype={"id": str}) if (path / EXTERNAL).exists() else None
     except (KeyError, ValueError) as error:
         problem = f"no key {error}" if isinstance(error, KeyError) else error
