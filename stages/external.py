@@ -15,7 +15,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image-set", required=True, help="active, or a key of `image_sets` in a protocol.yaml")
     image_set = runs.load_image_set(parser.parse_args().image_set)
-    rows = [external.films(image_set.study.dataset_name, params.load())]
+    values = params.load()
+    rows = [external.films(image_set.study.dataset, values.profiles[values.profile].download.source)]
     if image_set.name == runs.ACTIVE:
         rows.append(external.perturbed(arrays.read_manifest(image_set), image_set.study.raw))
 

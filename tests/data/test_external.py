@@ -33,14 +33,17 @@ def put(tmp_path, monkeypatch, write_zip):
     def put(**files):
         for name, members in files.items():
             write_zip(members, BY_HAND / name)
-        for path, listed in by_hand.lists(values()).items():
+        for path, listed in by_hand.lists(VALUES).items():
             write_json(listed, by_hand.LISTS / path)
 
     return put
 
 
-def values(profile="paper"):
-    return params.validate(params.changed(params.read(ROOT / "params.yaml"), {"profile": profile}))
+VALUES = params.validate(params.changed(params.read(ROOT / "params.yaml"), {"profile": "paper"}))
+
+
+def films(dataset, source="kaggle"):
+    return external.films(VALUES.datasets[dataset], source)
 
 
 def covid(count, label="Normal"):
@@ -49,23 +52,23 @@ def covid(count, label="Normal"):
 
 def test_the_films_of_the_named_labels_of_archives_at_hand_are_listed(put):
     put(**{COVID: covid(3) | covid(2, "COVID")})
-    found = external.films("pneumonia", values())
+    found = films("pneumonia")
     assert found["id"].tolist() == ["Normal-0000", "Normal-0001", "Normal-0002"]
     assert set(found["source"]) == {"covid_radiography"} and set(found["class"]) == {"NORMAL"}
-    assert external.films("covid", values()).empty  # for which it is no other archive
+    assert films("covid").empty  # for which it is no other archive
 
 
 def test_a_damaged_archive_is_not_at_hand(put):
     put(**{COVID: covid(3)})
     (BY_HAND / COVID).write_bytes(b"no zip")
     put()
-    assert external.films("pneumonia", values()).empty
+    assert films("pneumonia").empty
 
 
 def test_of_many_films_some_are_taken_evenly(put, monkeypatch):
     monkeypatch.setattr(external, "MOST", 3)
     put(**{COVID: covid(9)})
-    assert external.films("pneumonia", values())["id"].tolist() == ["Normal-0000", "Normal-0004", "Normal-0008"]
+    assert films("pneumonia")["id"].tolist() == ["Normal-0000", "Normal-0004", "Normal-0008"]
 
 
 def test_full_size_files_are_listed_with_their_copies(put):
@@ -74,16 +77,16 @@ def test_full_size_files_are_listed_with_their_copies(put):
     copies |= {"chest_xray/train/NORMAL/IM-0002-0001.jpeg": picture(kind="JPEG")}
     large = {f"{label}/{name}.jpeg": picture(size=90, kind="JPEG") for label, name in names.items()}
     put(**{CHEST: copies, by_hand.ORIGINALS: large})
-    found = external.films("pneumonia", values())
+    found = films("pneumonia")
     rows = list(zip(found["source"], found["id"], found["class"], strict=True))
     assert rows == [(source, name, label) for source in ("originals", "copies") for label, name in names.items()]
 
 
 def test_the_demo_asks_models_of_covid_for_the_children_of_its_miniature(put):
     put(**{COVID: covid(3)})
-    found = external.films("covid", values("demo"))
+    found = films("covid", "demo")
     assert len(found) > 100 and set(found["class"]) == {"NORMAL"}
-    assert external.films("pneumonia", values("demo")).empty
+    assert films("pneumonia", "demo").empty
 
 
 def test_every_test_image_is_perturbed_in_every_way_and_no_other_image():
@@ -96,14 +99,14 @@ def test_every_test_image_is_perturbed_in_every_way_and_no_other_image():
 
 def test_images_that_do_not_decode_are_left_out(put):
     put(**{COVID: covid(2) | {"COVID-19_Radiography_Dataset/Normal/images/Normal-0009.png": b"no picture"}})
-    rows, images = external.decode(external.films("pneumonia", values()), 8)
+    rows, images = external.decode(films("pneumonia"), 8)
     assert rows["id"].tolist() == ["Normal-0000", "Normal-0001"]
     assert images.shape == (2, 8, 8, 1) and images.mean(axis=(1, 2, 3)).tolist() == [0, 1]
 
 
 def test_what_is_written_is_read(put):
     put(**{COVID: covid(2)})
-    rows, images = external.decode(external.films("pneumonia", values()), 8)
+    rows, images = external.decode(films("pneumonia"), 8)
     image_set = load_image_set("active")
     external.write(rows.assign(unfamiliar=[0, 1]), images, image_set.external)
     read, others = arrays.read_external(image_set)
@@ -113,7 +116,7 @@ def test_what_is_written_is_read(put):
 
 def test_where_nothing_is_at_hand_there_are_no_images(put):
     put()
-    rows, images = external.decode(external.films("pneumonia", values()), 8)
+    rows, images = external.decode(films("pneumonia"), 8)
     assert rows.empty and images.shape == (0, 8, 8, 1)
 
 

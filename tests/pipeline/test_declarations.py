@@ -99,7 +99,6 @@ GATHERED = {
     "metrics/runs/active/train",
 }
 WHOLE_SECTIONS = {"check", "inputs", "leakage", "compare", "initial_weights"}
-WHOLE_SECTIONS |= {"external", "reported_external@pirngadi_150"}
 WITHOUT_SETTINGS = {"error_rates"}
 # Read by the names of its entries alone, which the audit does not see
 # or that make no difference to a model without a backbone

@@ -154,6 +154,13 @@ def _source(value):
     return {"slug": value} if isinstance(value, str) else value
 
 
+class External(Section):
+    """Films of an archive of which a dataset has none: its slug, and which of its labels is which class."""
+
+    slug: Annotated[str, Field(pattern="^[^/]+/[^/]+$")]
+    labels: dict[str, str]
+
+
 class Dataset(Section):
     archives: dict[str, Annotated[Source, BeforeValidator(_source)]]
     classes: Annotated[list[str], Field(min_length=2)]
@@ -161,7 +168,7 @@ class Dataset(Section):
     check_counts: bool
     counts: dict[str, dict[str, Count]]
     median_widths: dict[str, Count]
-    external: dict[str, dict[str, str]] = {}
+    external: dict[str, External] = {}
 
     @model_validator(mode="after")
     def _archives_classes_and_labels_agree(self):
@@ -170,9 +177,9 @@ class Dataset(Section):
         named = {name for archive in self.labels.values() for name in archive.values()}
         if named != set(self.classes):
             raise ValueError(f"labels name the classes {sorted(named)}, classes lists {sorted(self.classes)}")
-        for layout, labels in self.external.items():
-            for label, name in labels.items():
-                check_choice(f"external.{layout}.{label}", name, self.classes)
+        for layout, archive in self.external.items():
+            for label, name in archive.labels.items():
+                check_choice(f"external.{layout}.labels.{label}", name, self.classes)
         return self
 
 

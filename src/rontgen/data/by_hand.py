@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rontgen.core import project
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import read_json
+from rontgen.core.io import read_json, require
 from rontgen.core.params import Params
 from rontgen.core.runs import BY_HAND
 from rontgen.data import archives, unpacked
@@ -62,6 +62,12 @@ def _verified(path: Path) -> str:
 def read(kind: str, name: str) -> dict[str, str]:
     """A list of the stage `inputs`, kind archives or weights. Raises RontgenError where it is missing."""
     return read_json(LISTS / kind / f"{name}.json", COMMAND)
+
+
+def read_all(kind: str) -> dict[str, str]:
+    """All lists of the stage `inputs` of a kind as one. Raises RontgenError where they are missing."""
+    paths = sorted(require(LISTS / kind, COMMAND).glob("*.json"))
+    return {name: sha256 for path in paths for name, sha256 in read_json(path, COMMAND).items()}
 
 
 def layout(slug: str, values: Params) -> str:

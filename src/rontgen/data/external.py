@@ -15,8 +15,8 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from rontgen.core.io import replacing, write_csv
-from rontgen.core.params import Params
 from rontgen.core.runs import BY_HAND
+from rontgen.core.settings import Dataset
 from rontgen.data import by_hand, decoding, demo, layouts, unpacked
 from rontgen.data.archives import archive_name
 from rontgen.data.unpacked import open_archive
@@ -28,26 +28,29 @@ Change = Callable[[bytes], bytes]
 COLUMNS = ["source", "id", "class", "perturbation", "unfamiliar"]
 
 
-def films(dataset: str, values: Params) -> pd.DataFrame:
+def films(dataset: Dataset, source: str) -> pd.DataFrame:
     """The films at hand that are external to a dataset: source (a layout), id, class, perturbation (""), place (of the
     archive) and member. With them the full-size files of ORIGINALS, source "originals", and source "copies", the files
     of the same names in the dataset's own archive.
 
-    Raises RontgenError where the stage `inputs` has not run, or an archive is damaged.
+    source: of the profile's archives, kaggle or demo. Raises RontgenError where the stage `inputs` has not run, or an
+    archive is damaged.
     """
     rows = []
-    for layout, labels in values.datasets[dataset].external.items():
-        if place := _at_hand(layout, values):
+    for layout, archive in dataset.external.items():
+        if place := _at_hand(layout, archive.slug, source):
+            labels = archive.labels
             images = [image for image in _images(place, layout) if image.label in labels]
             chosen = np.linspace(0, len(images) - 1, min(MOST, len(images))).astype(int)
             rows += [(layout, labels[image.label], place, image.member) for image in (images[one] for one in chosen)]
-    own = _at_hand("chest_xray", values) if "chest_xray" in values.datasets[dataset].archives else None
-    if own and by_hand.read("archives", "originals"):
-        with open_archive(place := BY_HAND / by_hand.ORIGINALS, command=by_hand.COMMAND) as archive:
-            members = {Path(member.name).stem: member.name for member in archive.members()}
+    own = dataset.archives.get("chest_xray")
+    copied = _at_hand("chest_xray", own.slug, source) if own else None
+    if copied and by_hand.read("archives", "originals"):
+        with open_archive(place := BY_HAND / by_hand.ORIGINALS, command=by_hand.COMMAND) as originals:
+            members = {Path(member.name).stem: member.name for member in originals.members()}
         rows += [("originals", Path(member).parts[-2], place, member) for member in members.values()]
-        copies = {Path(image.member).stem: image for image in _images(own, "chest_xray")}
-        rows += [("copies", copies[stem].label, own, copies[stem].member) for stem in members if stem in copies]
+        copies = {Path(image.member).stem: image for image in _images(copied, "chest_xray")}
+        rows += [("copies", copies[stem].label, copied, copies[stem].member) for stem in members if stem in copies]
     table = pd.DataFrame(rows, columns=["source", "class", "place", "member"])
     return table.assign(id=[Path(member).stem for member in table["member"]], perturbation="")
 
@@ -95,12 +98,11 @@ def write(rows: pd.DataFrame, images: np.ndarray, folder: Path) -> None:
         write_csv(rows[COLUMNS], temporary / "manifest.csv")
 
 
-def _at_hand(layout: str, values: Params) -> Path | None:
-    if values.profiles[values.profile].download.source == "demo":
+def _at_hand(layout: str, slug: str, source: str) -> Path | None:
+    if source == "demo":
         return next((path for (_, one), path in demo.MINIATURES.items() if one == layout), None)
-    slugs = {one: source.slug for dataset in values.datasets.values() for one, source in dataset.archives.items()}
-    path = BY_HAND / archive_name(slugs[layout])
-    listed = {name: sha256 for dataset in values.datasets for name, sha256 in by_hand.read("archives", dataset).items()}
+    path = BY_HAND / archive_name(slug)
+    listed = by_hand.read_all("archives")
     return path if listed.get(path.name) or listed.get(unpacked.index_of(path).name) else None
 
 
