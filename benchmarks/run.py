@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from rontgen.core import environment, errors, project
+from rontgen.core.imports import keep_freed_memory
 from rontgen.core.io import replacing
 
 from . import fitting, preparing, reading, starting
@@ -42,6 +43,7 @@ def main() -> None:
 
 
 def measure(name: str, originals: Path | None) -> Measured:
+    keep_freed_memory()  # as the stages do; but for the row that measures it, the peers gain by it too
     return ROWS[name].measure(originals)
 
 

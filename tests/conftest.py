@@ -11,6 +11,7 @@ from hypothesis import settings
 from ruamel.yaml import YAML
 
 from rontgen.core import nested, params, project
+from rontgen.core.imports import keep_freed_memory
 from rontgen.core.io import locked
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +26,7 @@ project.leave_hook()  # tests make repositories of their own
 IDENTITY = {f"GIT_{who}_{what}": "tests@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 os.environ |= IDENTITY
 
+keep_freed_memory()
 os.environ["KERAS_HOME"] = os.devnull  # no keras.json of whoever runs the tests
 
 # The same examples every time, none kept on disk; no deadline, for a machine shared with other work.
