@@ -4,6 +4,7 @@
 are random, which makes no difference to the time. Each model is measured in a process of its own.
 """
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def milliseconds(name: str) -> dict[str, float]:
     from rontgen.models.build import build_model
     from rontgen.serving import export
 
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     determinism.prepare(seed=1, threads=1)
     size = params.read_yaml(architectures.FILE)["image"]["size"]
     images, _ = chests(export.LATENCY_IMAGES, size)

@@ -62,6 +62,8 @@ def build(origin: Origin, name: str, unchanged: dict[str, dict], *built: Built) 
                 for parent, entry in [*unchanged.items(), *((item.stage, item.entry) for item in built)]:
                     _place(stages[parent], entry, needed, pull=origin.has_remote)
                 stage.reproduce(pull=origin.has_remote)
+                # which DVC leaves out where git tracks an output that is no metric or plot
+                repo.stage_cache.save(stage)
                 if origin.has_remote:
                     _push(stage)
             except DvcException as error:
