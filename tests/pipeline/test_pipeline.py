@@ -14,9 +14,9 @@ from conftest import copy_repository, replace_in_params
 
 SMALLER = {
     "model: resnet50v2 ": "model: simple_rnn ",
-    "  epochs: 12\n": "  epochs: 2\n",
+    "  epochs: 10\n": "  epochs: 2\n",
     "      max_epochs: 3 ": "      max_epochs: 2 ",
-    "        train: 128\n        validation: 32\n": "        train: 40\n        validation: 12\n",
+    "        train: 112\n        validation: 28\n": "        train: 40\n        validation: 12\n",
 }
 
 TARGETS = (

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, copy_settings
-from rontgen.claims import studies
+from rontgen.claims import architectures, studies
 from rontgen.core import params
 from rontgen.core.io import commit
 from rontgen.core.papers import load_papers
@@ -110,6 +110,7 @@ def test_every_study_and_the_archives_are_folded_with_their_page(report, whole, 
     with chdir(whole):
         papers, values = load_papers(), params.load()
         written = {study.name: pages.study_page(study, papers, values) for study in found}
+        written["architectures"] = pages.architectures_page(architectures.gather(records.read_all()), values)
         written["archives"] = pages.archives_page(papers)
     parts = dict(re.findall(r'<details id="(\w+)">(.*?)</details>', report, re.DOTALL))
     assert list(parts) == list(written)

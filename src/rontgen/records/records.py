@@ -155,7 +155,7 @@ def sources_of(archives: dict[str, dict], folder: Path = FOLDER) -> tuple[str, .
 def write(record: Record, folder: Path = FOLDER) -> Path:
     """Write a record completely or not at all, replacing an earlier one; returns its folder."""
     path = path_of(record.run, record.treatment, record.seed, folder)
-    metrics = {part: record.metrics[part] for part in ("test", "train", "perturbed") if record.metrics.get(part)}
+    metrics = {part: record.metrics[part] for part in ("test", "train", "perturbed") if part in record.metrics}
     with replacing(path) as temporary:
         temporary.mkdir()
         for name, values in (("metrics.json", metrics), ("provenance.json", record.provenance)):
