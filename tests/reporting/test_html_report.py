@@ -102,8 +102,8 @@ def test_below_the_cards_is_what_a_reader_remembers(report, found):
 def test_the_figures_are_the_verdicts_and_the_leaks_each_with_a_text(report):
     top, _, rest = report.partition("<details")
     assert re.findall('alt="(.*?)"', top) == ["each published accuracy, our seeds, and how far apart the two are"]
-    assert re.findall('alt="(.*?)"', rest) == ["share of test images that leak"]
-    assert report.count("<img") == 2 and rest.index("<img") > rest.index('id="archives"')
+    assert re.findall('alt="(.*?)"', rest) == ["accuracy against cost", "share of test images that leak"]
+    assert report.count("<img") == 3 and rest.index("<img") > rest.index('id="architectures"')
 
 
 def test_every_study_and_the_archives_are_folded_with_their_page(report, whole, found):

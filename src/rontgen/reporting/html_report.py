@@ -72,15 +72,16 @@ def _figure(draw: Callable[[Path], None], text: str) -> Markup:
 
 
 def html(markdown: str) -> Markup:
-    """A page as HTML, its headings two levels lower and its links plain text, for they lead to other files; HTML in it
-    stays text."""
+    """A page as HTML, its headings two levels lower, its links plain text and without its images, for they lead to other
+    files; HTML in it stays text."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{int(token.tag[1]) + 2}"
         if token.children:
-            token.children = [child for child in token.children if child.type not in ("link_open", "link_close")]
+            left_out = ("link_open", "link_close", "image")
+            token.children = [child for child in token.children if child.type not in left_out]
     text = parser.renderer.render(tokens, parser.options, {})
     text = text.replace("<table>", '<div class="wide" tabindex="0"><table>').replace("</table>", "</table></div>")
     return Markup(text)
