@@ -53,7 +53,7 @@ def test_kermanys_films_are_of_children(sources, people):
     assert found.people == people
     said = of_external(found)
     assert f"calls 5% (0 to 25) of 20 normal films of {people} from other archives sick." in said
-    assert said.startswith("smatika_vgg16 (as stated), right on 90.0% of its own test images")
+    assert said.startswith("smatika_vgg16 (as stated, seed 1), right on 90.0% of its own test images")
 
 
 def test_full_size_files_are_compared_with_their_copies_and_are_no_other_archive():

@@ -72,7 +72,7 @@ def _figure(draw: Callable[[Path], None], text: str) -> Markup:
 
 
 def html(markdown: str) -> Markup:
-    """A page as HTML, its headings two levels lower, its links plain text and without its images, for they lead to other
+    """A page as HTML, its headings two levels lower. Links are plain text and images left out, for they lead to other
     files; HTML in it stays text."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
