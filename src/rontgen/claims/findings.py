@@ -94,10 +94,11 @@ def findings(study: Study) -> list[str]:
 def of_external(found: External) -> str:
     """How many people without a finding a model calls sick."""
     all_sick, images, sizes = found.all_sick, sum(found.films.values()), found.sizes
+    seeds = f"seed{'s' * (len(found.seeds) > 1)} {ranges(found.seeds)}"
     said = (
-        f"{found.training.run} ({found.training.label}, seed{'s' * (len(found.seeds) > 1)} {ranges(found.seeds)}), right "
-        f"on {100 * found.accuracy:.1f}% of its own test images, calls {100 * all_sick.mean:.0f}% ({100 * all_sick.low:.0f} to {100 * all_sick.high:.0f}) of {images} normal "
-        f"films of {found.people} from other archives sick. The out-of-distribution check refuses "
+        f"{found.training.run} ({found.training.label}, {seeds}), right on {100 * found.accuracy:.1f}% of its own test "
+        f"images, calls {100 * all_sick.mean:.0f}% ({100 * all_sick.low:.0f} to {100 * all_sick.high:.0f}) of {images} "
+        f"normal films of {found.people} from other archives sick. The out-of-distribution check refuses "
         f"{100 * found.refused:.0f}% of these films, and {100 * found.refused_sick:.0f}% of those that are called sick."
     )
     if sizes is None:
