@@ -7,10 +7,10 @@ from pathlib import Path
 
 import networkx as nx
 import numpy as np
-from scipy import stats
+import pandas as pd
 from sklearn.metrics import roc_curve
 
-from rontgen.claims.comparisons import Comparison, Difference, in_pairs
+from rontgen.claims.comparisons import Comparison, Difference, in_pairs, mean_over_seeds
 from rontgen.core.io import read_json
 from rontgen.core.runs import ACTIVE
 from rontgen.records.records import FOLDER, Record
@@ -49,7 +49,7 @@ class Architecture:
 
     def score(self, name: str) -> Difference:
         """The mean over the seeds of one of SCORES, and its 95% interval of Student's t, within 0 and 1."""
-        found = estimate([SCORES[name](record) for record in self.records])
+        found = mean_over_seeds(np.array([SCORES[name](record) for record in self.records]))
         return Difference(found.mean, max(0.0, found.low), min(1.0, found.high))
 
     @property
@@ -72,12 +72,9 @@ class Architecture:
     @property
     def losses(self) -> dict[str, Difference]:
         """By perturbation of the test images, the accuracy lost."""
-        return {
-            name: estimate(
-                [one.metrics["test"]["accuracy"] - one.metrics["perturbed"][name]["accuracy"] for one in self.records]
-            )
-            for name in self.records[0].metrics["perturbed"]
-        }
+        own = np.array([record.metrics["test"]["accuracy"] for record in self.records])
+        found = pd.DataFrame([record.metrics["perturbed"] for record in self.records])
+        return {name: mean_over_seeds(own - [one["accuracy"] for one in found[name]]) for name in found}
 
 
 @dataclass(frozen=True)
@@ -126,14 +123,6 @@ def conclusion(table: Table) -> str:
         f"{first.score('accuracy').mean:.3f}. The most accurate is {best.name} with {best.score('accuracy').mean:.3f}. "
         f"Of {len(table.pairs)} pairs {differing} differ significantly: few seeds tell little apart.{so_far}"
     )
-
-
-def estimate(values: list[float]) -> Difference:
-    """A mean and its 95% interval of Student's t; without width for a single value."""
-    mean, reach = float(np.mean(values)), 0.0
-    if len(values) > 1:
-        reach = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
-    return Difference(mean, mean - reach, mean + reach)
 
 
 def _letters(names: list[str], differing: set[tuple[str, str]]) -> dict[str, str]:

@@ -104,16 +104,22 @@ def _paired(first: Any, second: Any) -> Comparison | None:
         first=first,
         second=second,
         seeds=seeds,
-        accuracy=_difference(differences["accuracy"], by_image),
-        sensitivity=_difference(differences["sensitivity"]),
-        specificity=_difference(differences["specificity"]),
+        accuracy=mean_over_seeds(differences["accuracy"], by_image),
+        sensitivity=mean_over_seeds(differences["sensitivity"]),
+        specificity=mean_over_seeds(differences["specificity"]),
         p=float(2 * stats.t.sf(abs(differences["accuracy"].mean()) / error, seeds - 1)) if error else 1.0,
     )
 
 
-def _difference(values: np.ndarray, least_error: float = 0.0) -> Difference:
-    reach = float(stats.t.ppf(0.975, len(values) - 1) * max(stats.sem(values), least_error))
-    return Difference(float(values.mean()), float(values.mean()) - reach, float(values.mean()) + reach)
+def mean_over_seeds(values: np.ndarray, least_error: float = 0.0) -> Difference:
+    """The mean of a value of each seed, and its 95% interval of Student's t; without width for a single seed.
+
+    least_error: the standard error is no smaller.
+    """
+    mean, reach = float(values.mean()), 0.0
+    if len(values) > 1:
+        reach = float(stats.t.ppf(0.975, len(values) - 1) * max(stats.sem(values), least_error))
+    return Difference(mean, mean - reach, mean + reach)
 
 
 def _right(table: pd.DataFrame) -> np.ndarray:

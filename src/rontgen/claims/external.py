@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from rontgen.claims.comparisons import Difference
+from rontgen.claims.comparisons import Difference, mean_over_seeds
 from rontgen.claims.trainings import Training
 from rontgen.evaluation.proportions import exact_interval
 
@@ -88,9 +87,6 @@ def _sizes(tables: list[pd.DataFrame]) -> Sizes | None:
 
 def _share(shares: np.ndarray, images: int) -> Difference:
     """Their mean and its 95% interval: by Student's t over the seeds, and no narrower than the films alone make it."""
-    mean = float(shares.mean())
-    low, high = exact_interval(mean * images, images)
-    if len(shares) > 1:
-        reach = float(stats.t.ppf(0.975, len(shares) - 1) * stats.sem(shares))
-        low, high = max(0.0, min(low, mean - reach)), min(1.0, max(high, mean + reach))
-    return Difference(mean, low, high)
+    found = mean_over_seeds(shares)
+    low, high = exact_interval(found.mean * images, images)
+    return Difference(found.mean, max(0.0, min(low, found.low)), min(1.0, max(high, found.high)))
