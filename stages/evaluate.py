@@ -46,8 +46,8 @@ def main() -> None:
     perturbed = robustness(elsewhere[~is_film], classes, asked[~is_film], predictions)
 
     write_csv(predictions, run.predictions)
-    write_csv(films, run.external / "films.csv")
-    write_json(perturbed, run.external / "perturbed.json")
+    write_csv(films, run.films)
+    write_json(perturbed, run.perturbed)
     write_json(measured, run.metrics)
     write_json(bounds, run.intervals)
     if run.name == runs.ACTIVE:

@@ -1,24 +1,44 @@
-"""Stage preprocess: decode a study's images once, to grayscale arrays of one size."""
+"""Stage preprocess: decode once, to grayscale arrays of one size, a study's images and X-rays from elsewhere."""
 
 import argparse
 
-from rontgen.core import errors, runs
+import numpy as np
+import pandas as pd
+
+from rontgen.core import errors, params, runs
+from rontgen.core.errors import RontgenError
 from rontgen.core.io import write_json
-from rontgen.data import arrays, decoding
+from rontgen.data import arrays, decoding, external
+from rontgen.serving import ood
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image-set", required=True, help="active, or a key of `image_sets` in a protocol.yaml")
     image_set = runs.load_image_set(parser.parse_args().image_set)
-    manifest = arrays.read_split(image_set.study)
+    study, manifest, values = image_set.study, arrays.read_split(image_set.study), params.load()
+    films = external.films(study.dataset, values.profiles[values.profile].download.source)
 
     unreadable = decoding.decode_all(
-        manifest, image_set.study.raw, image_set.size, image_set.preprocessed, image_set.max_unreadable
+        manifest, study.raw, image_set.size, image_set.preprocessed, image_set.max_unreadable
     )
-    write_json(
-        {"images": len(manifest), "size": image_set.size, "unreadable": len(unreadable)}, image_set.preprocess_metrics
-    )
+    if image_set.name == runs.ACTIVE:  # its test images too, as a hospital may alter them
+        films = pd.concat([films, external.perturbed(arrays.read_manifest(image_set), study.raw)], ignore_index=True)
+    rows, images = external.decode(films, image_set.size)
+    unfamiliar = out_of_distribution(images, arrays.read_subsets(image_set))
+    external.write(rows.assign(unfamiliar=unfamiliar), images, image_set.external)
+    facts = {"images": len(manifest), "size": image_set.size, "unreadable": len(unreadable)}
+    write_json(facts, image_set.preprocess_metrics)
+
+
+def out_of_distribution(images: np.ndarray, subsets: dict[str, np.ndarray]) -> np.ndarray:
+    """Which images the out-of-distribution check refuses, 0 or 1; none where it has too few to learn from."""
+    if len(images) == 0:
+        return np.zeros(0, int)
+    try:
+        return ood.fit(subsets["train"], subsets["validation"]).flags(images).astype(int)
+    except RontgenError:
+        return np.zeros(len(images), int)
 
 
 if __name__ == "__main__":

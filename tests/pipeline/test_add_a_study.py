@@ -47,7 +47,7 @@ def test_dvc_has_its_stages(project):
         warnings.simplefilter("ignore", DeprecationWarning)  # from DVC's own use of pygtrie
         names = {stage.addressing for stage in repo.index.stages}
     of_study = {"reported_split@example"}
-    of_study |= {f"reported_{kind}@example_224" for kind in ("preprocess", "external", "balance")}
+    of_study |= {f"reported_{kind}@example_224" for kind in ("preprocess", "balance")}
     of_study |= {f"reported_{kind}@example_cnn{layers}" for kind in ("train", "evaluate") for layers in (2, 3)}
     assert {name for name in names if "example" in name} == of_study
 

@@ -35,7 +35,6 @@ AUDITED = [
     "download@lungs",
     "split",
     "preprocess",
-    "external",
     "balance",
     "initial_weights",
     "train",
@@ -50,7 +49,6 @@ AUDITED = [
     "reported_train@lungcare_b8_s240",
     "reported_split@pirngadi",
     "reported_preprocess@pirngadi_150",
-    "reported_external@pirngadi_150",
     "reported_balance@pirngadi_150",
     "reported_train@pirngadi_simple_rnn",
     "reported_evaluate@pirngadi_simple_rnn",
@@ -68,19 +66,19 @@ UNDECLARED = [
     ("check", r"dvc\.yaml"),  # it looks there for the studies of that folder, on which it depends
     (".*", r".*\.(py|pyc)"),  # imported modules are declared; sys.modules lists them
     (
-        "(download|weights)@.*|.*external.*|initial_weights",
+        "(download|weights)@.*|.*preprocess.*|initial_weights",
         r"data/archives/.*",
     ),  # what a person put there: `inputs` lists it with its SHA-256
     ("patients", r"data/archives/.*"),  # the page that it writes has the SHA-256
     (".*train.*", r"\.git/.*|\.gitignore|\.dvc/.*|\.dvcignore|dvc\.yaml"),  # DVCLive looks where it runs
     (".*train.*", r"models/resume/.*"),  # of a killed training; gone when the stage ends
 ]
-TWICE = {"inputs", "weights", "initial_weights", "download", "external"}
+TWICE = {"inputs", "weights", "initial_weights", "download", "preprocess"}
 # Not read, but it must exist first, as proof that the settings are valid
 UNUSED = {stage: {"data/checked"} for stage in ("inputs", "split")}
 # The miniature, which one dataset alone has
 UNUSED |= {f"download@{dataset}": {"data/demo"} for dataset in ("covid", "lungs")}
-UNUSED |= {stage: {"data/demo"} for stage in ("external", "reported_external@pirngadi_150")}
+UNUSED |= {stage: {"data/demo"} for stage in AUDITED if "preprocess" in stage and "lungcare" not in stage}
 # Declared for the profile paper: it alone checks counts, and freezes layers of a model with ImageNet weights. And for
 # studies that make images from test images, which no split without leaks allows
 SELDOM_READ = {
@@ -89,7 +87,7 @@ SELDOM_READ = {
     "train": {"models.*.unfrozen_layers"},
 }
 # Read and not declared: the settings hold it to the dataset of the image set, which is declared
-SAME = {"preprocess": {"splits.*.dataset"}, "external": {"splits.*.dataset", "image_sets.*.split"}}
+SAME = {"preprocess": {"splits.*.dataset", "image_sets.*.split"}}
 # Folders that hold the outputs of all stages of a kind; and of the active training, whose files DVC plots one by one
 GATHERED = {
     "data/near_duplicates",

@@ -24,7 +24,7 @@ RUNS["pirngadi_simple_rnn"] = ("pirngadi", "pirngadi_150", "random")
 STAGES = ["inputs", "download --dataset pneumonia"]
 for run, (split, image_set, backbone) in RUNS.items():
     STAGES += [f"split --split {split}"]
-    STAGES += [f"{stage} --image-set {image_set}" for stage in ("preprocess", "external", "balance")]
+    STAGES += [f"{stage} --image-set {image_set}" for stage in ("preprocess", "balance")]
     STAGES += [f"weights --backbone {backbone}", f"train --run {run}", f"evaluate --run {run}"]
 STAGES = list(dict.fromkeys(STAGES))  # two runs begin with the same weights
 

@@ -28,7 +28,6 @@ STAGES = [
     ("split", ["--split", "active"], "dvc repro download@pneumonia"),
     ("split", ["--split", "jitet_leakfree"], "dvc repro near_duplicates@pneumonia"),
     ("preprocess", ["--image-set", "smatika_224"], "dvc repro reported_split@smatika"),
-    ("external", ["--image-set", "active"], "dvc repro inputs"),
     ("balance", ["--image-set", "active"], "dvc repro preprocess"),
     ("train", ["--run", "lungcare_b8_s240"], "dvc repro reported_preprocess@lungcare_240"),
     ("evaluate", ["--run", "smatika_vgg16"], "dvc repro reported_train@smatika_vgg16"),

@@ -26,7 +26,7 @@ MODELS, BACKBONES, STUDIES, RUNS = (PARAMS[name] for name in ("models", "backbon
 GATHER = {"check", "inputs", "leakage", "compare"}
 # They depend on the folder of the studies
 OF_ALL_STUDIES = {"check", "compare"}
-ACTIVE = {"split", "preprocess", "external", "balance", "initial_weights", "train", "evaluate"}
+ACTIVE = {"split", "preprocess", "balance", "initial_weights", "train", "evaluate"}
 TRAINS = {"train", *(f"reported_train@{run}" for run in RUNS)}
 
 
@@ -41,7 +41,7 @@ def trains(runs):
 
 def of_study(study):
     """The stages that belong to one study only."""
-    kinds = {"splits": ["split"], "image_sets": ["preprocess", "external", "balance"], "runs": ["train", "evaluate"]}
+    kinds = {"splits": ["split"], "image_sets": ["preprocess", "balance"], "runs": ["train", "evaluate"]}
     return {
         f"reported_{kind}@{name}"
         for section in kinds

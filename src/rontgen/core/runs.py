@@ -77,13 +77,12 @@ class ImageSet:
     balance: str
 
     preprocessed = PathOf("data/preprocessed/{self.name}")
+    external = PathOf("data/external/{self.name}")
     preprocess_metrics = PathOf("metrics/preprocess/{self.name}.json")
     preprocess_command = CommandOf("preprocess")
     balanced = PathOf("data/balanced/{self.name}")
     balance_plots = PathOf("plots/balance/{self.name}")
     balance_command = CommandOf("balance")
-    external = PathOf("data/external/{self.name}")
-    external_command = CommandOf("external")
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,8 @@ class Run:
     time_metrics = PathOf("metrics/runs/{self.name}/time.json")
     metrics = PathOf("metrics/runs/{self.name}/test/metrics.json")
     intervals = PathOf("metrics/runs/{self.name}/test/intervals.json")
-    external = PathOf("metrics/runs/{self.name}/external")
+    films = PathOf("metrics/runs/{self.name}/test/films.csv")
+    perturbed = PathOf("metrics/runs/{self.name}/test/perturbed.json")
     train_command = CommandOf("train")
 
     @property

@@ -62,7 +62,7 @@ def read_external(image_set: ImageSet) -> tuple[pd.DataFrame, np.ndarray]:
 
     Raises RontgenError where they are missing.
     """
-    path = require(image_set.external / "manifest.csv", image_set.external_command)
+    path = require(image_set.external / "manifest.csv", image_set.preprocess_command)
     rows = pd.read_csv(path, dtype=str, keep_default_na=False).astype({"unfamiliar": int})
     return rows, np.load(image_set.external / "images.npy")
 

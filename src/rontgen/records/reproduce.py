@@ -160,7 +160,7 @@ def _train(prepared: Clone, name: str, job: Job, again: bool, planned: Run, with
     stages = [runs.stage_name(stage, job.run) for stage in ("train", "evaluate")]
     if again:
         images = planned.image_set
-        needed = [images.balance_command, images.external_command, planned.start.weights_command]
+        needed = [images.balance_command, planned.start.weights_command]
         before = [command.removeprefix("dvc repro ") for command in needed]
         experiment = prepared.run(name, job.changes, before, stages)
     else:
@@ -175,9 +175,9 @@ def _train(prepared: Clone, name: str, job: Job, again: bool, planned: Run, with
         metrics = {
             "test": read_json(run.metrics, command),
             "train": read_json(run.train_metrics, run.train_command),
-            "perturbed": read_json(run.external / "perturbed.json", command),
+            "perturbed": read_json(run.perturbed, command),
         }
-        external = pd.read_csv(run.external / "films.csv", dtype={"id": str})
+        external = pd.read_csv(run.films, dtype={"id": str})
         predictions = read_predictions(run.predictions, str(run.predictions), command)
         history = pd.read_csv(run.history)
         manifest = arrays.read_manifest(run.image_set)
