@@ -24,7 +24,6 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import Stage
-from dvc.stage.loader import StageLoader
 from dvc.stage.serialize import to_single_stage_lockfile
 from tqdm import tqdm
 
@@ -32,7 +31,7 @@ from rontgen.core import progress
 from rontgen.core.errors import RontgenError
 from rontgen.parallel import clone
 from rontgen.parallel.clone import Origin
-from rontgen.parallel.workers import build, forget, last_line
+from rontgen.parallel.workers import build, forget, last_line, place
 
 # A stage that reads from more stages than this gathers their results: it runs at the end, in the workspace
 MOST_PARENTS = 8
@@ -171,7 +170,7 @@ def _relayed(client: Client) -> Iterator[None]:
 
 
 def finish(repo: Repo, targets: list[str], built: dict[str, dict], *, pull: bool) -> None:
-    """Run `dvc repro` in the workspace: it takes what workers built from the cache, and runs the stages that gather it.
+    """Take what workers built from the cache into the workspace, and let DVC run the stages that gather it.
 
     built: of rebuild. DVC would write the whole of dvc.lock after each stage; here it is written once. pull: from the
     remote.
@@ -181,11 +180,11 @@ def finish(repo: Repo, targets: list[str], built: dict[str, dict], *, pull: bool
     def reproduce(stage, **options):
         bar.set_postfix_str(stage.addressing)
         if stage.addressing in built:
-            # where the entry in dvc.lock fits, DVC looks for its outputs alone, and a measured time is never the same
-            StageLoader.fill_from_lock(stage, built[stage.addressing])
-        result = stage.reproduce(**options)
-        # of a stage that was built elsewhere DVC says that it has not changed, if git has the same outputs
-        if result is not None or stage.addressing in built:
+            place(stage, built[stage.addressing], [Path(out.fs_path) for out in stage.outs], pull=pull)
+            result = stage
+        else:
+            result = stage.reproduce(**options)
+        if result is not None:
             done.append(stage)
         bar.update()
         return result

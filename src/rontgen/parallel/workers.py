@@ -60,7 +60,7 @@ def build(origin: Origin, name: str, unchanged: dict[str, dict], *built: Built) 
             try:
                 needed = [Path(dep.fs_path) for dep in stage.deps]
                 for parent, entry in [*unchanged.items(), *((item.stage, item.entry) for item in built)]:
-                    _place(stages[parent], entry, needed, pull=origin.has_remote)
+                    place(stages[parent], entry, needed, pull=origin.has_remote)
                 stage.reproduce(pull=origin.has_remote)
                 # which DVC leaves out where git tracks an output that is no metric or plot
                 repo.stage_cache.save(stage)
@@ -118,17 +118,23 @@ def _open(origin: Origin) -> tuple[Repo, dict[str, Stage]]:
         return repo, {stage.addressing: stage for stage in repo.index.stages}
 
 
-def _place(parent: Stage, entry: dict, needed: list[Path], *, pull: bool) -> None:
-    """Check out the outputs of a stage that are needed, contain a needed file, or lie in a needed folder."""
-    StageLoader.fill_from_lock(parent, entry)
-    with _from_cache(parent):
-        for out in parent.outs:
+def place(stage: Stage, entry: dict, needed: list[Path], *, pull: bool) -> None:
+    """Check out the outputs of a stage that are needed, contain a needed file, or lie in a needed folder.
+
+    entry: of the stage, for dvc.lock. pull: from the remote. What git tracks is no link to the cache.
+    """
+    StageLoader.fill_from_lock(stage, entry)
+    kept_by_git = [out for out in stage.outs if not out.use_cache]
+    with _from_cache(stage):
+        for out in stage.outs:
             path = Path(out.fs_path)
             if out.hash_info and any(other.is_relative_to(path) or path.is_relative_to(other) for other in needed):
                 if pull:
                     for objects in out.get_used_objs().values():
-                        parent.repo.cloud.pull(objects)
+                        stage.repo.cloud.pull(objects)
                 out.checkout(force=True)
+                if out in kept_by_git:
+                    stage.repo.unprotect(out.fs_path)
 
 
 def _push(stage: Stage) -> None:
