@@ -96,6 +96,6 @@ def test_the_figure_has_a_point_for_each_model_with_a_cost(tmp_path):
     found = table(WORST, SMALL, BEST, costs=times, tmp_path=tmp_path)
     assert_sound(lambda path: architectures_plot.draw(found, path), tmp_path / "figure.png")
     left, right = figure_of(lambda path: architectures_plot.draw(found, path)).axes
-    assert sorted(text.get_text() for text in left.texts) == ["lstm", "vgg16"]
-    assert sorted(text.get_text() for text in right.texts) == ["cnn4", "lstm", "vgg16"]
+    assert sorted(left.get_legend_handles_labels()[1]) == ["lstm", "vgg16"]
+    assert sorted(right.get_legend_handles_labels()[1]) == ["cnn4", "lstm", "vgg16"]
     architectures_plot.draw(None, tmp_path / "empty.png")

@@ -24,7 +24,7 @@ from rontgen.records import records
 from rontgen.reporting import rendering
 
 README, REAL_DATA = Path("README.md"), Path("docs/real-data.md")
-ARCHITECTURES = Path("docs/architectures.md")
+ARCHITECTURES = Path("studies/architectures.md")
 BEGIN, END = "<!-- results: written by `rontgen docs` -->", "<!-- end of results -->"
 
 
@@ -47,7 +47,6 @@ def render() -> dict[Path, str]:
         brief=in_brief,
         lines=remembered(found),
         departures=_departures(found),
-        sources=papers.sources,
         elsewhere=elsewhere(found),
         table=table,
         conclusion=architectures.conclusion(table) if table else "",
@@ -79,11 +78,13 @@ def study_page(study: Study, papers: Papers, values: Params) -> str:
 
 def archives_page(papers: Papers) -> str:
     """docs/real-data.md."""
-    return rendering.markdown("real_data.md.j2", studies=list(papers.studies), **studies.read_audits())
+    return rendering.markdown(
+        "real_data.md.j2", studies=list(papers.studies), sources=papers.sources, **studies.read_audits()
+    )
 
 
 def architectures_page(table: Table | None, values: Params) -> str:
-    """docs/architectures.md."""
+    """studies/architectures.md."""
     settings = params.read_yaml(protocol.FILE)
     found = table.architectures if table else []
     trainings = [Training(ACTIVE, one.name, one.name, one.records) for one in found]
