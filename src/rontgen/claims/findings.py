@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from rontgen.claims import verdicts
+from rontgen.claims.architectures import SEEDS
 from rontgen.claims.comparisons import SIGNIFICANT, Comparison
 from rontgen.claims.external import External
 from rontgen.claims.published import Headline
@@ -124,6 +127,11 @@ def _of_readings(study: Study) -> Iterator[str]:
             yield f"{run} is {verdicts[0]} by every reading that is recorded: {', '.join(by_verdict[verdicts[0]])}."
     if few:
         yield f"One seed decides nothing, and two are too few; five are the standard. So far: {', '.join(few)}."
+    fewer = {f"{row.run} ({row.label})": row.records for row in study.rows if 2 < len(row.records) < SEEDS}
+    if fewer:
+        minutes = {name: np.mean([one.metrics["time"]["seconds"] for one in some]) / 60 for name, some in fewer.items()}
+        each = "; ".join(f"{name}: {len(some)} seeds, {minutes[name]:.0f} minutes" for name, some in fewer.items())
+        yield f"{SEEDS} seeds are the standard. There are fewer, for want of time, of what took long to train: {each}."
 
 
 def _largest_class(row: Row) -> float | None:
