@@ -52,7 +52,7 @@ def test_kermanys_films_are_of_children(sources, people):
     found = asked(pd.concat([films(1, source=source) for source in sources]))
     assert found.people == people
     said = of_external(found)
-    assert f"calls 5% (0 to 25) of 20 normal films of {people} from other archives sick." in said
+    assert f"calls 5% (0 to 25) of 20 normal films of {people} sick, from archives that gave it no normal film." in said
     assert said.startswith("smatika_vgg16 (as stated, seed 1), right on 90.0% of its own test images")
 
 

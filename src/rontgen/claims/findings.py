@@ -101,8 +101,9 @@ def of_external(found: External) -> str:
     said = (
         f"{found.training.run} ({found.training.label}, {seeds}), right on {100 * found.accuracy:.1f}% of its own test "
         f"images, calls {100 * all_sick.mean:.0f}% ({100 * all_sick.low:.0f} to {100 * all_sick.high:.0f}) of {images} "
-        f"normal films of {found.people} from other archives sick. The out-of-distribution check refuses "
-        f"{100 * found.refused:.0f}% of these films, and {100 * found.refused_sick:.0f}% of those that are called sick."
+        f"normal films of {found.people} sick, from archives that gave it no normal film. The out-of-distribution "
+        f"check refuses {100 * found.refused:.0f}% of these films, and {100 * found.refused_sick:.0f}% of those that "
+        "are called sick."
     )
     if sizes is None:
         return said
