@@ -144,7 +144,7 @@ def test_pictures_that_do_not_decode_are_counted_where_they_are_allowed(project)
     bad = dict(zip(CHEST_XRAY, PICTURES.values(), strict=False))
     right = {"chest_xray/train/PNEUMONIA/person99_virus_1.jpeg": picture(200, "PNG")}  # a picture, despite its name
     put(project, "data/raw/pneumonia", packed(CHEST_XRAY | bad | right))
-    assert run(project, "split", "--split", "active") == ""
+    assert run(project, "inputs") == run(project, "split", "--split", "active") == ""
     assert run(project, "preprocess", "--image-set", "active") == ""
     metrics = json.loads((project / "metrics/preprocess/active.json").read_text())
     assert (metrics["images"], metrics["unreadable"]) == (25, len(PICTURES))

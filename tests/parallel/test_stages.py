@@ -295,7 +295,7 @@ def test_a_killed_worker_is_replaced_and_the_work_finishes(project, serial, mark
 def test_workers_that_share_only_a_remote_give_the_same(project, serial, tmp_path):
     run(project, "dvc", "remote", "add", "shared", str(tmp_path / "remote"))
     with started("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(tmp_path / "scheduler")):
-        wait_for((tmp_path / "scheduler").exists)
+        wait_for(lambda: (tmp_path / "scheduler").exists() and "tcp://" in (tmp_path / "scheduler").read_text())
         address = re.search(r"tcp://[\d.]+:\d+", (tmp_path / "scheduler").read_text())[0]
         options = [address, "--nthreads", "1", "--no-dashboard", "--worker-port", "0"]
         with (
