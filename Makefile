@@ -71,7 +71,7 @@ test: .venv/installed-app .venv/installed-dev .venv/browser
 chaos: setup
 	python tools/chaos.py --kills 30 --seed 0
 
-## make bench: ourselves against named peers, in 15 minutes, to docs/performance.md (ORIGINALS=a zip of large JPEGs)
+## make bench: ourselves against named peers, in 20 minutes, to docs/performance.md (ORIGINALS=a zip of large JPEGs)
 bench: setup
 	python -m benchmarks.run $(if $(ORIGINALS),--originals $(ORIGINALS))
 
