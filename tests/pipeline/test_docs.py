@@ -9,7 +9,12 @@ from ruamel.yaml import YAML
 from conftest import ROOT
 from rontgen.__main__ import app
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*/*/README.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted(ROOT.glob("*/*/README.md")),
+    ROOT / "studies/architectures.md",
+]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 INSTRUCTIONS = [*PAGES, *WORKFLOWS, ROOT / "Dockerfile", ROOT / ".devcontainer/devcontainer.json"]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -36,7 +36,7 @@ def make(tmp_path):
 def test_extras_are_added_to_the_base_which_is_not_installed_twice(make, extras):
     result = make("setup", f"EXTRAS={extras}")
     assert result.returncode == 0, result.stderr
-    installed = re.findall(r"uv pip install .*--require-hashes -r (\S+) \|\|", result.stdout)
+    installed = re.findall(r"uv pip install --compile-bytecode .*--require-hashes -r (\S+) \|\|", result.stdout)
     assert installed == [f"requirements-{extra}.txt" for extra in extras.split()]
 
 

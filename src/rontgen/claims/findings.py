@@ -132,7 +132,7 @@ def _of_readings(study: Study) -> Iterator[str]:
     if fewer:
         minutes = {name: np.mean([one.metrics["time"]["seconds"] for one in some]) / 60 for name, some in fewer.items()}
         each = "; ".join(f"{name}: {len(some)} seeds, {minutes[name]:.0f} minutes" for name, some in fewer.items())
-        yield f"{SEEDS} seeds are the standard. There are fewer, for want of time, of what took long to train: {each}."
+        yield f"{SEEDS} seeds are the standard. For want of time there are fewer (and what a training took): {each}."
 
 
 def _largest_class(row: Row) -> float | None:

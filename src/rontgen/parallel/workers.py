@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 from distributed import get_worker
 from dvc.exceptions import DvcException
+from dvc.output import Output
 from dvc.repo import Repo, lock_repo
 from dvc.stage import Stage
 from dvc.stage.loader import StageLoader
@@ -124,8 +125,7 @@ def place(stage: Stage, entry: dict, needed: list[Path], *, pull: bool) -> None:
     entry: of the stage, for dvc.lock. pull: from the remote. What git tracks is no link to the cache.
     """
     StageLoader.fill_from_lock(stage, entry)
-    kept_by_git = [out for out in stage.outs if not out.use_cache]
-    with _from_cache(stage):
+    with _from_cache(stage) as kept_by_git:
         for out in stage.outs:
             path = Path(out.fs_path)
             if out.hash_info and any(other.is_relative_to(path) or path.is_relative_to(other) for other in needed):
@@ -146,12 +146,12 @@ def _push(stage: Stage) -> None:
 
 
 @contextmanager
-def _from_cache(stage: Stage) -> Iterator[None]:
-    """Take outputs that git tracks from DVC's cache too, where the run cache has put them."""
+def _from_cache(stage: Stage) -> Iterator[list[Output]]:
+    """Take outputs that git tracks from DVC's cache too, where the run cache has put them; yields these."""
     kept_by_git = [out for out in stage.outs if not out.use_cache]
     for out in kept_by_git:
         out.use_cache = True
-    yield
+    yield kept_by_git
     for out in kept_by_git:
         out.use_cache = False
 

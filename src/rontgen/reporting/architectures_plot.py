@@ -9,7 +9,7 @@ from rontgen.reporting import plots
 from rontgen.reporting.plots import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILLION
 
 COLORS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK)
-MARKERS = "osD^vPX<>ph*d"  # the second cue, and as many as COLORS repeat before a pair does
+MARKERS = "osD^vPX<>ph*d"  # the second cue: with 7 colours, 13 markers make 91 pairs
 SMALL = 8  # points of text
 
 
