@@ -223,7 +223,7 @@ def report(output: Annotated[Path, typer.Option(help="The page to write.")] = Pa
 
 @app.command()
 def docs() -> None:
-    """Write the pages of the studies, docs/real-data.md and the results in README.md."""
+    """Write the pages of the studies, of the architectures and of the archives, and the results in README.md."""
     from rontgen.reporting import pages
 
     for path in pages.write():

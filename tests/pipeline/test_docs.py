@@ -1,4 +1,4 @@
-"""What README, the pages in docs/ and of the studies, the workflow and the Dockerfile refer to exists."""
+"""What every page, the workflow and the Dockerfile refer to exists."""
 
 import re
 
@@ -9,12 +9,7 @@ from ruamel.yaml import YAML
 from conftest import ROOT
 from rontgen.__main__ import app
 
-PAGES = [
-    ROOT / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-    *sorted(ROOT.glob("*/*/README.md")),
-    ROOT / "studies/architectures.md",
-]
+PAGES = [page for folder in ("", "[!.]*/", "[!.]*/*/") for page in sorted(ROOT.glob(f"{folder}*.md"))]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 INSTRUCTIONS = [*PAGES, *WORKFLOWS, ROOT / "Dockerfile", ROOT / ".devcontainer/devcontainer.json"]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

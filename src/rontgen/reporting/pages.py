@@ -1,4 +1,4 @@
-"""Pages that quote the papers and the records: studies/<study>/README.md, two in docs, and README's results.
+"""Pages that quote the papers and the records: of studies, architectures and archives, and README's results.
 
 `rontgen docs` writes them. They follow from results/, the studies' files and params.yaml alone. So every clone of a
 commit writes the same bytes.
@@ -23,8 +23,8 @@ from rontgen.core.vocabulary import PROTOCOL, VERDICTS
 from rontgen.records import records
 from rontgen.reporting import rendering
 
-README, REAL_DATA = Path("README.md"), Path("docs/real-data.md")
-ARCHITECTURES = Path("studies/architectures.md")
+README, ARCHITECTURES = Path("README.md"), Path("studies/architectures.md")
+REAL_DATA = records.FOLDER / "archives/README.md"
 BEGIN, END = "<!-- results: written by `rontgen docs` -->", "<!-- end of results -->"
 
 
@@ -77,10 +77,8 @@ def study_page(study: Study, papers: Papers, values: Params) -> str:
 
 
 def archives_page(papers: Papers) -> str:
-    """docs/real-data.md."""
-    return rendering.markdown(
-        "real_data.md.j2", studies=list(papers.studies), sources=papers.sources, **studies.read_audits()
-    )
+    """results/archives/README.md."""
+    return rendering.markdown("archives.md.j2", sources=papers.sources, **studies.read_audits())
 
 
 def architectures_page(table: Table | None, values: Params) -> str:
