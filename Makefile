@@ -88,6 +88,6 @@ lint: .venv/installed-app .venv/installed-dev
 
 ## make clean: what the stages wrote and git does not keep, and the caches; the environment, data/archives and data/kaggle stay
 clean:
-	rm -rf data/checked data/inputs data/raw data/weights data/split data/preprocessed data/balanced data/near_duplicates data/leakage metrics/runs metrics/preprocess metrics/shortcuts metrics/split plots/runs plots/curves plots/balance plots/shortcuts plots/leakage_examples.png models dvclive .dvc/cache .dvc/tmp
+	rm -rf data/checked data/inputs data/raw data/weights data/split data/preprocessed data/balanced data/near_duplicates data/leakage metrics/runs metrics/shortcuts metrics/split plots/balance plots/shortcuts plots/leakage_examples.png models .dvc/cache .dvc/tmp
 	find data/predictions -type f ! -name active.csv -delete
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,7 +1,6 @@
 """Stage evaluate: probabilities of test images and of X-rays from elsewhere, metrics with intervals, and figures."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,23 +71,22 @@ def draw(
     roc = metrics.roc_table(predictions, classes)
     precision_recall = metrics.precision_recall_table(predictions, classes)
     calibration = metrics.calibration_table(predictions, classes)
-    curves = Path("plots/curves", run.name)
-    write_csv(roc, curves / "roc.csv")
-    write_csv(precision_recall, curves / "precision_recall.csv")
-    write_csv(calibration, curves / "calibration.csv")
+    write_csv(roc, run.tested / "roc.csv")
+    write_csv(precision_recall, run.tested / "precision_recall.csv")
+    write_csv(calibration, run.tested / "calibration.csv")
 
-    plots.history(history, kept_epoch, run.name, run.plots / "history.png")
-    plots.confusion_matrix(measured["confusion"], run.name, run.plots / "confusion_matrix.png")
+    plots.history(history, kept_epoch, run.name, run.tested / "history.png")
+    plots.confusion_matrix(measured["confusion"], run.name, run.tested / "confusion_matrix.png")
     band = intervals.roc_band(predictions, classes)
-    plots.roc(roc, band, measured["roc_auc"], bounds.get("roc_auc"), run.name, run.plots / "roc.png")
+    plots.roc(roc, band, measured["roc_auc"], bounds.get("roc_auc"), run.name, run.tested / "roc.png")
     band = intervals.precision_recall_band(predictions, classes)
     plots.precision_recall(
         precision_recall, band, measured["average_precision"], bounds.get("average_precision"),
-        predictions["class"].value_counts(normalize=True).to_dict(), run.name, run.plots / "precision_recall.png",
+        predictions["class"].value_counts(normalize=True).to_dict(), run.name, run.tested / "precision_recall.png",
     )  # fmt: skip
     plots.calibration(
         calibration, measured["brier_score"], measured["expected_calibration_error"], run.name,
-        run.plots / "calibration.png",
+        run.tested / "calibration.png",
     )  # fmt: skip
     chosen = gradcam.most_confident(predictions, classes)
     images = pixels[chosen["position"]]
@@ -97,7 +95,7 @@ def draw(
         f"{row['class']}, {'rightly' if row['right'] else 'taken for ' + row['predicted']}, {row['probability']:.2f}"
         for _, row in chosen.iterrows()
     ]
-    plots.heatmaps(images[..., 0], heatmaps, captions, gradcam.kind(model), run.name, run.gradcam)
+    plots.heatmaps(images[..., 0], heatmaps, captions, gradcam.kind(model), run.name, run.tested / "gradcam.png")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import pandas as pd
 
 from rontgen.core import errors, params, runs
 from rontgen.core.errors import RontgenError
-from rontgen.core.io import write_json
 from rontgen.data import arrays, decoding, external
 from rontgen.serving import ood
 
@@ -19,16 +18,12 @@ def main() -> None:
     study, manifest, values = image_set.study, arrays.read_split(image_set.study), params.load()
     films = external.films(study.dataset, values.profiles[values.profile].download.source)
 
-    unreadable = decoding.decode_all(
-        manifest, study.raw, image_set.size, image_set.preprocessed, image_set.max_unreadable
-    )
+    decoding.decode_all(manifest, study.raw, image_set.size, image_set.preprocessed, image_set.max_unreadable)
     if image_set.name == runs.ACTIVE:  # its test images too, as a hospital may alter them
         films = pd.concat([films, external.perturbed(arrays.read_manifest(image_set), study.raw)], ignore_index=True)
     rows, images = external.decode(films, image_set.size)
     unfamiliar = out_of_distribution(images, arrays.read_subsets(image_set))
     external.write(rows.assign(unfamiliar=unfamiliar), images, image_set.external)
-    facts = {"images": len(manifest), "size": image_set.size, "unreadable": len(unreadable)}
-    write_json(facts, image_set.preprocess_metrics)
 
 
 def out_of_distribution(images: np.ndarray, subsets: dict[str, np.ndarray]) -> np.ndarray:

@@ -124,7 +124,7 @@ class Pipeline:
 
     def leftovers(self) -> list[str]:
         """Temporary folders that `files.replacing` did not get to remove."""
-        places = [self.folder / name for name in ("data", "models", "metrics", "plots", "dvclive")]
+        places = [self.folder / name for name in ("data", "models", "metrics", "plots")]
         found = itertools.chain.from_iterable(place.rglob(".*") for place in places)
         return sorted(str(path.relative_to(self.folder)) for path in found if path.name != ".gitignore")
 

@@ -1,18 +1,21 @@
 """What follows from the records of a study, in words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from made_up_studies import OPEN, RUN, cell, on_images, paper, seeds, study
+from rontgen.claims.comparisons import Difference
 from rontgen.claims.findings import findings, in_brief, points
-from rontgen.claims.leaks import LeakEffect
+from rontgen.claims.leaks import Gap, LeakEffect
 
 OTHER = "smatika_resnet50v2"
 TWO_RUNS = paper({RUN: [], OTHER: [cell("test.accuracy", "0.97")]})
 READINGS = {"another": {"why": "x", "runs": [RUN], "set": {"balance": "smote"}}}
 TWO_READINGS = paper(readings=READINGS)
 LEAKS = {"test_any": 40, "test_images": 100, "share": 0.4, "test_unknown_patient": 0}
-GAP = {"seeds": 3, "note": "3 seeds each", "metrics": {"accuracy": {"gap": 0.02, "low": -0.01, "high": 0.05}}}
+GAP = Gap(3, Difference(0.02, -0.01, 0.05), "3 seeds each")
 
 
 def said(*known, **values):
@@ -131,9 +134,9 @@ def test_leaks_and_what_they_do_are_told():
     ("gap", "end"),
     [
         (GAP, "95% interval -0.010 to +0.050: undecided (3 seeds each)."),
-        (GAP | {"metrics": {"accuracy": {"gap": 0.05, "low": 0.01, "high": 0.09}}}, "more than the seeds explain"),
-        (GAP | {"metrics": {"accuracy": {"gap": 0.05}}}, "+0.050 in accuracy in every seed"),
-        (GAP | {"seeds": 1}, "is open: one seed with them and one without show nothing."),
+        (replace(GAP, accuracy=Difference(0.05, 0.01, 0.09)), "more than the seeds explain"),
+        (replace(GAP, accuracy=Difference(0.05, 0.05 - 1e-12, 0.05 + 1e-12)), "+0.050 in accuracy in every seed"),
+        (replace(GAP, seeds=1), "is open: one seed with them and one without show nothing."),
     ],
 )
 def test_a_leakage_gap_is_undecided_where_it_is(gap, end):

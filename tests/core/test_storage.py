@@ -143,9 +143,9 @@ def test_a_folder_that_may_not_be_written_is_named(name, tmp_path, monkeypatch, 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM])
 def test_a_write_elsewhere_is_explained_too(number, capsys):
     def write():
-        raise OSError(number, os.strerror(number), "dvclive/active")
+        raise OSError(number, os.strerror(number), "metrics/runs/active/train/dvclive")
 
-    assert error_line(capsys, write).startswith("error: dvclive/active: ")
+    assert error_line(capsys, write).startswith("error: metrics/runs/active/train/dvclive: ")
 
 
 def test_a_copy_that_does_not_fit_names_its_target(tmp_path):

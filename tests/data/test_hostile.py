@@ -1,7 +1,6 @@
 """Hostile archives, given to the stage scripts: one line says what is wrong, and nothing is left on the disk."""
 
 import io
-import json
 import shutil
 import struct
 import subprocess
@@ -146,8 +145,6 @@ def test_pictures_that_do_not_decode_are_counted_where_they_are_allowed(project)
     put(project, "data/raw/pneumonia", packed(CHEST_XRAY | bad | right))
     assert run(project, "inputs") == run(project, "split", "--split", "active") == ""
     assert run(project, "preprocess", "--image-set", "active") == ""
-    metrics = json.loads((project / "metrics/preprocess/active.json").read_text())
-    assert (metrics["images"], metrics["unreadable"]) == (25, len(PICTURES))
     listed = (project / "data/preprocessed/active/unreadable.csv").read_text().splitlines()[1:]
     assert sorted(line.split(",")[2] for line in listed) == sorted(bad)
     readable = (project / "data/preprocessed/active/manifest.csv").read_text().splitlines()[1:]

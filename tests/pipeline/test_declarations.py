@@ -90,19 +90,13 @@ SELDOM_READ = {
 }
 # Read and not declared: the settings hold it to the dataset of the image set, which is declared
 SAME = {"preprocess": {"splits.*.dataset", "image_sets.*.split"}}
-# Folders that hold the outputs of all stages of a kind; and of the active training, whose files DVC plots one by one
-GATHERED = {
-    "data/near_duplicates",
-    "data/split",
-    "data/inputs/archives",
-    "data/inputs/weights",
-    "metrics/runs/active/train",
-}
-WHOLE_SECTIONS = {"check", "inputs", "leakage", "compare", "initial_weights"}
-WITHOUT_SETTINGS = {"error_rates"}
-# Read by the names of its entries alone, which the audit does not see
-# or that make no difference to a model without a backbone
-BY_NAME = {"leakage": {"datasets"}, "initial_weights": {"profiles.demo.train.pretrained"}}
+# Folders that hold the outputs of all stages of a kind
+GATHERED = {"data/near_duplicates", "data/split", "data/inputs/archives", "data/inputs/weights"}
+WHOLE_SECTIONS = {"check", "inputs", "compare", "initial_weights"}
+# leakage reads the names of datasets and splits alone, which its folders have too
+WITHOUT_SETTINGS = {"error_rates", "leakage"}
+# It makes no difference to a model without a backbone
+UNREAD = {"initial_weights": {"profiles.demo.train.pretrained"}}
 
 # No stage declares a package's module that holds only a docstring
 ROOMS = {
@@ -326,4 +320,4 @@ def test_of_a_section_that_a_stage_declares_whole_it_reads_some(stage, declared,
     sections = {section for declarations in declared[stage]["params"].values() for section in declarations}
     read = findings[stage]["params"]
     unread = {section for section in sections if not any(below(key, section) for key in read)}
-    assert unread == BY_NAME.get(stage, set())
+    assert unread == UNREAD.get(stage, set())

@@ -98,14 +98,14 @@ def test_smote_evens_the_classes_of_the_thesis(project):
 
 
 def test_training_is_followed_by_dvclive(project):
-    assert read(project / "dvclive/active/metrics.json")["step"] == 1
+    assert read(project / "metrics/runs/active/train/dvclive/metrics.json")["step"] == 1
     history = pd.read_csv(project / "metrics/runs/active/train/history.csv")
     assert history["epoch"].tolist() == [1, 2]
 
 
 def test_every_declared_plot_is_drawn(project):
     for name in ("confusion_matrix", "roc", "history"):
-        assert (project / f"plots/runs/active/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (project / f"metrics/runs/active/test/{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_second_repro_runs_nothing(project):

@@ -229,15 +229,14 @@ def _of_leaks(study: Study) -> Iterator[str]:
 
 
 def _of_gap(run: str, study: Study) -> str:
-    gap, note = study.gaps[run], study.gaps[run]["note"]
-    accuracy = gap["metrics"]["accuracy"]
-    if gap["seeds"] == 1:
+    gap = study.gaps[run]
+    if gap.seeds == 1:
         return f"What leaks are worth to {run} is open: one seed with them and one without show nothing."
-    measured = f"The leakage gap of {run} is {accuracy['gap']:+.3f} in accuracy"
-    if "low" not in accuracy:
-        return f"{measured} in every seed ({note})."
-    shown = "undecided" if accuracy["low"] <= 0 <= accuracy["high"] else "more than the seeds explain"
-    return f"{measured}, 95% interval {accuracy['low']:+.3f} to {accuracy['high']:+.3f}: {shown} ({note})."
+    measured, low, high = f"The leakage gap of {run} is {gap.accuracy.mean:+.3f}", gap.accuracy.low, gap.accuracy.high
+    if high - low < 1e-9:  # equal but for rounding
+        return f"{measured} in accuracy in every seed ({gap.note})."
+    shown = "undecided" if low <= 0 <= high else "more than the seeds explain"
+    return f"{measured} in accuracy, 95% interval {low:+.3f} to {high:+.3f}: {shown} ({gap.note})."
 
 
 def _of_shortcuts(study: Study) -> Iterator[str]:

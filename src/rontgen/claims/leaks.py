@@ -8,15 +8,16 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.contingency_tables import StratifiedTable
 
-from rontgen.audits import leakage_gap
-from rontgen.claims.comparisons import SIGNIFICANT
+from rontgen.claims.comparisons import SIGNIFICANT, Difference, mean_over_seeds
 from rontgen.claims.trainings import Training
 from rontgen.claims.verdicts import Row
 from rontgen.core.settings import LEAKFREE
+from rontgen.evaluation import metrics
 from rontgen.records import splits
 from rontgen.records.records import FOLDER, Record
 
-FEWEST_IMAGES = 10  # of a class, with and without their patient in training
+# Of a class: with and without their patient in training; or in both tests, for with fewer one image is over 10 points
+FEWEST_IMAGES = 10
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,20 @@ class LeakEffect:
         if self.p_interaction is not None and self.p_interaction < SIGNIFICANT:
             return f"seen: {said}"
         return f"undecided: {said}, the same tendency or too few errors to tell"
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How much more accurate a run is than its leak-free run.
+
+    accuracy: the mean over the seeds, with its interval, without width where one seed or equal gaps show no spread. All
+        seeds split the same archive, so it covers other seeds, not other images.
+    note: how many seeds and images, in words.
+    """
+
+    seeds: int
+    accuracy: Difference
+    note: str
 
 
 def leak_effects(rows: Sequence[Row], trainings: Sequence[Training], classes: Sequence[str]) -> list[LeakEffect]:
@@ -140,8 +155,29 @@ def pair(trainings: Sequence[Training], run: str) -> list[tuple[Record, Record]]
     return max(found, key=len, default=[])
 
 
-def measure_gap(pairs: list[tuple[Record, Record]]) -> dict:
-    """leakage_gap.measure of records; the note tells whether the two splits had different machines."""
-    found = leakage_gap.measure([(one.predictions, other.predictions) for one, other in pairs])
+def measure_gap(pairs: list[tuple[Record, Record]]) -> Gap:
+    """The leakage gap, from the records of a run and of its leak-free run, a pair for each seed.
+
+    Both are scored on the images in both test sets if these are FEWEST_IMAGES or more of each class in every seed,
+    otherwise each on its own test set. All seeds are scored alike, so that their mean is meaningful.
+    """
+    tables = [(run.predictions, leakfree.predictions) for run, leakfree in pairs]
+    shared = [(run[run["id"].isin(other["id"])], other[other["id"].isin(run["id"])]) for run, other in tables]
+    paired = all(_is_enough(table) for both in shared for table in both)
+    scored = shared if paired else tables
+    gaps = np.array([_accuracy(run) - _accuracy(leakfree) for run, leakfree in scored])
+    images, leakfree_images = (sum(map(len, some)) for some in zip(*scored, strict=True))
+    count = "one seed each" if len(pairs) == 1 else f"{len(pairs)} seeds each"
+    where = "the same " if paired else f"{images:,} and "
+    note = f"{count}; scored on {where}{leakfree_images:,} test images" + (" in all" if len(pairs) > 1 else "")
     one, other = ({record.provenance["machine"]["processor"] for record in side} for side in zip(*pairs, strict=True))
-    return found | ({"note": f"{found['note']}; trained on different machines"} if one != other else {})
+    return Gap(len(pairs), mean_over_seeds(gaps), note + ("; trained on different machines" if one != other else ""))
+
+
+def _is_enough(table: pd.DataFrame) -> bool:
+    counts = table["class"].value_counts()
+    return all(counts.get(name, 0) >= FEWEST_IMAGES for name in table.columns[len(metrics.COLUMNS) :])
+
+
+def _accuracy(table: pd.DataFrame) -> float:
+    return float((table["class"] == table["predicted"]).mean())

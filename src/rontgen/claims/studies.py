@@ -9,7 +9,7 @@ from rontgen.claims import arithmetic, external, trainings, verdicts
 from rontgen.claims.archive_counts import of_archives
 from rontgen.claims.comparisons import Comparison, compare
 from rontgen.claims.external import External
-from rontgen.claims.leaks import LeakEffect, leak_effects, measure_gap, pair
+from rontgen.claims.leaks import Gap, LeakEffect, leak_effects, measure_gap, pair
 from rontgen.claims.published import Headline, Published, headline
 from rontgen.claims.trainings import Completions, Training
 from rontgen.claims.verdicts import Number, Row
@@ -31,7 +31,7 @@ class Study:
     headline: of published.headline, None for a single run.
     trainings: those that are recorded, runs without leaks among them. completions: random ones.
     comparisons: in pairs on the same test images. leak_effects: errors by whether the patient is trained on.
-    gaps: of each run that was recorded on both splits, of leakage_gap.measure.
+    gaps: of each run that was recorded on both splits, of leaks.measure_gap.
     external: what each training says of films of other archives, where its records asked.
     leaks: of the study's own split, shortcuts: of its dataset, both from ARCHIVES, empty where these were not audited.
     """
@@ -48,7 +48,7 @@ class Study:
     completions: list[Completions]
     comparisons: list[Comparison]
     leak_effects: list[LeakEffect]
-    gaps: dict[str, dict]
+    gaps: dict[str, Gap]
     external: list[External]
     leaks: dict[str, Any]
     shortcuts: dict[str, Any]

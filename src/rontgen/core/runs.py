@@ -78,7 +78,6 @@ class ImageSet:
 
     preprocessed = PathOf("data/preprocessed/{self.name}")
     external = PathOf("data/external/{self.name}")
-    preprocess_metrics = PathOf("metrics/preprocess/{self.name}.json")
     preprocess_command = CommandOf("preprocess")
     balanced = PathOf("data/balanced/{self.name}")
     balance_plots = PathOf("plots/balance/{self.name}")
@@ -124,12 +123,11 @@ class Run:
     model_file = PathOf("models/{self.name}.keras")
     progress = PathOf("models/resume/{self.name}.npz")
     predictions = PathOf("data/predictions/{self.name}.csv")
-    live = PathOf("dvclive/{self.name}")
-    plots = PathOf("plots/runs/{self.name}")
-    gradcam = PathOf("plots/runs/{self.name}/gradcam.png")
+    live = PathOf("metrics/runs/{self.name}/train/dvclive")
     history = PathOf("metrics/runs/{self.name}/train/history.csv")
     train_metrics = PathOf("metrics/runs/{self.name}/train/metrics.json")
     time_metrics = PathOf("metrics/runs/{self.name}/time.json")
+    tested = PathOf("metrics/runs/{self.name}/test")  # what follows, figures, and the tables behind them
     metrics = PathOf("metrics/runs/{self.name}/test/metrics.json")
     intervals = PathOf("metrics/runs/{self.name}/test/intervals.json")
     films = PathOf("metrics/runs/{self.name}/test/films.csv")

@@ -1,11 +1,14 @@
 """The leakage gap: how much more accurate a run is than its leak-free run."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from statsmodels.stats.weightstats import DescrStatsW
 
-from rontgen.audits import leakage_gap
+from rontgen.claims.comparisons import Difference
+from rontgen.claims.leaks import FEWEST_IMAGES, measure_gap
 from rontgen.evaluation.metrics import prediction_table
 
 CLASSES = ["NORMAL", "COVID"]
@@ -24,47 +27,46 @@ def apart(right, wrong):
     return predictions(right, wrong, start=10_000)
 
 
+def measured(*pairs):
+    """The gap of records with these prediction tables, all of one machine."""
+    provenance = {"machine": {"processor": "one"}}
+    return measure_gap(
+        [[SimpleNamespace(predictions=table, provenance=provenance) for table in pair] for pair in pairs]
+    )
+
+
 def several(gaps):
     """Compare a run with 50 of 100 images right and leak-free runs with fewer right, by each of `gaps`."""
-    return leakage_gap.measure([(predictions(25, 25), apart(25 - gap // 2, 25 + gap // 2)) for gap in gaps])
+    return measured(*((predictions(25, 25), apart(25 - gap // 2, 25 + gap // 2)) for gap in gaps))
 
 
 def test_of_one_seed_each_there_is_a_gap_without_an_interval():
-    measured = leakage_gap.measure([(predictions(45, 5), apart(60, 20))])
-    assert measured["seeds"] == 1
-    assert measured["note"] == "one seed each, which shows nothing about the split; scored on 100 and 160 test images"
-    assert measured["metrics"]["accuracy"] == {"gap": pytest.approx(0.15)}
+    gap = measured((predictions(45, 5), apart(60, 20)))
+    assert (gap.seeds, gap.note) == (1, "one seed each; scored on 100 and 160 test images")
+    assert gap.accuracy == Difference(*[pytest.approx(0.15)] * 3)
 
 
 def test_of_several_seeds_there_is_a_mean_with_its_t_interval():
-    measured = several([10, 4, 16])
+    gap = several([10, 4, 16])
     low, high = DescrStatsW([0.1, 0.04, 0.16]).tconfint_mean()
-    assert measured["metrics"]["accuracy"] == pytest.approx({"gap": 0.1, "low": low, "high": high})
-    assert measured["seeds"] == 3
-    assert measured["note"] == "3 seeds each; scored on 300 and 300 test images in all"
-
-
-def test_seeds_that_agree_make_no_interval():
-    assert "low" not in several([10, 10])["metrics"]["accuracy"]
-    # equal but for rounding: 0.4 - 0.3 and 0.3 - 0.2 differ in the last digit
-    pairs = [(predictions(20, 30), apart(15, 35)), (predictions(15, 35), apart(10, 40))]
-    assert leakage_gap.measure(pairs)["metrics"]["accuracy"] == {"gap": pytest.approx(0.1)}
+    assert gap.accuracy == Difference(*map(pytest.approx, (0.1, low, high)))
+    assert (gap.seeds, gap.note) == (3, "3 seeds each; scored on 300 and 300 test images in all")
 
 
 def test_both_are_scored_on_the_images_that_both_tests_share():
     # both have 20 + 20 images right; what the leak-free run has wrong is only in its own test
     run, leakfree = predictions(20, 0), predictions(20, 10)
-    for first, second in ((run, leakfree), (leakfree, run), (run, leakfree.sample(frac=1, random_state=1))):
-        measured = leakage_gap.measure([(first, second)])
-        assert measured["metrics"]["accuracy"] == {"gap": 0}
-        assert measured["note"].endswith("; scored on the same 40 test images")
+    for pair in ((run, leakfree), (leakfree, run), (run, leakfree.sample(frac=1, random_state=1))):
+        gap = measured(pair)
+        assert gap.accuracy.mean == 0
+        assert gap.note.endswith("; scored on the same 40 test images")
 
 
-@pytest.mark.parametrize(("right", "paired"), [(leakage_gap.FEWEST, True), (leakage_gap.FEWEST - 1, False)])
+@pytest.mark.parametrize(("right", "paired"), [(FEWEST_IMAGES, True), (FEWEST_IMAGES - 1, False)])
 def test_too_few_shared_images_of_a_class_are_not_scored_alone(right, paired):
     shares_all, shares_few = (predictions(20, 5), predictions(20, 5)), (predictions(right, 0), predictions(right, 0))
     shares_few = shares_few[0], pd.concat([shares_few[1], apart(0, 30)])
     for pairs in ([shares_few], [shares_all, shares_few]):
-        measured = leakage_gap.measure(pairs)
-        assert (measured["metrics"]["accuracy"]["gap"] == 0) is paired
-        assert ("scored on the same" in measured["note"]) is paired
+        gap = measured(*pairs)
+        assert (gap.accuracy.mean == 0) is paired
+        assert ("scored on the same" in gap.note) is paired
