@@ -86,6 +86,12 @@ def test_each_treatment_has_a_row_and_the_one_with_the_most_seeds_is_first():
     assert [len(row.records) for row in some] == [2, 2, 1, 1]
 
 
+def test_a_treatment_of_too_few_seeds_comes_last_and_describes_the_numbers_all_the_same():
+    found = seeds(60, 61, test__log_loss=[0.9, 0.9]) + seeds(80, 82, 84, treatment="another")
+    assert [row.treatment for row in rows(paper(readings=READINGS), found)] == ["another", "protocol"]
+    assert described("test.log_loss", "0.3", found, readings=READINGS).ours == pytest.approx(0.9)
+
+
 def test_a_verdict_says_that_it_is_of_our_completion_where_the_paper_leaves_something_open():
     found = seeds(60, 62, 58, treatment="protocol+a=1") + seeds(89, 90, 91, 90, treatment="another")
     some = rows(paper(origins={"balance": OPEN}, readings=READINGS), found)
@@ -216,6 +222,13 @@ def test_what_no_seed_changes_fits_or_does_not(metric, value, expected, finding)
     found = described(metric, value, seeds(90, 91, **size))
     assert (found.ours, found.finding) == (expected, finding)
     assert math.isnan(found.low)
+
+
+def test_epochs_that_were_cut_for_want_of_time_are_not_compared():
+    found = seeds(90, 91, train__epochs=[10, 10])
+    assert described("train.epochs", "20", found).finding == "not consistent"
+    found[0].provenance["extra"] = {"profiles.paper.train.max_epochs": "10"}
+    assert described("train.epochs", "20", found).finding == "not comparable"
 
 
 def test_a_limit_holds_for_every_seed():

@@ -9,9 +9,8 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from rontgen.claims.verdicts import Row
+from rontgen.claims.verdicts import FEWEST, Row
 
-FEWEST = 3  # seeds that both have
 SIGNIFICANT = 0.05
 
 
@@ -51,7 +50,7 @@ class Comparison:
 
 
 def compare(rows: Sequence[Row]) -> list[Comparison]:
-    """Each reading of a run against its first that is recorded, and, by each reading, the run of the highest published
+    """Each reading of a run against its first, and, by each reading, the run of the highest published
     accuracy against the others of the study.
 
     The standard error is that over the seeds, and at least that over the paired images: seeds may agree by luck.

@@ -19,6 +19,7 @@ from rontgen.records.records import Record
 CONSISTENT, NOT_CONSISTENT, NOT_COMPARABLE = "consistent", "not consistent", "not comparable"
 SCORES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 TRAINING = re.compile(rf"train\.(first|kept|best|final)\.({'|'.join(SCORES)})")
+FEWER_EPOCHS = "profiles.paper.train.max_epochs"
 # The same for every seed, or bounded by the protocol: no spread to reckon with
 EXACT = ("test.test_images", "test.parameters", "test.model_megabytes", "train.epochs")
 
@@ -93,6 +94,8 @@ def of_records(cell: Cell, published: Published, records: list[Record], of: int 
     ours = float(np.mean(values))
     if metric.startswith("time."):
         return Description(NOT_COMPARABLE, ["a duration on another machine"], ours)
+    if metric == "train.epochs" and any(FEWER_EPOCHS in record.provenance["extra"] for record in records):
+        return Description(NOT_COMPARABLE, ["ours are fewer, for want of time"], ours)
     if metric in EXACT or metric.endswith(".support"):
         return _exact(cell, values, "our number")
     if len(values) == 1:

@@ -12,7 +12,7 @@ from rontgen.claims.published import Headline
 from rontgen.claims.replication import MARGIN, Replication
 from rontgen.claims.studies import Study
 from rontgen.claims.trainings import COMPLETIONS, Completions
-from rontgen.claims.verdicts import Row
+from rontgen.claims.verdicts import FEWEST, Row
 from rontgen.core.settings import LEAKFREE
 from rontgen.core.vocabulary import CLOSE, CONTRADICTORY, PROTOCOL, REPRODUCED, UNAVAILABLE
 from rontgen.records.records import ranges
@@ -117,8 +117,8 @@ def _of_readings(study: Study) -> Iterator[str]:
     few = []
     for run in dict.fromkeys(row.run for row in study.rows if row.records):
         rows = [row for row in study.rows if row.run == run and row.records]
-        judged = [row for row in rows if len(row.records) > 2]
-        few += [f"{run} ({row.label})" for row in rows if len(row.records) <= 2]
+        judged = [row for row in rows if len(row.records) >= FEWEST]
+        few += [f"{run} ({row.label})" for row in rows if len(row.records) < FEWEST]
         verdicts = list(dict.fromkeys(row.verdict for row in judged))
         by_verdict = {verdict: [row.label for row in judged if row.verdict == verdict] for verdict in verdicts}
         each = "; ".join(f"{verdict}: {', '.join(labels)}" for verdict, labels in by_verdict.items())
@@ -128,7 +128,7 @@ def _of_readings(study: Study) -> Iterator[str]:
             yield f"{run} is {verdicts[0]} by every reading that is recorded: {', '.join(by_verdict[verdicts[0]])}."
     if few:
         yield f"One seed decides nothing, and two are too few; five are the standard. So far: {', '.join(few)}."
-    fewer = {f"{row.run} ({row.label})": row.records for row in study.rows if 2 < len(row.records) < SEEDS}
+    fewer = {f"{row.run} ({row.label})": row.records for row in study.rows if FEWEST <= len(row.records) < SEEDS}
     if fewer:
         minutes = {name: np.mean([one.metrics["time"]["seconds"] for one in some]) / 60 for name, some in fewer.items()}
         each = "; ".join(f"{name}: {len(some)} seeds, {minutes[name]:.0f} minutes" for name, some in fewer.items())

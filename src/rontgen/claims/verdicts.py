@@ -21,6 +21,7 @@ from rontgen.core.vocabulary import CONTRADICTORY, NOT_RUN, PROTOCOL, UNAVAILABL
 from rontgen.records.records import Record, reading_of
 
 METRIC = "test.accuracy"
+FEWEST = 3  # seeds that show how far seeds spread
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,10 @@ def rows(
     paper: Paper, published: Sequence[Published], trainings: Sequence[Training], broken: list[Violation]
 ) -> list[Row]:
     """A row for each published row by the protocol, first that treatment with the most seeds, and for each other
-    treatment that is recorded. trainings: without random completions, each of which has its own settings."""
+    treatment that is recorded; last those with fewer than FEWEST seeds.
+
+    trainings: without random completions, each of which has its own settings.
+    """
     return [
         _judged(paper, row, training, broken)
         for row in published
@@ -117,7 +121,7 @@ def _trainings(paper: Paper, run: str, trainings: Sequence[Training]) -> list[Tr
         found += sorted(some, key=lambda one: (-len(one.records), one.treatment))
         if not found:  # the protocol is the first
             found.append(Training(run, PROTOCOL, paper.label(run, PROTOCOL), []))
-    return found
+    return sorted(found, key=lambda one: 0 < len(one.records) < FEWEST)
 
 
 def numbers(
@@ -133,7 +137,7 @@ def numbers(
     archive and the split."""
     found = [Number(study, cell, None, descriptions.of_the_archive(cell, archive, split)) for cell in paper.cells]
     for one in published:
-        records = next(row.records for row in judged if row.run == one.run)
+        records = next(row.records for row in judged if (row.run, row.reading) == (one.run, PROTOCOL))
         found += [
             Number(one.run, cell, one.own_interval(cell.metric), descriptions.of_records(cell, one, records))
             for cell in paper.runs[one.run]

@@ -11,7 +11,7 @@ from rontgen.claims.architectures import COSTS, SPECIFICITY, Table
 from rontgen.claims.findings import in_brief, of_external, points
 from rontgen.claims.studies import Study
 from rontgen.claims.trainings import SCORES, Training
-from rontgen.claims.verdicts import Row
+from rontgen.claims.verdicts import FEWEST, Row
 from rontgen.core import architectures as protocol
 from rontgen.core import origins, params
 from rontgen.core.errors import RontgenError
@@ -128,13 +128,14 @@ def remembered(found: list[Study]) -> list[str]:
         row.run: row.verdict
         for row in rows
         if row.reading == PROTOCOL and row.replication and row.verdict == row.replication.verdict
+        if len(row.records) >= FEWEST
     }
     counted = {verdict: list(judged.values()).count(verdict) for verdict in VERDICTS}
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counted.items() if count)
     lines = [
         f"Of {len(published)} published test accuracies, {len(judged)} could be judged by our completion of what the "
         f"paper states: {verdicts}. For {len(published) - len(judged)} others the data are not openly available, the "
-        "paper's numbers contradict each other, or no run by our completion is recorded."
+        f"paper's numbers contradict each other, or fewer than {FEWEST} trainings by our completion are recorded."
     ]
     swings = [one for study in found for one in study.comparisons if one.is_of_readings and one.is_shown]
     if swings:
