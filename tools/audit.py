@@ -22,6 +22,7 @@ import json
 import os
 import runpy
 import sys
+from functools import cache
 from pathlib import Path
 
 
@@ -51,12 +52,17 @@ WHOLE = ("__dict__", "model_dump", "model_dump_json", "model_copy")
 
 def has_fields(value):
     """Whether it is a dataclass or a section of the settings; looks at its type, as the object records its reads."""
-    return hasattr(type(value), "__dataclass_fields__") or hasattr(type(value), "model_fields")
+    return _of_fields(type(value))
+
+
+@cache
+def _of_fields(kind):
+    return hasattr(kind, "__dataclass_fields__") or hasattr(kind, "model_fields")
 
 
 def children(value):
     """What lies below a dataclass, a section, a dict or a tuple, by name; None for a single value."""
-    if has_fields(value):
+    if _of_fields(type(value)):
         return object.__getattribute__(value, "__dict__")
     if isinstance(value, tuple):
         return dict(enumerate(value))
@@ -71,7 +77,12 @@ def walk(value, path=()):
 
 
 def leaves(value, path=()):
-    return {at: leaf for at, leaf in walk(value, path) if children(leaf) is None}
+    below, found = children(value), {}
+    if below is None:
+        return {path: value}
+    for name, child in below.items():
+        found.update(leaves(child, (*path, name)))
+    return found
 
 
 def unshare(value):

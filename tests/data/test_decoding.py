@@ -280,9 +280,9 @@ def test_an_image_that_fails_is_named_and_nothing_is_written(damaged, tmp_path, 
 
 
 def test_a_stated_number_of_images_may_fail_and_is_listed(damaged, tmp_path, image_set):
-    table = decode_all(damaged, tmp_path, 5, image_set, 1)
+    decode_all(damaged, tmp_path, 5, image_set, 1)
     listed = pd.read_csv(image_set / "unreadable.csv", dtype=str)
-    assert listed["id"].tolist() == table["id"].tolist() == ["106"]
+    assert listed["id"].tolist() == ["106"]
     assert "something else" in listed["reason"][0]
     images = np.load(image_set / "images.npy")[:, 0, 0, 0]
     np.testing.assert_array_equal(images, damaged["gray"].where(damaged["gray"] != 106, 0))

@@ -54,9 +54,11 @@ def test_killed_work_finds_its_progress_in_another_clone(origin, tmp_path):
 
 @pytest.mark.parametrize("mark", ["{root}/reproduce:elsewhere", "elsewhere:{root}/project/.dvc/tmp/resume/one"])
 def test_what_a_killed_worker_left_running_ends(origin, tmp_path, mark):
-    environment = os.environ | {clone.MARK: mark.format(root=tmp_path)}
-    with subprocess.Popen(["sleep", "100"], env=environment) as left, recording.free(origin, tmp_path, "one"):
-        left.wait(timeout=10)
+    environment, pipes = os.environ | {clone.MARK: mark.format(root=tmp_path)}, dict.fromkeys(("stdin", "stdout"), -1)
+    with subprocess.Popen(["sh", "-c", "echo begun; read end"], env=environment, **pipes) as left:
+        left.stdout.readline()  # before that, /proc may not show its environment yet
+        with recording.free(origin, tmp_path, "one"):
+            left.wait(timeout=10)
 
 
 def test_what_is_printed_is_given_line_by_line_where_somebody_asks(tmp_path):

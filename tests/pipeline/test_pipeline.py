@@ -21,7 +21,7 @@ SMALLER = {
 
 TARGETS = (
     "evaluate",
-    "reported_evaluate@pirngadi_simple_rnn",
+    "reported_balance@pirngadi_150",
     "reported_evaluate@lungcare_cnn4_leakfree",
     "reported_split@jitet",
     "reported_split@jitet_leakfree",
@@ -118,7 +118,7 @@ def test_another_model_changes_the_active_metrics_and_no_reported_run(project):
     assert "Running stage 'train'" in output and "Running stage 'split'" not in output
     changes = json.loads(dvc(project, "metrics", "diff", "--json"))
     assert "parameters" in changes["metrics/active.json"]
-    assert "Running stage" not in dvc(project, "repro", "reported_evaluate@pirngadi_simple_rnn")
+    assert "Running stage" not in dvc(project, "repro", "reported_evaluate@lungcare_cnn4_leakfree")
 
 
 def test_what_ran_before_comes_back_without_running(project):

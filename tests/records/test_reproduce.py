@@ -239,12 +239,8 @@ def test_a_run_is_recorded_as_an_experiment_and_not_trained_again_and_two_at_onc
     assert "pirngadi-simple-rnn-protocol-1" in clone.git("for-each-ref", "refs/exps")
 
     capfd.readouterr()
-    ((_, trained_again),) = reproduce.reproduce([planned], again=True)
-    assert re.findall(r"Running stage '(.*)'", capfd.readouterr().out) == list(STAGES)
-    assert trained_again.provenance["stages"].keys() == record.provenance["stages"].keys()
-
     ((_, again),) = reproduce.reproduce([planned])
-    assert json.dumps(again.metrics) == json.dumps(trained_again.metrics)
+    assert json.dumps(again.metrics) == json.dumps(record.metrics)
     assert "`--again` trains it again and replaces the record" in capfd.readouterr().err
 
     one_after_another = without_times()
@@ -253,4 +249,7 @@ def test_a_run_is_recorded_as_an_experiment_and_not_trained_again_and_two_at_onc
     for done, side_by_side in reproduce.reproduce([other, planned], again=True, at_once=2):
         assert side_by_side.metrics["time"] != begun[done.name]  # trained anew
     assert without_times() == one_after_another
-    assert f"{planned.name}: {RUN}: 100% of epoch 1 of 3, " in capfd.readouterr().out
+    said = capfd.readouterr().out
+    for job_ in (other, planned):
+        assert re.findall(rf"{job_.name}: Running stage '(.*)'", said) == list(STAGES)
+    assert f"{planned.name}: {RUN}: 100% of epoch 1 of 3, " in said

@@ -143,11 +143,6 @@ def test_the_report_can_be_mailed(report):
     assert len(report.encode()) < 3_000_000
 
 
-def test_the_same_files_make_the_same_bytes(report, whole):
-    with chdir(whole):
-        assert written() == report
-
-
 def test_a_link_is_text_and_a_table_can_be_scrolled():
     page = html_report.html("# A page\n\n[there](https://example.org)\n\n| a |\n|---|\n| b |\n")
     assert page.startswith("<h3>A page</h3>\n<p>there</p>\n")
@@ -194,8 +189,8 @@ def test_the_commit_is_named_and_what_differs_from_it(tmp_path, monkeypatch):
     assert commit() == f"{head} + changes"
 
 
-def test_the_command_writes_where_it_is_told(project):
+def test_the_command_writes_the_same_bytes_where_it_is_told(report, whole):
     command = [sys.executable, "-m", "rontgen", "report", "--output", "pages/evidence.html"]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=whole, capture_output=True, text=True)
     assert result.returncode == 0 and result.stdout.startswith("pages/evidence.html: ")
-    assert Path("pages/evidence.html").stat().st_size > 100_000
+    assert (whole / "pages/evidence.html").read_text(encoding="utf-8") == report

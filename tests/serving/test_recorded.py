@@ -16,9 +16,11 @@ from dvc.repo import Repo
 
 import served_project
 from rontgen.core import runs
+from rontgen.core.errors import RontgenError
 from rontgen.evaluation.metrics import read_predictions
 from rontgen.records import records
 from rontgen.records.records import Record
+from rontgen.serving.predictor import Predictor, Trained
 
 RUN = served_project.REPORTED
 NAME = f"{RUN}/protocol/seed-7"
@@ -105,7 +107,7 @@ def test_the_page_says_which_xrays_a_record_learnt_from(project):
     assert list(offered["runs"]) == [NAME] and offered["commit"] == "0123456789ab"
 
 
-def test_a_record_has_no_onnx_file(project):
-    command = [sys.executable, "-m", "rontgen", "predict", "--record", NAME, "--kind", "onnx", "params.yaml"]
-    done = subprocess.run(command, cwd=project, env=served_project.environment(), capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (2, "error: --kind: expected keras for --record, received onnx\n")
+def test_a_record_has_no_onnx_file(project, monkeypatch):
+    monkeypatch.chdir(project)
+    with pytest.raises(RontgenError, match=r"^--kind: expected keras for --record, received onnx$"):
+        Predictor(Trained.recorded(NAME), "onnx")

@@ -84,9 +84,9 @@ def png(pixels):
 
 def test_the_probabilities_are_those_of_evaluate(client, xrays):
     files, predictions = xrays
-    answers = {name: predict(client, data).json()["predictions"][0] for name, data in files.items()}
+    answers = {name: predict(client, files[name]).json()["predictions"][0] for name in list(files)[::4]}
     accepted = {name: answer for name, answer in answers.items() if answer["in_distribution"]}
-    assert len(accepted) >= 0.8 * len(files)
+    assert len(accepted) >= 0.8 * len(answers) > 20
     for name, answer in accepted.items():
         row = predictions["active"].loc[name]
         assert answer["decision"] == row["predicted"]

@@ -33,30 +33,13 @@ def read(output):
         return {name: file[name] for name in file.files}
 
 
-def assert_same(ours, theirs):
-    for name, value in theirs.items():
-        np.testing.assert_array_equal(ours[name], value)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The result of a training that nothing stops."""
-    output = tmp_path_factory.mktemp("whole") / "whole"
-    code, errors = train(output)
+def test_a_run_killed_on_all_cores_and_resumed_on_one_ends_in_the_same_bytes(tmp_path):
+    code, errors = train(tmp_path / "whole")
     assert code == 0, errors
-    return read(output)
-
-
-def test_another_number_of_cores_trains_the_same_bytes(whole, tmp_path):
-    cores = sorted(os.sched_getaffinity(0))[:1]
-    code, errors = train(tmp_path / "one", cores=cores)
-    assert code == 0, errors
-    assert_same(read(tmp_path / "one"), whole)
-
-
-def test_a_killed_run_ends_in_the_same_bytes(whole, tmp_path):
     assert train(tmp_path / "killed", 1)[0] == 9
     assert (tmp_path / "killed.progress.npz").exists()
-    code, errors = train(tmp_path / "killed")
+    code, errors = train(tmp_path / "killed", cores=sorted(os.sched_getaffinity(0))[:1])
     assert code == 0, errors
-    assert_same(read(tmp_path / "killed"), whole)
+    ours = read(tmp_path / "killed")
+    for name, value in read(tmp_path / "whole").items():
+        np.testing.assert_array_equal(ours[name], value)

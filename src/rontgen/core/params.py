@@ -138,7 +138,7 @@ def read_yaml(path: Path, kind: str = "safe") -> dict:
     """
     try:
         # YAML 1.2, as DVC reads it: in 1.1 the learning rate 1e-05 would be a string
-        values = YAML(typ=kind, pure=kind == "base").load(path.read_text(encoding="utf-8"))
+        values = YAML(typ=kind).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RontgenError(f"{path} not found: run from the root of the repository") from None
     except (YAMLError, UnicodeDecodeError) as error:

@@ -122,13 +122,12 @@ def _grayscale(image: Image.Image) -> Image.Image:
     return image.convert("L")
 
 
-def decode_all(manifest: pd.DataFrame, raw: Path, size: int, folder: Path, max_unreadable: int) -> pd.DataFrame:
+def decode_all(manifest: pd.DataFrame, raw: Path, size: int, folder: Path, max_unreadable: int) -> None:
     """Decode the images of a manifest to `folder`/images.npy: uint8 (N, size, size, 1), in the manifest's order; and
     write manifest.csv, the rows of those that decoded, each with its row in the images.
 
     raw: the folder of the archives. Images that fail to decode become black, and are listed with the reason in
-    unreadable.csv and in the frame returned (UNREADABLE_COLUMNS). Shows progress. Raises RontgenError, and writes
-    nothing, if more than max_unreadable fail.
+    unreadable.csv. Shows progress. Raises RontgenError, and writes nothing, if more than max_unreadable fail.
     """
     unreadable = []
     with replacing(folder / "images.npy") as temporary:
@@ -147,7 +146,6 @@ def decode_all(manifest: pd.DataFrame, raw: Path, size: int, folder: Path, max_u
         write_csv(table, folder / "unreadable.csv")
         readable = manifest[~manifest["id"].isin(table["id"])]
         write_csv(readable.rename_axis(index="row").reset_index(), folder / "manifest.csv")
-    return table
 
 
 def map_images(

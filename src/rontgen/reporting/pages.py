@@ -39,6 +39,7 @@ def write() -> list[Path]:
 
 def render() -> dict[Path, str]:
     """The text of every page, by its path."""
+    before, after = _around_results(README.read_text(encoding="utf-8"))
     papers, values, recorded = load_papers(), params.load(), records.read_all()
     found, table = studies.gather(papers, values, recorded), architectures.gather(recorded)
     results = rendering.markdown(
@@ -52,7 +53,7 @@ def render() -> dict[Path, str]:
         conclusion=architectures.conclusion(table) if table else "",
     )
     pages = {
-        README: _with_results(README.read_text(encoding="utf-8"), results),
+        README: f"{before}{BEGIN}\n\n{results}\n{END}{after}",
         REAL_DATA: archives_page(papers),
         ARCHITECTURES: architectures_page(table, values),
     }
@@ -167,9 +168,10 @@ def _departures(found: list[Study]) -> list[str]:
     return list(dict.fromkeys([*archives, *fewer]))
 
 
-def _with_results(text: str, results: str) -> str:
+def _around_results(text: str) -> tuple[str, str]:
+    """What README has before and after its results."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise RontgenError(f"{README}: expected the lines {BEGIN} and {END}: run `git checkout {README}`")
-    return f"{before}{BEGIN}\n\n{results}\n{END}{after}"
+    return before, after
