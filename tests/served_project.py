@@ -1,4 +1,4 @@
-"""A small project with the repository's records and two runs, one active and one reported, exported; and its server."""
+"""A small project with the repository's records and two runs, one active and exported, one reported; and its server."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def make(folder: Path) -> Path:
     """Write the project into `folder`; its stages run in one process, because Keras takes seconds to import."""
     folder.mkdir()
     _write_params(folder)
-    for command in ([ROOT / "tests/run_stages.py", *STAGES], ["-m", "rontgen", "export", "active", REPORTED]):
+    for command in ([ROOT / "tests/run_stages.py", *STAGES], ["-m", "rontgen", "export", "active"]):
         subprocess.run([sys.executable, *command], cwd=folder, env=environment(), check=True, stdout=subprocess.DEVNULL)
     shutil.copytree(ROOT / "results", folder / "results")
     return folder

@@ -113,6 +113,7 @@ def test_the_nearest_image_is_of_the_number_where_images_of_it_are_alike(cases):
     assert patients.nearest(moved, agreement, "virus", "virus")[:2] == (0, 120)
 
 
+@pytest.mark.slow
 def test_the_page_is_written_from_a_drawn_archive(change_params, tmp_path, monkeypatch):
     change_params({})
     path = tmp_path / "chest.zip"

@@ -91,6 +91,7 @@ def test_other_records_and_other_settings_make_no_row(tmp_path):
     assert table(others, tmp_path=tmp_path) is None
 
 
+@pytest.mark.slow
 def test_the_figure_has_a_point_for_each_model_with_a_cost(tmp_path):
     times = {"vgg16": {"keras": 20.0}, "lstm": {"keras": 2.0}}
     found = table(WORST, SMALL, BEST, costs=times, tmp_path=tmp_path)

@@ -50,6 +50,7 @@ def test_the_rule_errs_no_more_often_than_the_page_says(design):
         assert found["false"][1] <= 6 + allowed[0.06], spread
 
 
+@pytest.mark.slow
 def test_the_page_of_error_rates_is_what_the_program_writes():
     text = error_rates.PAGE.read_text(encoding="utf-8")
     for design in list(error_rates.designs())[:2]:

@@ -157,6 +157,7 @@ def built(folder, monkeypatch):
     return manifest.to_csv(), audit, (folder / "images.npy").read_bytes()
 
 
+@pytest.mark.slow
 def test_manifest_and_images_are_those_of_the_zip(tmp_path, monkeypatch):
     zipped, listed = tmp_path / "zipped" / RAW, tmp_path / "listed" / RAW
     slug = PNEUMONIA.archives["chest_xray"].slug

@@ -235,6 +235,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(workspace, second, messa
     assert message in refused(workspace(predictions_of(60), second))
 
 
+@pytest.mark.slow
 def test_two_runs_of_the_workspace_wait_for_neither_keras_nor_dvc():
     code = "import sys, rontgen.records.compare, rontgen.reporting.comparisons; "
     code += "sys.exit(bool({'keras', 'tensorflow', 'dvc'} & set(sys.modules)))"

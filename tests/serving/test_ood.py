@@ -177,6 +177,7 @@ def test_the_other_xrays_are_the_given_ones_changed(xrays):
         assert (made["shuffled"][place] != xray).any()
 
 
+@pytest.mark.slow
 def test_measure_counts(reference, xrays, others):
     # the median score of upside-down ones as threshold: half of them are caught, but the overall figure leaves them out
     middle = replace(reference, threshold=float(np.median(reference.score(others["upside_down"]))))

@@ -91,8 +91,8 @@ def examine(page, path, language="en"):
 
 
 def choose_by_key(page, path):
-    """Press Enter or Space on the focused field: the first key after a page load may be lost on a busy machine."""
-    for key in ("Enter", "Space", "Enter"):
+    """Press Space or Enter on the focused field: the first key after a page load may be lost on a busy machine."""
+    for key in ("Space", "Enter", "Space"):
         try:
             with page.expect_file_chooser(timeout=10_000) as chooser:
                 page.keyboard.press(key)
