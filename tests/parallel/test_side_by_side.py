@@ -54,8 +54,8 @@ def test_killed_work_finds_its_progress_in_another_clone(origin, tmp_path):
 
 @pytest.mark.parametrize("mark", ["{root}/reproduce:elsewhere", "elsewhere:{root}/project/.dvc/tmp/resume/one"])
 def test_what_a_killed_worker_left_running_ends(origin, tmp_path, mark):
-    environment, pipes = os.environ | {clone.MARK: mark.format(root=tmp_path)}, dict.fromkeys(("stdin", "stdout"), -1)
-    with subprocess.Popen(["sh", "-c", "echo begun; read end"], env=environment, **pipes) as left:
+    environment, pipe = os.environ | {clone.MARK: mark.format(root=tmp_path)}, subprocess.PIPE
+    with subprocess.Popen(["sh", "-c", "echo begun; read end"], env=environment, stdin=pipe, stdout=pipe) as left:
         left.stdout.readline()  # before that, /proc may not show its environment yet
         with recording.free(origin, tmp_path, "one"):
             left.wait(timeout=10)
