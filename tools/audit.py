@@ -50,19 +50,15 @@ class Patches:
 WHOLE = ("__dict__", "model_dump", "model_dump_json", "model_copy")
 
 
-def has_fields(value):
-    """Whether it is a dataclass or a section of the settings; looks at its type, as the object records its reads."""
-    return _of_fields(type(value))
-
-
 @cache
-def _of_fields(kind):
+def has_fields(kind):
+    """Whether a type is a dataclass or a section of the settings."""
     return hasattr(kind, "__dataclass_fields__") or hasattr(kind, "model_fields")
 
 
 def children(value):
     """What lies below a dataclass, a section, a dict or a tuple, by name; None for a single value."""
-    if _of_fields(type(value)):
+    if has_fields(type(value)):
         return object.__getattribute__(value, "__dict__")
     if isinstance(value, tuple):
         return dict(enumerate(value))
@@ -88,7 +84,7 @@ def leaves(value, path=()):
 def unshare(value):
     """Give each entry sections of its own: those that leave one out have the same object, its default."""
     for name, child in (children(value) or {}).items():
-        if has_fields(child):
+        if has_fields(type(child)):
             child = children(value)[name] = copy.copy(child)
         unshare(child)
     return value
@@ -243,7 +239,7 @@ class Audit:
         _, path, found = self.known[id(instance)]
         top = path if name in WHOLE else (*path, name)
         # where the attribute is another section, only what is then read of that section counts
-        if name not in WHOLE and any(has_fields(child) for _, child in walk(value)):
+        if name not in WHOLE and any(has_fields(type(child)) for _, child in walk(value)):
             return
         keys = {key for leaf, keys in found.items() if leaf[: len(top)] == top for key in keys}
         if not keys <= self.keys and not in_fingerprint():

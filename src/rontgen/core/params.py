@@ -49,7 +49,50 @@ class Profile(Section):
     train: TrainProfile
 
 
-class Params(settings.StudySettings):
+class StudySettings(Section):
+    dataset: str
+    split: settings.Split
+    image: settings.StudyImage
+    balance: settings.Balance
+    augment: settings.Augment | None
+    train: settings.Train
+
+
+class SplitSettings(Section):
+    """A study's split. list: where its images are listed: raw, or near_duplicates, whose copies and patients then stay
+    together, so that no leak is known."""
+
+    study: str
+    dataset: str
+    list: Literal["raw", "near_duplicates"]
+
+
+class ImageSetSettings(Section):
+    study: str
+    dataset: str
+    split: str
+    size: settings.Size
+
+
+class ImageChanges(Section):
+    normalize: settings.Normalize | None = None
+
+
+class TrainChanges(Section):
+    batch_size: Count | None = None
+
+
+class RunSettings(Section):
+    study: str
+    image_set: str
+    model: str
+    family: settings.Family
+    weights: str
+    image: ImageChanges = ImageChanges()
+    train: TrainChanges = TrainChanges()
+
+
+class Params(StudySettings):
     """All settings. Those at the top describe the active run, as a study's describe its runs."""
 
     profile: Literal["demo", "paper"]
@@ -59,10 +102,10 @@ class Params(settings.StudySettings):
     datasets: dict[str, settings.Dataset]
     backbones: dict[str, settings.Backbone]
     models: dict[str, settings.Model]
-    studies: dict[str, settings.StudySettings]
-    splits: dict[str, settings.SplitSettings]
-    image_sets: dict[str, settings.ImageSetSettings]
-    runs: dict[str, settings.RunSettings]
+    studies: dict[str, StudySettings]
+    splits: dict[str, SplitSettings]
+    image_sets: dict[str, ImageSetSettings]
+    runs: dict[str, RunSettings]
 
     @model_validator(mode="after")
     def _names_exist(self):

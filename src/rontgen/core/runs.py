@@ -237,17 +237,10 @@ def load_run(name: str, values: Params | None = None) -> Run:
         if profile.train.max_epochs is not None:
             train = _with_fewer_epochs(train, profile.train.max_epochs)
     return Run(
-        name=name,
-        image_set=load_image_set(image_set, values),
-        image=image,
-        model_name=model_name,
-        model=values.models[model_name],
-        augment=augment,
-        train=train,
-        start=load_start(weights, values),
-        batch_norm_momentum=profile.train.batch_norm_momentum,
-        threads=profile.threads,
-    )
+        name=name, image_set=load_image_set(image_set, values), image=image, model_name=model_name,
+        model=values.models[model_name], augment=augment, train=train, start=load_start(weights, values),
+        batch_norm_momentum=profile.train.batch_norm_momentum, threads=profile.threads,
+    )  # fmt: skip
 
 
 def _entry(section: Mapping[str, Entry], name: str, option: str, *others: str) -> Entry:

@@ -18,6 +18,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
+Size = Annotated[int, Field(ge=8, le=4096)]  # pixels
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Balance = Literal["none", "smote", "smote_train_test", "smote_all"]
 Normalize = Literal["unit", "symmetric", "none", "backbone"]
@@ -98,7 +99,7 @@ class StudyImage(Section):
 
 
 class Image(StudyImage):
-    size: Annotated[int, Field(ge=8, le=4096)]
+    size: Size
 
 
 class Augment(Section):
@@ -225,46 +226,3 @@ class Model(Section):
 
 OF_FAMILY = {"cnn": {"layers", "filters"}, "transfer": {"pooling"}, "recurrent": {"cell", "recurrent_units"}}
 OF_BACKBONE = {"preprocessing", "unfrozen_layers"}
-
-
-class StudySettings(Section):
-    dataset: str
-    split: Split
-    image: StudyImage
-    balance: Balance
-    augment: Augment | None
-    train: Train
-
-
-class SplitSettings(Section):
-    """A study's split. list: where its images are listed: raw, or near_duplicates, whose copies and patients then stay
-    together, so that no leak is known."""
-
-    study: str
-    dataset: str
-    list: Literal["raw", "near_duplicates"]
-
-
-class ImageSetSettings(Section):
-    study: str
-    dataset: str
-    split: str
-    size: Annotated[int, Field(ge=8, le=4096)]
-
-
-class ImageChanges(Section):
-    normalize: Normalize | None = None
-
-
-class TrainChanges(Section):
-    batch_size: Count | None = None
-
-
-class RunSettings(Section):
-    study: str
-    image_set: str
-    model: str
-    family: Family
-    weights: str
-    image: ImageChanges = ImageChanges()
-    train: TrainChanges = TrainChanges()

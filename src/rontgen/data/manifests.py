@@ -3,6 +3,7 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from itertools import combinations
 from pathlib import Path
 from typing import Protocol
 
@@ -59,9 +60,18 @@ def build(study: Study) -> tuple[pd.DataFrame, dict]:
         "left_out": left_out,
         "dropped": assignment.dropped,
         "repeated": len(manifest) - len(manifest.drop_duplicates(["archive", "member"])),
-        "shared": splits.shared(manifest),
+        "shared": shared(manifest),
     }
     return manifest, audit
+
+
+def shared(manifest: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """How many distinct images, and how many patients, each pair of subsets shares."""
+    result = {}
+    for name, column in (("images", "sha256"), ("patients", "patient")):
+        values = {subset: set(manifest.loc[manifest["subset"] == subset, column]) - {""} for subset in SUBSETS}
+        result[name] = {f"{one}_{other}": len(values[one] & values[other]) for one, other in combinations(SUBSETS, 2)}
+    return result
 
 
 def list_images(study: Listed, keep_copies: bool = False) -> tuple[pd.DataFrame, dict, dict]:

@@ -71,16 +71,10 @@ def assign(images: pd.DataFrame, classes: list[str], split: Split, max_per_class
 
 def _official_folders(images: pd.DataFrame, keep: Keep) -> pd.DataFrame:
     """The archive's own train and test folders; groups that the test folder holds leave the train folder."""
-    if not images["folder"].isin(["train", "test"]).any():
+    for archive in images.loc[images["folder"] == "", "archive"][:1]:
         raise RontgenError(
-            "split.policy official: expected an archive with train and test folders, received none: "
-            "set split.policy to stratified or balanced"
-        )
-    lacking = images.loc[images["folder"] == "", "archive"]
-    if len(lacking):
-        raise RontgenError(
-            f"split.policy official: {lacking.iloc[0]} has no train and test folders: "
-            "set split.policy to stratified or balanced"
+            f"split.policy official: expected train and test folders, {archive} has none: set split.policy to "
+            "stratified or balanced"
         )
     images = keep(images, images["folder"] != "val", "in the archive's own validation folder")
     in_test = images["folder"] == "test"
@@ -255,25 +249,9 @@ def _check_every_subset(images: pd.DataFrame, classes: list[str], split: Split) 
 def _manifest(images: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """One row per image and repeat, in the order of subset, class, archive and member."""
     rows = images.loc[images.index.repeat(images["repeats"])]
-    order = pd.DataFrame(
-        {
-            "subset": pd.Categorical(rows["subset"], SUBSETS).codes,
-            "class": pd.Categorical(rows["class"], classes).codes,
-            "position": np.arange(len(rows)),
-        }
-    )
-    rows = rows.iloc[order.sort_values(["subset", "class", "position"]).index].reset_index(drop=True)
+    keys = pd.Categorical(rows["class"], classes).codes, pd.Categorical(rows["subset"], SUBSETS).codes
+    rows = rows.iloc[np.lexsort(keys)].reset_index(drop=True)
     short = rows["sha256"].str[:12]
     copy = short.groupby(short).cumcount()
     rows = rows.assign(id=short.where(copy == 0, short + "-" + (copy + 1).astype(str)))
     return rows[MANIFEST_COLUMNS]
-
-
-def shared(manifest: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """How many distinct images, and how many patients, each pair of subsets shares."""
-    result = {}
-    for name, column in (("images", "sha256"), ("patients", "patient")):
-        values = {s: set(manifest.loc[manifest["subset"] == s, column]) - {""} for s in SUBSETS}
-        pairs = (("train", "validation"), ("train", "test"), ("validation", "test"))
-        result[name] = {f"{a}_{b}": len(values[a] & values[b]) for a, b in pairs}
-    return result

@@ -39,16 +39,10 @@ IMAGES: dict[str, dict] = {
 
 # What is drawn for a class of an archive.
 FINDINGS = {
-    "NORMAL": "normal",
-    "Normal": "normal",
-    "negative": "normal",
-    "PNEUMONIA": "pneumonia",
-    "COVID": "covid",
-    "Lung_Opacity": "lung_opacity",
-    "Viral Pneumonia": "viral_pneumonia",
-    "Tuberculosis": "tuberculosis",
+    "NORMAL": "normal", "Normal": "normal", "negative": "normal", "PNEUMONIA": "pneumonia", "COVID": "covid",
+    "Lung_Opacity": "lung_opacity", "Viral Pneumonia": "viral_pneumonia", "Tuberculosis": "tuberculosis",
     "positive": "pneumothorax",
-}
+}  # fmt: skip
 
 # chest_xray: (class, folder, position) of an image, and the earlier one of its class that it repeats exactly.
 DUPLICATES = {

@@ -1,8 +1,8 @@
 """Drawn chest X-ray phantoms with the radiographic signs of seven findings.
 
-A square frame spans [-1, 1] across (x) and down (y), whatever its pixel size; image left is the patient's
-right. The lungs come first, as a density from 0 (air) to 1 (water) that a finding changes; heart, bones and
-soft tissue are laid over them, and the film is exposed.
+A square frame spans [-1, 1] across (x) and down (y), whatever its pixel size; image left is the patient's right. The
+lungs come first, as a density from 0 (air) to 1 (water) that a finding changes; heart, bones and soft tissue are laid
+over them, and the film is exposed.
 """
 
 from collections.abc import Callable
@@ -25,11 +25,9 @@ class Radiograph(NamedTuple):
 def draw(finding: str, patient: Generator, exposure: Generator, height: int, width: int) -> Radiograph:
     """Draw one frontal chest radiograph.
 
-    patient: draws the anatomy; the same seed gives the same patient. exposure: draws the pose, the breath, the
-    instance of the sign, the noise and the tone. As under automatic exposure control, the
-    mean brightness does not depend on the content, so it does not reveal the finding.
-
-    finding: a key of `FINDINGS`; height, width: pixels. Raises KeyError for any other finding.
+    As under automatic exposure control, the mean brightness does not depend on the content, so it does not reveal the
+    finding, a key of `FINDINGS`. patient: draws the anatomy; the same seed gives the same patient. exposure: draws the
+    pose, the breath, the instance of the sign, the noise and the tone. height, width: pixels.
     """
     sign = FINDINGS[finding]
     body = SimpleNamespace(**{name: patient.uniform(*limits) for name, limits in _MEASURES.items()})
@@ -42,23 +40,15 @@ def draw(finding: str, patient: Generator, exposure: Generator, height: int, wid
 
 # The range of each of a patient's measures, drawn in this order; in frame units where nothing else is noted
 _MEASURES = {
-    "apex": (-0.86, -0.76),
-    "base": (0.60, 0.72),
-    "breadth": (0.76, 0.86),
-    "dome": (0.20, 0.30),
+    "apex": (-0.86, -0.76), "base": (0.60, 0.72), "breadth": (0.76, 0.86), "dome": (0.20, 0.30),
     "heart": (0.88, 1.18),  # times the mean size
-    "rib_spacing": (0.165, 0.195),
-    "rib_phase": (0.0, 1.0),  # of the spacing
-    "rib_fall": (0.45, 0.70),
-    "clavicle": (-0.60, -0.52),
-    "shoulder": (0.25, 0.45),
-    "girth": (0.92, 1.12),
-    "breast": (-0.10, 0.10),  # attenuation; none below 0
-    "breast_height": (0.27, 0.47),
+    "rib_spacing": (0.165, 0.195), "rib_phase": (0.0, 1.0),  # a share of the spacing
+    "rib_fall": (0.45, 0.70), "clavicle": (-0.60, -0.52), "shoulder": (0.25, 0.45), "girth": (0.92, 1.12),
+    "breast": (-0.10, 0.10), "breast_height": (0.27, 0.47),  # the former an attenuation; none below 0
     "gas": (-0.30, 0.30),  # attenuation missing in the stomach's bubble; none below 0
     "fan": (0.0, 6.28),  # radians: where the first vessel leaves the hilum
     "bend": (-0.8, 0.8),  # radians a frame unit: how vessels curve
-}
+}  # fmt: skip
 
 
 class _Chest(NamedTuple):
