@@ -26,6 +26,12 @@ project.leave_hook()  # tests make repositories of their own
 IDENTITY = {f"GIT_{who}_{what}": "tests@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 os.environ |= IDENTITY
 
+# Of the configuration of whoever runs the tests, what would reach the repositories that tests make
+UNWANTED = {"commit.gpgSign": "false", "core.hooksPath": os.devnull, "init.templateDir": ""}
+os.environ["GIT_CONFIG_COUNT"] = str(len(UNWANTED))
+os.environ |= {f"GIT_CONFIG_KEY_{number}": key for number, key in enumerate(UNWANTED)}
+os.environ |= {f"GIT_CONFIG_VALUE_{number}": value for number, value in enumerate(UNWANTED.values())}
+
 keep_freed_memory()
 os.environ["KERAS_HOME"] = os.devnull  # no keras.json of whoever runs the tests
 

@@ -108,7 +108,8 @@ class Pipeline:
 
     def git(self, *arguments: str) -> None:
         identity = ["-c", "user.name=chaos", "-c", "user.email=chaos@localhost"]
-        subprocess.run(["git", *identity, *arguments], cwd=self.folder, check=True, capture_output=True)
+        plain = ["-c", "commit.gpgSign=false", "-c", f"core.hooksPath={os.devnull}"]
+        subprocess.run(["git", *identity, *plain, *arguments], cwd=self.folder, check=True, capture_output=True)
 
     def outputs(self) -> dict[str, str]:
         """SHA-256 of every file of every output in dvc.lock, and the hash that dvc.lock has of each output."""

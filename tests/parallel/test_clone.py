@@ -48,7 +48,8 @@ def test_a_change_that_is_not_committed_is_refused(project):
         Path(path).write_text(before)
     Path("stages").mkdir()
     Path("stages/new.py").write_text("")
-    with pytest.raises(RontgenError, match="expected committed code, received changes in stages/"):
+    clone.git("config", "status.showUntrackedFiles", "no")  # as a user may have it
+    with pytest.raises(RontgenError, match="expected committed code, received changes in stages/new"):
         clone.last_commit()
 
 
@@ -59,6 +60,20 @@ def test_two_at_once_are_refused(project):
         recording.at_last_commit("one"),
     ):
         pass
+
+
+def test_the_hooks_of_a_user_do_not_run_in_a_clone(project, tmp_path, monkeypatch):
+    """Neither those of all repositories nor those of every new one, which DVC runs without git."""
+    hooks = tmp_path / "template/hooks"
+    hooks.mkdir(parents=True)
+    (hooks / "post-checkout").write_text("#!/bin/sh\nexit 1\n")
+    (hooks / "post-checkout").chmod(0o755)
+    config = tmp_path / "gitconfig"
+    config.write_text(f"[core]\nhooksPath = {hooks}\n[init]\ntemplateDir = {hooks.parent}\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "0")
+    with recording.at_last_commit("work") as made:
+        assert not (made.folder / ".git/hooks").exists()
 
 
 def test_a_clone_has_the_commit_and_nothing_that_a_killed_run_left(project, without_identity):

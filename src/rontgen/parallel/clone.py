@@ -81,7 +81,7 @@ def require_repository() -> None:
 
 def last_commit() -> str:
     """The last commit. Raises RontgenError if CODE differs from it."""
-    changed = git("status", "--porcelain", "--", *CODE)
+    changed = git("status", "--porcelain", "--untracked-files", "--", *CODE)
     if changed:
         first = changed.splitlines()[0].split(maxsplit=1)[1]
         raise RontgenError(f"expected committed code, received changes in {first}: `git commit` or `git stash` them")
@@ -108,7 +108,9 @@ def prepare(origin: Origin, folder: Path) -> None:
             f"expected the DVC cache at {origin.cache}, found none there: share it by path, or give `rontgen scale` "
             "--remote"
         )
-    git("init", "--quiet", str(folder))
+    # without the user's hooks, neither those that every new repository gets nor those of all repositories
+    git("init", "--quiet", "--template=", str(folder))
+    git("config", "core.hooksPath", os.devnull, cwd=folder)
     with (folder / ".git/shallow").open("a") as file:  # git looks for no parents of these commits
         file.write(f"{origin.commit}\n")
     _git(("index-pack", "--stdin"), folder, given=origin.objects)
