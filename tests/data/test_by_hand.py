@@ -21,7 +21,7 @@ RESNET50 = "resnet50.weights.h5"
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in (CHEST, RESNET50, KERAS_FILES["vgg16"], "another.zip"):
+    for name in (CHEST, RESNET50, KERAS_FILES["vgg16"]):
         (tmp_path / name).write_bytes(packed({name: b"one"}))
     return tmp_path
 
@@ -64,6 +64,15 @@ def test_the_demo_uses_nothing_that_was_put_by_hand(folder):
     assert set().union(*lists(folder, "demo").values()) == set()
 
 
+@pytest.mark.parametrize(("name", "known"), [("archive.zip", CHEST), ("resnet50.h5", RESNET50)])
+def test_an_archive_or_weights_of_another_name_are_refused(folder, name, known):
+    for path in (name, f"._{known}"):  # macOS leaves the latter
+        (folder / path).touch()
+    with pytest.raises(RontgenError, match=f"^{folder / name}: expected one of the names .*{known}.*: rename it, or"):
+        lists(folder)
+    assert lists(folder, "demo")["archives/pneumonia.json"] == set()
+
+
 def test_of_two_weights_files_the_one_that_must_be_pinned_is_listed_first(folder, monkeypatch):
     names = ["mobilenetv2.weights.h5", KERAS_FILES["mobilenetv2"]]
     for name in reversed(names):
@@ -96,8 +105,8 @@ def test_an_archive_written_over_one_that_dvc_has_linked_is_refused(folder, monk
     os.utime(path, ns=(0, (raw / "SOURCE.json").stat().st_mtime_ns + 1))
     with pytest.raises(RontgenError, match=f"written over it, .* `find .dvc data/raw -samefile {path} -delete` first"):
         hashes(folder)
-    path.rename(folder / "new.zip")
-    shutil.copy(folder / "new.zip", path)
+    path.rename(folder / "new")
+    shutil.copy(folder / "new", path)
     assert hashes(folder)["archives/pneumonia.json"] == {CHEST: archives.sha256(path)}
 
 

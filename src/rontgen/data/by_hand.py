@@ -22,24 +22,34 @@ def lists(values: Params, folder: Path = BY_HAND) -> dict[Path, dict[str, str]]:
     """The SHA-256 of each file in data/archives, by name; "" for a damaged zip, which the stage download refuses.
 
     Each dataset's archives and each backbone's weights have a list. Files that the profile does not use are not listed.
+    Raises RontgenError for an archive or weights of another name, where the profile uses archives.
     """
     profile = values.profiles[values.profile]
-    sha256, found = cache(_verified), {}
-
-    def hashes(names):
-        project.require_copied(folder / name for name in names)
-        return {name: sha256(folder / name) for name in names if (folder / name).exists()}
-
+    downloads = profile.download.source == "kaggle"
+    # the names that files may have, and whether they are used
+    names = {Path("archives/originals.json"): ([ORIGINALS], downloads)}
     for name, dataset in values.datasets.items():
         zips = [Path(archives.archive_name(source.slug)) for source in dataset.archives.values()]
-        wanted = [path.name for archive in zips for path in (archive, unpacked.index_of(archive))]
-        found[Path("archives", f"{name}.json")] = hashes(wanted if profile.download.source == "kaggle" else [])
-    found[Path("archives", "originals.json")] = hashes([ORIGINALS] if profile.download.source == "kaggle" else [])
+        either = [path.name for archive in zips for path in (archive, unpacked.index_of(archive))]
+        names[Path("archives", f"{name}.json")] = either, downloads
     for name, backbone in values.backbones.items():
-        # the names that the file may have; the first one found is used
-        names = [f"{name}.weights.h5", backbone.file] if profile.train.pretrained and backbone.file else []
-        found[Path("weights", f"{name}.json")] = hashes(names)
+        either = [f"{name}.weights.h5", *filter(None, [backbone.file])]  # the first one found is used
+        names[Path("weights", f"{name}.json")] = either, profile.train.pretrained and backbone.file is not None
+    if downloads:
+        _refuse_others(folder, {name for some, _ in names.values() for name in some})
+    sha256, found = cache(_verified), {}
+    for path, (some, used) in names.items():
+        files = [folder / name for name in some if used]
+        project.require_copied(files)
+        found[path] = {file.name: sha256(file) for file in files if file.exists()}
     return found
+
+
+def _refuse_others(folder: Path, names: set[str]) -> None:
+    for path in sorted(folder.glob("[!.]*")):
+        if path.suffix in (".zip", ".h5") and path.name not in names:
+            alike = ", ".join(sorted(name for name in names if name.endswith(path.suffix)))
+            raise RontgenError(f"{path}: expected one of the names {alike}: rename it, or move it out of {folder}")
 
 
 def _verified(path: Path) -> str:
