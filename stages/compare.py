@@ -1,4 +1,4 @@
-"""Stage compare: a verdict on every published row, as a metric and a figure; and the figure of the architectures."""
+"""Stage compare: what each recorded row reaches, as a metric; the figures of the verdicts and of the architectures."""
 
 import argparse
 import math

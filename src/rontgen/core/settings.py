@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 SUBSETS = ("train", "validation", "test")
 # Pixels, height and width. A backbone halves an image five times, and keras.applications refuses smaller ones
 SMALLEST_BACKBONE_IMAGE = 32
-# Suffix of a study or run whose split shares no patient, copy or near copy between subsets
+# Suffix of a split that shares no patient, copy or near copy between subsets, and of its runs
 LEAKFREE = "_leakfree"
 # A key of `backbones`, and what a run's `weights` may be instead of its model's backbone
 RANDOM = "random"

@@ -1,6 +1,7 @@
 """Assign images to subsets: stratified, balanced (as many of each class) or official.
 
-Identical images stay together but for `keep_copies`, those of a patient, and near copies, where that is asked for.
+Identical images stay together unless `keep_copies` is true, the images of a patient with `group_by: patient`, and near
+copies on splits without leaks.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Train by a study's protocol (`train` in params.yaml): phases, schedules, early stopping, the epoch that is kept."""
+"""Train a run by its `train` settings: phases, schedules, early stopping, the epoch that is kept."""
 
 import hashlib
 import json
