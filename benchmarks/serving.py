@@ -70,12 +70,12 @@ def main() -> None:
 def test_files(name: str) -> list[bytes]:
     """The test images of a run, as they are stored in their archives."""
     run = runs.load_run(name)
-    manifest = arrays.read_split(run.image_set.study)
+    manifest = arrays.read_split(run.image_set.split)
     test = manifest[manifest["subset"] == "test"].head(100)
     found = []
     for archive, rows in test.groupby("archive"):
-        path = Path(run.image_set.study.raw, archive)
-        with Archive(path, command=f"dvc repro download@{run.image_set.study.dataset_name}") as opened:
+        path = Path(run.image_set.split.raw, archive)
+        with Archive(path, command=f"dvc repro download@{run.image_set.split.dataset_name}") as opened:
             found += [opened.read(member) for member in rows["member"]]
     return found
 

@@ -21,7 +21,7 @@ def main() -> None:
     else:
         parents = manifest[manifest["subset"].isin(smote.PARENTS[image_set.balance])]
         classes, ids = parents["class"].to_numpy(), parents["id"].to_numpy()
-        synthetic = smote.smote(pixels[parents.index], classes, ids, image_set.study.split.seed)
+        synthetic = smote.smote(pixels[parents.index], classes, ids, image_set.split.rule.seed)
     smote.write(synthetic, image_set.balanced)
     draw(image_set, manifest, pixels, synthetic)
     test = manifest.loc[manifest["subset"] == "test", "id"]

@@ -15,7 +15,7 @@ def main() -> None:
     values = params.load()
     names = [runs.ACTIVE, *values.splits]
     prints = {name: near_duplicates.read(name) for name in values.datasets}
-    splits = {name: arrays.read_split(runs.load_study(name)) for name in names}
+    splits = {name: arrays.read_split(runs.load_split(name)) for name in names}
 
     everything = leakage.gather(prints)
     pairs = leakage.find_pairs(everything)

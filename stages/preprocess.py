@@ -15,12 +15,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image-set", required=True, help="active, or a key of `image_sets` in a protocol.yaml")
     image_set = runs.load_image_set(parser.parse_args().image_set)
-    study, manifest, values = image_set.study, arrays.read_split(image_set.study), params.load()
-    films = external.films(study.dataset, values.profiles[values.profile].download.source)
+    split, manifest, values = image_set.split, arrays.read_split(image_set.split), params.load()
+    films = external.films(split.dataset, values.profiles[values.profile].download.source)
 
-    decoding.decode_all(manifest, study.raw, image_set.size, image_set.preprocessed, image_set.max_unreadable)
+    decoding.decode_all(manifest, split.raw, image_set.size, image_set.preprocessed, image_set.max_unreadable)
     if image_set.name == runs.ACTIVE:  # its test images too, as a hospital may alter them
-        films = pd.concat([films, external.perturbed(arrays.read_manifest(image_set), study.raw)], ignore_index=True)
+        films = pd.concat([films, external.perturbed(arrays.read_manifest(image_set), split.raw)], ignore_index=True)
     rows, images = external.decode(films, image_set.size)
     unfamiliar = out_of_distribution(images, arrays.read_subsets(image_set))
     external.write(rows.assign(unfamiliar=unfamiliar), images, image_set.external)

@@ -10,12 +10,12 @@ from rontgen.data import manifests
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", required=True, help="active, or a key of `splits` in a protocol.yaml")
-    study = runs.load_study(parser.parse_args().split)
+    split = runs.load_split(parser.parse_args().split)
 
-    manifest, audit = manifests.build(study)
+    manifest, audit = manifests.build(split)
 
-    write_csv(manifest, study.manifest)
-    write_json(audit, study.audit)
+    write_csv(manifest, split.manifest)
+    write_json(audit, split.audit)
     print(manifest.groupby(["subset", "class"]).size().unstack().to_string())
 
 

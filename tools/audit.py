@@ -198,7 +198,7 @@ class Audit:
         module.load = recorded
 
     def patch_runs(self, module):
-        for kind in (module.Study, module.ImageSet, module.Start, module.Run):
+        for kind in (module.DatasetSplit, module.ImageSet, module.Start, module.Run):
             self.record_reads(kind)
         for name in [name for name in vars(module) if name.startswith("load_")]:
             setattr(module, name, self.recorded_load(vars(module)[name]))

@@ -30,7 +30,7 @@ def test_the_active_run_alone_follows_the_top_level_keys(change_params):
     changes |= {"image.size": 96, "image.channels": 1, "image.normalize": "symmetric", "train.epochs": 9}
     change_params(changes)
     run = runs.load_run("active")
-    assert (run.name, run.image_set.name, run.image_set.study.name) == ("active", "active", "active")
+    assert (run.name, run.image_set.name, run.image_set.split.name) == ("active", "active", "active")
     assert (run.start.name, run.start.folder) == ("random", Path("data/weights/active"))  # cnn4 has no backbone
     found = run.settings | {"model": run.model_name}
     assert {key: nested.find(found, key) for key in changes} == changes
@@ -52,14 +52,14 @@ def test_a_profile_scales_and_caps(change_params, scale, size):
     change_params({"profiles.demo.split.max_per_class": {"train": 9, "validation": 8, "test": 7}})
     run = runs.load_run("lungcare_b8_s640")
     assert (run.image_set.size, run.train.epochs, run.augment.variants) == (size, 3, 2)
-    assert (run.image_set.study.max_per_class.test, run.image_set.study.check_counts) == (7, False)
+    assert (run.image_set.split.max_per_class.test, run.image_set.split.check_counts) == (7, False)
 
 
 def test_the_active_run_has_what_it_is_given(change_params, shipped):
     change_params({"profiles.demo.train.max_epochs": 1})
     change_params({"profiles.demo.split.max_per_class": {"train": 9, "validation": 8, "test": 7}})
     run = runs.load_run("active")
-    assert (run.train, run.augment, run.image_set.study.max_per_class) == (shipped.train, shipped.augment, None)
+    assert (run.train, run.augment, run.image_set.split.max_per_class) == (shipped.train, shipped.augment, None)
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_the_paper_profile_changes_nothing(profile, shipped):
     profile("paper")
     run, study = runs.load_run("lungcare_b8_s640"), shipped.studies["lungcare"]
     assert (run.image_set.size, run.train.epochs, run.augment) == (640, 20, study.augment)
-    assert (run.image_set.study.max_per_class, run.image_set.study.check_counts) == (None, True)
+    assert (run.image_set.split.max_per_class, run.image_set.split.check_counts) == (None, True)
     assert runs.load_run("jitet_mobilenetv2").train == shipped.studies["jitet"].train
 
 
 def test_counts_are_not_checked_where_the_dataset_says_so(change_params):
     change_params({"profile": "paper", "datasets.pneumonia.check_counts": False})
-    assert not runs.load_study("active").check_counts
-    assert runs.load_study("lungcare").check_counts
+    assert not runs.load_split("active").check_counts
+    assert runs.load_split("lungcare").check_counts
 
 
 @pytest.mark.parametrize("name", ["demo", "paper"])
@@ -93,7 +93,7 @@ def test_every_reported_run_resolves_and_can_be_built(profile, shipped, name):
     for key, row in shipped.runs.items():
         run, image_set = runs.load_run(key), shipped.image_sets[row.image_set]
         assert run.image_set == runs.load_image_set(row.image_set)
-        assert run.image_set.study == runs.load_study(image_set.split)
+        assert run.image_set.split == runs.load_split(image_set.split)
         assert run.classes == shipped.datasets[image_set.dataset].classes
         assert run.start.name == row.weights
 
@@ -101,7 +101,7 @@ def test_every_reported_run_resolves_and_can_be_built(profile, shipped, name):
 def test_the_command_of_a_stage_is_that_of_its_part_of_the_run(profile):
     profile("demo")
     run = runs.load_run("lungcare_cnn4_leakfree")
-    assert run.image_set.study.split_command == "dvc repro reported_split@lungcare_leakfree"
+    assert run.image_set.split.split_command == "dvc repro reported_split@lungcare_leakfree"
     assert run.image_set.preprocess_command == "dvc repro reported_preprocess@lungcare_240_leakfree"
     assert run.image_set.balance_command == "dvc repro reported_balance@lungcare_240_leakfree"
     assert run.train_command == "dvc repro reported_train@lungcare_cnn4_leakfree"
@@ -110,18 +110,18 @@ def test_the_command_of_a_stage_is_that_of_its_part_of_the_run(profile):
 
 def test_a_leakfree_split_parts_no_patient_and_keeps_no_copy(change_params):
     change_params({"profile": "paper", "studies.lungcare.split.keep_copies": True})
-    own, leakfree = runs.load_study("lungcare"), runs.load_study("lungcare_leakfree")
+    own, leakfree = runs.load_split("lungcare"), runs.load_split("lungcare_leakfree")
     assert (own.is_leakfree, leakfree.is_leakfree) == (False, True)
     changed = {"group_by": "patient", "deduplicate": True, "keep_copies": False, "on_shortage": "shrink"}
-    assert leakfree.split == own.split.model_copy(update=changed)
-    assert dataclasses.replace(leakfree, name=own.name, split=own.split, list=own.list) == own
+    assert leakfree.rule == own.rule.model_copy(update=changed)
+    assert dataclasses.replace(leakfree, name=own.name, rule=own.rule, list=own.list) == own
 
 
 @pytest.mark.parametrize("name", ["smatika_vgg16", "jitet_mobilenetv2", "lungcare_cnn4"])
 def test_a_leakfree_run_differs_in_its_split_alone(profile, name):
     profile("demo")
     run, leakfree = runs.load_run(name), runs.load_run(f"{name}_leakfree")
-    assert leakfree.image_set.study.is_leakfree
+    assert leakfree.image_set.split.is_leakfree
     assert (leakfree.image_set.size, leakfree.image_set.balance) == (run.image_set.size, run.image_set.balance)
     assert dataclasses.replace(leakfree, name=run.name, image_set=run.image_set) == run
 
@@ -147,7 +147,7 @@ def test_a_run_that_cannot_be_built_is_named_before_anything_runs(change_params,
     ("load", "name", "message"),
     [
         (runs.load_dataset, "xray", "--dataset: expected one of pneumonia, covid, lungs,"),
-        (runs.load_study, "lungs", "--split: expected one of active, covid_hybrid, jitet, jitet_leakfree, .*,"),
+        (runs.load_split, "lungs", "--split: expected one of active, covid_hybrid, jitet, jitet_leakfree, .*,"),
         (runs.load_image_set, "lungcare", "--image-set: expected one of active, covid_hybrid_224, jitet_224, .*,"),
         (runs.load_run, "cnn4", "--run: expected one of active, covid_hybrid_resnet50, covid_hybrid_lstm, .*,"),
         (runs.load_start, "resnet51", "--backbone: expected one of active, mobilenetv2, .*,"),

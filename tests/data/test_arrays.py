@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from rontgen.core.errors import RontgenError
-from rontgen.core.runs import ImageSet, Study
+from rontgen.core.runs import DatasetSplit, ImageSet
 from rontgen.data import arrays
 
 CLASSES = ["NORMAL", "SICK"]
-STUDY = Study("jitet", "pneumonia", dataset=None, split=None, max_per_class=None, check_counts=False)
-VIEW = ImageSet("jitet_224", STUDY, size=2, max_unreadable=0, balance="none")
+SPLIT = DatasetSplit("jitet", "pneumonia", dataset=None, rule=None, max_per_class=None, check_counts=False)
+VIEW = ImageSet("jitet_224", SPLIT, size=2, max_unreadable=0, balance="none")
 
 
 @pytest.fixture
@@ -82,15 +82,15 @@ TEXTS = {"id": ["001234", "1e5"], "class": ["NA", "SICK"], "patient": ["", "nan"
 
 def test_a_manifest_is_text_as_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    STUDY.manifest.parent.mkdir(parents=True)
-    STUDY.manifest.write_text("id,class,patient\n001234,NA,\n1e5,SICK,nan\n")
-    assert arrays.read_split(STUDY).to_dict("list") == TEXTS
+    SPLIT.manifest.parent.mkdir(parents=True)
+    SPLIT.manifest.write_text("id,class,patient\n001234,NA,\n1e5,SICK,nan\n")
+    assert arrays.read_split(SPLIT).to_dict("list") == TEXTS
 
 
 @pytest.mark.parametrize(
     ("read", "part", "file", "stage"),
     [
-        (arrays.read_split, STUDY, "data/split/jitet.csv", "reported_split@jitet"),
+        (arrays.read_split, SPLIT, "data/split/jitet.csv", "reported_split@jitet"),
         (arrays.read_manifest, VIEW, "preprocessed/jitet_224/manifest.csv", "reported_preprocess@jitet_224"),
         (arrays.read_images, VIEW, "preprocessed/jitet_224/images.npy", "reported_preprocess@jitet_224"),
         (arrays.read_synthetic, VIEW, "balanced/jitet_224/rows.csv", "reported_balance@jitet_224"),

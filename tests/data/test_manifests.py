@@ -16,7 +16,7 @@ from rontgen.audits import near_duplicates
 from rontgen.core import runs
 from rontgen.core.errors import RontgenError
 from rontgen.core.io import write_json
-from rontgen.core.runs import Study
+from rontgen.core.runs import DatasetSplit
 from rontgen.core.settings import SUBSETS, Counts, Dataset, Fractions, Split
 from rontgen.data import manifests, splits
 
@@ -55,7 +55,7 @@ def lungs(*, check_counts=True, **changes):
     fractions = Fractions(train=0.5, validation=0.25, test=0.25)
     options = {"policy": "stratified", "fractions": fractions, "counts": None, "on_shortage": "error"}
     options |= {"group_by": "none", "deduplicate": False, "seed": 7} | changes
-    return Study("lungcare", "lungs", dataset, Split(**options), max_per_class=None, check_counts=check_counts)
+    return DatasetSplit("lungcare", "lungs", dataset, Split(**options), max_per_class=None, check_counts=check_counts)
 
 
 def test_the_manifest_has_a_row_for_each_image_of_a_class(raw):
@@ -118,7 +118,7 @@ def test_kept_copies_stand_on_both_sides_and_the_audit_counts_them(raw):
 
 @pytest.fixture
 def listed(raw):
-    """A study whose images near_duplicates listed, none of them alike; the last did not decode."""
+    """A split whose images near_duplicates listed, none of them alike; the last did not decode."""
     images, found, left_out = manifests.list_images(lungs())
     folder = Path("data/near_duplicates/lungs")
     folder.mkdir(parents=True)
@@ -162,14 +162,14 @@ def pictures():
 def test_a_split_listed_by_near_duplicates_is_that_of_the_archives_and_their_copies(change_params, write_zip):
     write_zip(pictures(), "data/raw/pneumonia/paultimothymooney--chest-xray-pneumonia.zip")
     run_stages.run("near_duplicates --dataset pneumonia")
-    study = runs.load_study("jitet_leakfree")
-    manifest, audit = manifests.build(study)
+    split = runs.load_split("jitet_leakfree")
+    manifest, audit = manifests.build(split)
 
-    images, found, left_out = manifests.list_images(study)
+    images, found, left_out = manifests.list_images(split)
     near = near_duplicates.read("pneumonia").images[["archive", "member", "near"]]
     images = images.merge(near, on=["archive", "member"])
     assert (len(images), images["sha256"].nunique(), images["near"].nunique()) == (80, 78, 76)
-    expected = splits.assign(images, study.dataset.classes, study.split)
+    expected = splits.assign(images, split.dataset.classes, split.rule)
     pd.testing.assert_frame_equal(manifest, expected.manifest)
     assert (audit["dropped"], audit["found"], audit["left_out"]) == (expected.dropped, found, left_out)
     assert left_out["chest_xray"] == {"nested copies": 5}
@@ -177,15 +177,15 @@ def test_a_split_listed_by_near_duplicates_is_that_of_the_archives_and_their_cop
 
 @pytest.mark.parametrize("keep_copies", [True, False])
 def test_other_counts_than_expected_are_refused(raw, keep_copies):
-    study = lungs(keep_copies=keep_copies)
-    study.dataset.counts["chest_xray"] = {"NORMAL": 16, "PNEUMONIA": 18}
+    split = lungs(keep_copies=keep_copies)
+    split.dataset.counts["chest_xray"] = {"NORMAL": 16, "PNEUMONIA": 18}
     message = (
         "data/raw/lungs/chest--xray.zip: expected {'NORMAL': 16, 'PNEUMONIA': 18} images, found {'NORMAL': 8, "
         "'PNEUMONIA': 9}: download it again, or let it through with `-S datasets.lungs.check_counts=false`"
     )
     with pytest.raises(RontgenError, match=f"^{re.escape(message)}$"):
-        manifests.build(study)
-    manifests.build(dataclasses.replace(study, check_counts=False))
+        manifests.build(split)
+    manifests.build(dataclasses.replace(split, check_counts=False))
 
 
 @pytest.mark.parametrize("check_counts", [True, False])

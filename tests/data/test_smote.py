@@ -41,7 +41,7 @@ def parents(training, synthetic):
 @pytest.fixture
 def image_set(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return ImageSet("pirngadi_150", study=None, size=6, max_unreadable=0, balance="smote")
+    return ImageSet("pirngadi_150", split=None, size=6, max_unreadable=0, balance="smote")
 
 
 def test_classes_are_equal_afterwards(synthetic):

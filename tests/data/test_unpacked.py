@@ -12,7 +12,7 @@ import run_stages
 from conftest import ROOT
 from rontgen.core import params
 from rontgen.core.errors import RontgenError
-from rontgen.core.runs import BY_HAND, Study
+from rontgen.core.runs import BY_HAND, DatasetSplit
 from rontgen.data import archives, decoding, manifests, unpacked
 from rontgen.data.archives import Archive, ArchiveError, Member
 from rontgen.data.demo import archives as synthetic
@@ -152,7 +152,7 @@ def built(folder, monkeypatch):
     """The manifest, the audit of the split and the images of a study, from the archives in a project's folder."""
     monkeypatch.chdir(folder)
     split = params.load(ROOT / "params.yaml").studies["jitet"].split
-    manifest, audit = manifests.build(Study("jitet", "pneumonia", PNEUMONIA, split, None, check_counts=False))
+    manifest, audit = manifests.build(DatasetSplit("jitet", "pneumonia", PNEUMONIA, split, None, check_counts=False))
     decoding.decode_all(manifest, RAW, 16, folder, 0)
     return manifest.to_csv(), audit, (folder / "images.npy").read_bytes()
 

@@ -21,12 +21,12 @@ def found(monkeypatch):
     chests = np.stack([drawn.image for drawn in normal])[..., None]
 
     def images(image_set):
-        is_covid = image_set.study.dataset_name == "covid"
+        is_covid = image_set.split.dataset_name == "covid"
         return 255 - chests.repeat(2, 1).repeat(2, 2) if is_covid else chests
 
     def manifest(image_set):
         subset = np.repeat(["train", "validation", "test"], 30)
-        return pd.DataFrame({"subset": subset, "class": np.resize(list(image_set.study.dataset.classes), 90)})
+        return pd.DataFrame({"subset": subset, "class": np.resize(list(image_set.split.dataset.classes), 90)})
 
     monkeypatch.setattr(arrays, "read_images", images)
     monkeypatch.setattr(arrays, "read_manifest", manifest)

@@ -36,7 +36,7 @@ def project(project_to_serve, tmp_path_factory):
     with chdir(folder):
         Repo.init(no_scm=True).close()
         run = runs.load_run(RUN)
-        outs = {str(path): put(path) for path in (run.model_file, run.image_set.study.manifest)}
+        outs = {str(path): put(path) for path in (run.model_file, run.image_set.split.manifest)}
         images = [{"md5": put(path), "relpath": path.name} for path in sorted(run.image_set.preprocessed.iterdir())]
         listed = Path("images.dir")
         listed.write_text(json.dumps(images))

@@ -43,13 +43,13 @@ class CommandOf:
 
 
 @dataclass(frozen=True)
-class Study:
-    """One of `splits`: a dataset and how it is divided. list: the folder of data/ that lists its images."""
+class DatasetSplit:
+    """One of `splits`: a dataset, and the rule that divides it. list: the folder of data/ that lists its images."""
 
     name: str
     dataset_name: str
     dataset: settings.Dataset
-    split: settings.Split
+    rule: settings.Split
     max_per_class: settings.Counts | None
     check_counts: bool
     list: str = "raw"
@@ -68,10 +68,10 @@ class Study:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A study's images at one size, in pixels, and how its classes are balanced."""
+    """The images of a split at one size, in pixels, and how its classes are balanced."""
 
     name: str
-    study: Study
+    split: DatasetSplit
     size: int
     max_unreadable: int
     balance: str
@@ -136,16 +136,16 @@ class Run:
 
     @property
     def classes(self) -> list[str]:
-        return self.image_set.study.dataset.classes
+        return self.image_set.split.dataset.classes
 
     @property
     def settings(self) -> dict:
         """Every setting on which its result depends, ready for JSON; seeds among them."""
-        study = self.image_set.study
+        split = self.image_set.split
         return {
-            "dataset": study.dataset_name,
-            "split": study.split.options,
-            "max_per_class": study.max_per_class and study.max_per_class.model_dump(),
+            "dataset": split.dataset_name,
+            "split": split.rule.options,
+            "max_per_class": split.max_per_class and split.max_per_class.model_dump(),
             "image": {"size": self.image_set.size} | self.image.model_dump(include={"channels", "normalize"}),
             "balance": self.image_set.balance,
             "model": {"name": self.model_name} | self.model.options,
@@ -186,36 +186,36 @@ def load_start(name: str, values: Params | None = None) -> Start:
     return Start(name, pretrained, backbone.file, backbone.sha256, place)
 
 
-def load_study(name: str, values: Params | None = None) -> Study:
+def load_split(name: str, values: Params | None = None) -> DatasetSplit:
     """The split of that name, or the active one, as load_start."""
     values = values or params.load()
     if name == ACTIVE:
-        dataset_name, split, listed = values.dataset, values.split, "raw"
+        dataset_name, rule, listed = values.dataset, values.split, "raw"
     else:
         row = _entry(values.splits, name, "split", ACTIVE)
-        dataset_name, split, listed = row.dataset, values.studies[row.study].split, row.list
+        dataset_name, rule, listed = row.dataset, values.studies[row.study].split, row.list
     if listed == "near_duplicates":
         # fewer images are usable: copies, and images of one patient, stay in one subset
         apart = {"group_by": "patient", "deduplicate": True, "keep_copies": False, "on_shortage": "shrink"}
-        split = split.model_copy(update=apart)
+        rule = rule.model_copy(update=apart)
     dataset = values.datasets[dataset_name]
     max_per_class = None if name == ACTIVE else values.profiles[values.profile].split.max_per_class
     check_counts = dataset.check_counts and values.profile == "paper"
-    return Study(name, dataset_name, dataset, split, max_per_class, check_counts, listed)
+    return DatasetSplit(name, dataset_name, dataset, rule, max_per_class, check_counts, listed)
 
 
 def load_image_set(name: str, values: Params | None = None) -> ImageSet:
     """The image set of that name, or the active one, as load_start."""
     values = values or params.load()
     if name == ACTIVE:
-        study, size, balance = load_study(ACTIVE, values), values.image.size, values.balance
+        split, size, balance = load_split(ACTIVE, values), values.image.size, values.balance
     else:
         row = _entry(values.image_sets, name, "image-set", ACTIVE)
-        study, size, balance = load_study(row.split, values), row.size, values.studies[row.study].balance
-    if study.is_leakfree and balance != "none":
+        split, size, balance = load_split(row.split, values), row.size, values.studies[row.study].balance
+    if split.is_leakfree and balance != "none":
         balance = "smote"  # a parent in the test subset is a leak
     profile = values.profiles[values.profile].preprocess
-    return ImageSet(name, study, max(8, round(size * profile.scale)), profile.max_unreadable, balance)
+    return ImageSet(name, split, max(8, round(size * profile.scale)), profile.max_unreadable, balance)
 
 
 def load_run(name: str, values: Params | None = None) -> Run:

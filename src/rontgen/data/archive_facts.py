@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from rontgen.core.io import read_json
-from rontgen.core.runs import Study
+from rontgen.core.runs import DatasetSplit
 from rontgen.data import layouts
 from rontgen.data.archives import archive_name
 from rontgen.data.unpacked import open_archive
@@ -18,20 +18,20 @@ from rontgen.data.unpacked import open_archive
 SIZED = 500
 
 
-def describe(study: Study) -> dict[str, dict]:
+def describe(split: DatasetSplit) -> dict[str, dict]:
     """For each archive: source, slug, SHA-256, bytes, images by label, and the median width of up to SIZED of them in
     pixels; counts and width with the expected values."""
-    sources = read_json(study.raw / "SOURCE.json", f"dvc repro download@{study.dataset_name}")
-    images = read_json(study.audit, study.split_command)["found"]
+    sources = read_json(split.raw / "SOURCE.json", f"dvc repro download@{split.dataset_name}")
+    images = read_json(split.audit, split.split_command)["found"]
     return {
         layout: sources[archive_name(source.slug)]
         | {
             "images": images[layout],
-            "expected_images": study.dataset.counts[layout],
-            "median_width": _median_width(study.raw / archive_name(source.slug), layout),
-            "expected_median_width": study.dataset.median_widths[layout],
+            "expected_images": split.dataset.counts[layout],
+            "median_width": _median_width(split.raw / archive_name(source.slug), layout),
+            "expected_median_width": split.dataset.median_widths[layout],
         }
-        for layout, source in study.dataset.archives.items()
+        for layout, source in split.dataset.archives.items()
     }
 
 

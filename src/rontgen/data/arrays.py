@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from rontgen.core.io import read_json, require
-from rontgen.core.runs import ImageSet, Start, Study
+from rontgen.core.runs import DatasetSplit, ImageSet, Start
 from rontgen.core.settings import SUBSETS
 
 
-def read_split(study: Study) -> pd.DataFrame:
+def read_split(split: DatasetSplit) -> pd.DataFrame:
     """The manifest of a study as the split stage wrote it, all columns str. Raises RontgenError where it is missing."""
-    return pd.read_csv(require(study.manifest, study.split_command), dtype=str, keep_default_na=False)
+    return pd.read_csv(require(split.manifest, split.split_command), dtype=str, keep_default_na=False)
 
 
 def read_manifest(image_set: ImageSet) -> pd.DataFrame:

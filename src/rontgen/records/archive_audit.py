@@ -48,7 +48,7 @@ def record(
             }
             described: dict[str, dict] = {}
             for name in image_sets:
-                described |= archive_facts.describe(runs.load_image_set(name).study)
+                described |= archive_facts.describe(runs.load_image_set(name).split)
             found = {
                 "leakage": read_json(Path("metrics/leakage.json"), "dvc repro leakage"),
                 "shortcuts": measured | probed,

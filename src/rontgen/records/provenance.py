@@ -21,10 +21,10 @@ def gather(run: Run, planned: Run, papers: Papers) -> dict:
     run: with the settings it had. planned: with those of the reading and the profile `paper` alone.
     """
     time = read_json(run.time_metrics, run.train_command)
-    archives = archive_facts.describe(run.image_set.study)
+    archives = archive_facts.describe(run.image_set.split)
     weights = read_json(run.start.folder / "SOURCE.json", run.start.weights_command)
-    dataset = run.image_set.study.dataset_name
-    files = (run.model_file, run.image_set.study.manifest, run.image_set.preprocessed)
+    dataset = run.image_set.split.dataset_name
+    files = (run.model_file, run.image_set.split.manifest, run.image_set.preprocessed)
     outs, stages = locked(stage_name("evaluate", run.name))
     return {
         "settings": run.settings,

@@ -51,7 +51,7 @@ class Job:
     def _computed(self, without: str = "") -> tuple:
         """What decides the result, but for the archives."""
         run = self.load(without)
-        dataset = run.image_set.study.dataset
+        dataset = run.image_set.split.dataset
         return run.settings, dataset.classes, dataset.labels
 
     @property
@@ -188,7 +188,7 @@ def _train(prepared: Clone, name: str, job: Job, again: bool, planned: Run, with
 def _record(job: Job, commit: str, trained: Trained) -> Record:
     """Write the record of a job, and add its split to results/splits and its experiment to the project."""
     trained.experiment.fetch()
-    dataset = job.load().image_set.study.dataset_name
+    dataset = job.load().image_set.split.dataset_name
     split = {"dataset": dataset, "column": splits.write(dataset, trained.manifest, records.FOLDER)}
     head = {"run": job.run, "reading": job.reading, "seed": job.seed, "commit": commit, "set": job.stated}
     facts = head | {"extra": job.extra, "split": split} | trained.facts

@@ -133,7 +133,7 @@ def describe(run: Run, model: "keras.Model", reference: ood.Reference) -> dict:
     return {
         "run": run.name,
         "model": run.model_name,
-        "dataset": run.image_set.study.dataset_name,
+        "dataset": run.image_set.split.dataset_name,
         "classes": run.classes,
         "size": int(model.input_shape[1]),
         "model_sha256": archives.sha256(run.model_file),

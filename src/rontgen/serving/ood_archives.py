@@ -20,7 +20,7 @@ def measure(image_sets: list[str]) -> dict[str, dict]:
     sets = [runs.load_image_set(name) for name in image_sets]
     tests: dict[str, tuple[ImageSet, dict[str, np.ndarray]]] = {}
     for image_set in sets:
-        tests.setdefault(image_set.study.dataset_name, (image_set, _test_images(image_set)))
+        tests.setdefault(image_set.split.dataset_name, (image_set, _test_images(image_set)))
     found = {}
     for name, image_set in zip(image_sets, sets, strict=True):
         subsets = arrays.read_subsets(image_set)
@@ -29,12 +29,12 @@ def measure(image_sets: list[str]) -> dict[str, dict]:
             dataset: {
                 label: ood_probes.proportion(reference.flags(_resized(images, image_set.size)))
                 for label, images in classes.items()
-                if not _archives(other, label) & set(image_set.study.dataset.archives)
+                if not _archives(other, label) & set(image_set.split.dataset.archives)
             }
             for dataset, (other, classes) in tests.items()
         }
         found[name] = (
-            {"dataset": image_set.study.dataset_name, "size": image_set.size}
+            {"dataset": image_set.split.dataset_name, "size": image_set.size}
             | ood_probes.measure(reference, subsets["test"], image_set.size)
             | {"others": {dataset: classes for dataset, classes in others.items() if classes}}
         )
@@ -43,14 +43,14 @@ def measure(image_sets: list[str]) -> dict[str, dict]:
 
 def _archives(image_set: ImageSet, label: str) -> set[str]:
     """The archives that a class comes from."""
-    return {archive for archive, labels in image_set.study.dataset.labels.items() if label in labels.values()}
+    return {archive for archive, labels in image_set.split.dataset.labels.items() if label in labels.values()}
 
 
 def _test_images(image_set: ImageSet) -> dict[str, np.ndarray]:
     """The test images of each class: uint8 (N, H, W, 1)."""
     manifest, images = arrays.read_manifest(image_set), arrays.read_images(image_set)
     test = manifest[manifest["subset"] == "test"]
-    return {label: images[test.index[test["class"] == label]] for label in image_set.study.dataset.classes}
+    return {label: images[test.index[test["class"] == label]] for label in image_set.split.dataset.classes}
 
 
 def _resized(images: np.ndarray, size: int) -> np.ndarray:

@@ -79,8 +79,8 @@ class Trained:
         """The model of a run. Raises RontgenError, naming the command that fixes it, if a file is missing."""
         run, evaluate = runs.load_run(name), runs.stage_command("evaluate", name)
         metrics, intervals = (read_json(path, evaluate) for path in (run.metrics, run.intervals))
-        study = run.image_set.study
-        made = {facts["source"] for facts in read_json(study.raw / "SOURCE.json", study.split_command).values()}
+        split = run.image_set.split
+        made = {facts["source"] for facts in read_json(split.raw / "SOURCE.json", split.split_command).values()}
         images = next((kind for kind in ("drawn", "miniature") if kind in made), "real")
         return cls(name, run, Path(), metrics, intervals, commit(), images)
 
@@ -99,14 +99,14 @@ class Trained:
         """Of the demo's miniature, by id: for each class, the first test images that are read rightly and wrongly."""
         if self.images != "miniature":
             return {}
-        study, evaluate = self.run.image_set.study, runs.stage_command("evaluate", self.name)
+        split, evaluate = self.run.image_set.split, runs.stage_command("evaluate", self.name)
         tested = metrics.read_predictions(self.run.predictions, str(self.run.predictions), evaluate)
         is_right = tested["class"] == tested["predicted"]
         chosen = tested.assign(is_right=is_right).groupby(["class", "is_right"])["id"].first()
-        manifest = arrays.read_split(study).set_index("id").loc[chosen]
+        manifest = arrays.read_split(split).set_index("id").loc[chosen]
         found = {}
         for id_, image in manifest.iterrows():
-            with open_archive(study.raw / image["archive"], command=study.split_command) as archive:
+            with open_archive(split.raw / image["archive"], command=split.split_command) as archive:
                 found[id_] = Example(id_, image["class"], archive.read(image["member"]))
         return found
 

@@ -60,7 +60,7 @@ def checkout(record: Record, run: Run) -> Path:
 
     folder, outs = CHECKOUTS.absolute() / record.name, record.provenance["outs"]
     files = dict[Path, Path]()
-    for path in (run.model_file, run.image_set.study.manifest, run.image_set.preprocessed):
+    for path in (run.model_file, run.image_set.split.manifest, run.image_set.preprocessed):
         place = cached(path, outs[str(path)])
         if place.suffix == ".dir":
             inner = {path / entry["relpath"]: entry["md5"] for entry in json.loads(place.read_text(encoding="utf-8"))}
