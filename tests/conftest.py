@@ -27,7 +27,8 @@ IDENTITY = {f"GIT_{who}_{what}": "tests@localhost" for who in ("AUTHOR", "COMMIT
 os.environ |= IDENTITY
 
 # Of the configuration of whoever runs the tests, what would reach the repositories that tests make
-UNWANTED = {"commit.gpgSign": "false", "tag.gpgSign": "false", "core.hooksPath": os.devnull, "init.templateDir": ""}
+UNWANTED = dict.fromkeys(["commit.gpgSign", "tag.gpgSign", "core.autocrlf"], "false") | {"init.templateDir": ""}
+UNWANTED |= dict.fromkeys(["core.hooksPath", "core.excludesFile"], os.devnull)
 os.environ["GIT_CONFIG_COUNT"] = str(len(UNWANTED))
 os.environ |= {f"GIT_CONFIG_KEY_{number}": key for number, key in enumerate(UNWANTED)}
 os.environ |= {f"GIT_CONFIG_VALUE_{number}": value for number, value in enumerate(UNWANTED.values())}
