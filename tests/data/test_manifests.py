@@ -203,3 +203,17 @@ def test_a_damaged_or_missing_archive_names_the_download(raw, tmp_path):
     path.unlink()
     with pytest.raises(RontgenError, match=f"{TB}: expected a zip, found none: run `dvc repro download@lungs` first$"):
         manifests.build(lungs())
+
+
+def test_shared_counts_images_and_patients_of_each_pair():
+    manifest = pd.DataFrame(
+        {
+            "subset": ["train"] * 4 + ["validation"] * 2 + ["test"] * 2,
+            "sha256": ["one", "one", "two", "three", "four", "five", "one", "two"],
+            "patient": ["p1", "p1", "", "p2", "p1", "", "p2", "p3"],
+        }
+    )
+    assert manifests.shared(manifest) == {
+        "images": {"train_validation": 0, "train_test": 2, "validation_test": 0},
+        "patients": {"train_validation": 1, "train_test": 1, "validation_test": 0},
+    }
